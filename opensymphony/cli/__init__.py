@@ -1,0 +1,5 @@
+"""The `opensymphony` command."""
+
+
+def main() -> None:
+    raise SystemExit(2)

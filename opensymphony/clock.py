@@ -1,0 +1,48 @@
+"""The only module that reads time, draws random numbers and makes new ids."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+import uuid
+from datetime import UTC, datetime
+
+_NAMESPACE = uuid.UUID("6d7d0f9a-54a5-5a07-9a44-5b3c0d1a7e11")
+
+
+class Clock:
+    """Milliseconds since the epoch that never run backwards, whatever is done to the machine's clock.
+
+    Wall time is read once and monotonic time added to it. `not_before_ms` continues a journal whose last record is younger
+    than this machine's present wall time.
+    """
+
+    def __init__(self, not_before_ms: int = 0) -> None:
+        self._offset_ms = max(int(time.time() * 1000), not_before_ms) - int(time.monotonic() * 1000)
+
+    def now_ms(self) -> int:
+        return self._offset_ms + int(time.monotonic() * 1000)
+
+    def jitter(self) -> float:
+        """A number in [0, 1)."""
+        return random.random()
+
+
+def iso(at_ms: int) -> str:
+    """UTC, to the second."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def new_secret() -> str:
+    """256 bits, printable."""
+    return secrets.token_urlsafe(32)
+
+
+def derived_uuid(name: str) -> str:
+    """The same UUID for the same name, on every machine."""
+    return str(uuid.uuid5(_NAMESPACE, name))

@@ -1,0 +1,171 @@
+"""What the shell may ask of the adapters: one protocol per role, with its duties.
+
+Every method may raise an `errors.ServiceError`, `AgentServerError` or `WorkspaceError` as its role suggests; what can be
+expected to happen is a value instead. Methods that change something outside are safe to repeat: called twice with the
+same arguments they have the effect of one call. That is what lets the executor run a command again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from opensymphony.model import (
+    Claim,
+    ClaimAnswer,
+    Cleanup,
+    CommandKey,
+    Conversation,
+    ConversationId,
+    HookResult,
+    ServerState,
+    Ticket,
+    TicketId,
+    TicketPage,
+    TransitionAnswer,
+    TurnEnd,
+    TurnProgress,
+    Verification,
+    Work,
+    Workspace,
+)
+
+
+class Tracker(Protocol):
+    """Where tickets live. The tracker owns the work: our copy is only ever a recent reading of it."""
+
+    async def fetch_candidates(self, states: Sequence[str]) -> TicketPage:
+        """Every ticket in one of `states` (compared without case) in the configured scope.
+
+        An empty `states` makes no request. A malformed ticket is left out and reported in `problems`; a page that cannot
+        be read fails the whole call.
+        """
+        ...
+
+    async def fetch_tickets(self, ids: Sequence[TicketId]) -> tuple[Ticket, ...]:
+        """The tickets with these ids, read again from the source, in any state and in the order asked for.
+
+        A ticket that is gone is left out; one that cannot be read right now raises, so that trouble is never
+        mistaken for absence. Empty `ids` make no request.
+        """
+        ...
+
+    async def claim(self, ticket_id: TicketId, claim: Claim, *, stale_after_ms: int) -> ClaimAnswer:
+        """Write `claim` on the ticket unless another instance's claim with a younger heartbeat stands there."""
+        ...
+
+    async def release(self, ticket_id: TicketId, claim: Claim) -> None:
+        """Take our claim off again; another's claim, or a missing ticket, is left alone."""
+        ...
+
+    async def upsert_comment(self, ticket_id: TicketId, marker: str, body: str) -> str:
+        """Write our one comment, or edit it in place if one with `marker` exists. Returns its remote id.
+
+        `body` is Markdown. Raises `NotFound` when the ticket is gone.
+        """
+        ...
+
+    async def transition(self, ticket_id: TicketId, *, from_states: Sequence[str], to_state: str) -> TransitionAnswer:
+        """Move the ticket if it is in one of `from_states` (without case); otherwise leave it, and say where it is."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection and watch."""
+        ...
+
+
+class WorkspaceRequest(Struct, frozen=True, kw_only=True):
+    """What to make for one ticket."""
+
+    ticket: Ticket
+    generation: int
+    repository_url: str | None
+    base: str | None
+    branch: str | None
+
+
+class Workspaces(Protocol):
+    """Where agents work. Nothing here runs anything of the agent's with the daemon's own rights or configuration."""
+
+    async def prepare(self, request: WorkspaceRequest) -> Workspace:
+        """Make the directory, or find the one made before; then `after_create`, once per directory.
+
+        With a repository: a clone of the daemon's mirror on the ticket's branch; without: an empty directory. A
+        directory that was not finished (clone or hook failed, or we died) is made anew.
+        Raises `WorkspaceError` on a symlink, an escape from the root, or a failed clone or hook.
+        """
+        ...
+
+    async def run_hook(self, workspace: Workspace, name: str, ticket: Ticket) -> HookResult:
+        """Run one hook with a time limit; when it ends, everything that it started has ended too."""
+        ...
+
+    async def collect(self, workspace: Workspace) -> Work:
+        """Fetch the ticket's branch into the mirror and look at what is there and what is not committed."""
+        ...
+
+    async def verify(self, workspace: Workspace, command: str, timeout_ms: int, ticket: Ticket) -> Verification:
+        """Run the policy's own check in the workspace, outside the model."""
+        ...
+
+    async def push(self, workspace: Workspace, commit: str) -> None:
+        """Push exactly `commit` from the mirror to the repository; never by force.
+
+        A remote branch that is there already is success. Raises `WorkspaceError` when the remote has other work.
+        """
+        ...
+
+    async def clean(self, workspace: Workspace, ticket: Ticket) -> Cleanup:
+        """Run `before_remove` and remove the directory, unless it holds work that was never pushed."""
+        ...
+
+    async def write_manifest(self, workspace: Workspace, name: str, content: Mapping[str, object]) -> None:
+        """Leave a copy for people in `.opensymphony/<name>.json`; never read for decisions."""
+        ...
+
+
+class ConversationRequest(Struct, frozen=True, kw_only=True):
+    """What to open for one run."""
+
+    conversation_id: ConversationId
+    working_dir: str
+    title: str
+
+
+ReportProgress = Callable[[TurnProgress], Awaitable[None]]
+
+
+class AgentRuntime(Protocol):
+    """Where agents run: a managed or external agent-server."""
+
+    async def open(self, request: ConversationRequest) -> Conversation:
+        """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
+        ...
+
+    async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
+        """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""
+        ...
+
+    async def await_turn(
+        self, conversation_id: ConversationId, key: CommandKey, report: ReportProgress, *, resume: bool
+    ) -> TurnEnd:
+        """Wait until the turn that the message `key` began has ended, by the server's own end marker.
+
+        Survives dropped connections and a restarted server. With `resume` (we were away: a crash of ours) an agent that
+        a restart paused is told to go on; the message is never sent again.
+        """
+        ...
+
+    async def stop(self, conversation_id: ConversationId) -> None:
+        """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
+        ...
+
+    async def archive(self, conversation_id: ConversationId) -> None:
+        """Put away a conversation whose ticket is closed."""
+        ...
+
+    def state(self) -> ServerState:
+        """The server right now, without asking it."""
+        ...

@@ -1,0 +1,311 @@
+"""The nouns of OpenSymphony: what a ticket, a run, a turn and their results are.
+
+Every value is frozen and plain data, so that it can stand in the journal. Times are milliseconds since the epoch on
+the daemon's own clock (`at_ms`), which never runs backwards; durations end in `_ms`; money is whole micro-units
+(`cost_micros`, 1,000,000 = one unit of the policy's currency).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NewType
+
+from msgspec import Struct, field
+
+TicketId = NewType("TicketId", str)
+"""The tracker's own stable id; never shown to people. For the files tracker: the file's stem."""
+
+CommandKey = NewType("CommandKey", str)
+"""Names one effect for good: `<ticket id>#<generation>/<step>/<command>`."""
+
+ConversationId = NewType("ConversationId", str)
+"""A UUID, derived from ticket and generation."""
+
+
+class TicketRef(Struct, frozen=True, kw_only=True):
+    """Another ticket as seen from one: a blocker, a parent or a child."""
+
+    id: TicketId
+    identifier: str
+    state: str | None = None
+    """None when the tracker does not show it to us; such a blocker blocks."""
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Whose ticket it is, as written on the ticket itself."""
+
+    instance: str
+    generation: int
+    heartbeat_ms: int
+
+
+class Ticket(Struct, frozen=True, kw_only=True):
+    """A tracker's unit of work, normalised. The API calls it *issue*, as Symphony does."""
+
+    id: TicketId
+    identifier: str
+    title: str
+    state: str
+    description: str | None = None
+    priority: int | None = None
+    """1 is the most urgent, 4 the least; anything else sorts last."""
+    labels: tuple[str, ...] = ()
+    """Lower case, without doubles, in the tracker's order."""
+    assignee: str | None = None
+    parent: TicketRef | None = None
+    children: tuple[TicketRef, ...] = ()
+    blocked_by: tuple[TicketRef, ...] = ()
+    url: str | None = None
+    branch_name: str | None = None
+    created_at: str | None = None
+    """ISO 8601 with offset, as the prompt shows it."""
+    created_ms: int | None = None
+    updated_at: str | None = None
+    claim: Claim | None = None
+    native_ref: dict[str, Any] | None = None
+    """What the tracker needs to find the ticket again; opaque to everyone else."""
+    dispatchable: bool = True
+    """False when a rule of the tracker itself forbids work on it."""
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens and money, summed over every usage id of a conversation."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micros: int = 0
+    model_calls: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+    def since(self, earlier: Usage) -> Usage:
+        """What was used after `earlier`; a counter that went down counts as nothing, never as negative."""
+        return Usage(**{name: max(0, getattr(self, name) - getattr(earlier, name)) for name in self.__struct_fields__})
+
+
+AgentStatus = Literal[
+    "idle",
+    "running",
+    "paused",
+    "waiting_for_confirmation",
+    "finished",
+    "error",
+    "stuck",
+    "deleting",
+    "unknown",
+]
+"""The agent-server's execution status; `unknown` stands for one this release has no name for."""
+
+
+class AgentFailure(Struct, frozen=True, kw_only=True):
+    """Why a conversation ended in `error`, as its server classified it."""
+
+    code: str
+    detail: str
+    kind: str = "unknown"
+    retryable: bool = True
+
+
+class TurnEnd(Struct, frozen=True, kw_only=True):
+    """How one turn of the agent ended."""
+
+    status: AgentStatus
+    final_text: str = ""
+    """The agent's last words to us; untrusted, shortened to a few thousand characters."""
+    failure: AgentFailure | None = None
+    usage: Usage = Usage()
+    """The conversation's totals so far, not this turn's share."""
+    last_seq: int = -1
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """A conversation on an agent-server as found or made."""
+
+    id: ConversationId
+    created: bool
+    """True when this call made it; False when it was there already."""
+    status: AgentStatus
+    server_version: str = ""
+    usage: Usage = Usage()
+    tools: tuple[str, ...] = ()
+    """What the agent really has, read from its first system event; empty until that exists."""
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """An agent's working directory."""
+
+    key: str
+    path: str
+    created: bool
+    branch: str | None = None
+    """None when the policy names no repository."""
+    base_commit: str | None = None
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What the agent left in its workspace, read without running anything of its own."""
+
+    commit: str | None
+    """Head of the ticket's branch as fetched into the daemon's mirror; None when there is no such branch."""
+    commits_ahead: int
+    """Commits of the branch that the base does not have."""
+    uncommitted: tuple[str, ...] = ()
+    """Paths changed or added but not committed, at most 50."""
+    files_changed: tuple[str, ...] = ()
+    """Paths that differ between base and commit, at most 200."""
+    summary: str = ""
+    """Subject lines of the new commits, newest first."""
+
+
+class Verification(Struct, frozen=True, kw_only=True):
+    """What `verify.command` said."""
+
+    passed: bool
+    exit_code: int | None
+    """None when it timed out."""
+    output_tail: str
+    duration_ms: int
+
+
+class HookResult(Struct, frozen=True, kw_only=True):
+    """What a hook did."""
+
+    name: str
+    status: Literal["succeeded", "failed", "timed_out", "absent"]
+    exit_code: int | None = None
+    output_tail: str = ""
+    duration_ms: int = 0
+
+
+class Cleanup(Struct, frozen=True, kw_only=True):
+    """Whether a workspace was removed, and if not, why not."""
+
+    removed: bool
+    reason: str = ""
+
+
+class ClaimAnswer(Struct, frozen=True, kw_only=True):
+    """Whether a ticket is ours now."""
+
+    granted: bool
+    holder: Claim | None = None
+    """The live claim of another instance that stands in the way."""
+
+
+class TransitionAnswer(Struct, frozen=True, kw_only=True):
+    """Whether a ticket was moved."""
+
+    moved: bool
+    state: str
+    """The state the ticket is in now; a person's newer choice wins over ours."""
+
+
+class TicketPage(Struct, frozen=True, kw_only=True):
+    """The answer to one poll: good tickets, and what was wrong with the others."""
+
+    tickets: tuple[Ticket, ...]
+    problems: tuple[str, ...] = ()
+    """One line each, with place and cause; a bad ticket never hides a good one."""
+
+
+class ServerState(Struct, frozen=True, kw_only=True):
+    """The agent-server as its supervisor sees it."""
+
+    status: Literal["stopped", "starting", "ready", "restarting", "failed", "external"]
+    base_url: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    detail: str = ""
+    restarts: int = 0
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What an agent is doing, for people; never read for decisions beyond liveness."""
+
+    at_ms: int
+    summary: str
+
+
+class TurnProgress(Struct, frozen=True, kw_only=True):
+    """A sign of life during a turn: posted on a status change, per model call, and at most every 10 s."""
+
+    status: AgentStatus
+    usage: Usage | None = None
+    """The conversation's totals so far; None when they did not change."""
+    tool_open: bool = False
+    """True while an action has no observation yet."""
+    summary: str = ""
+    last_seq: int = -1
+    details: dict[str, str] = field(default_factory=dict[str, str])
+
+
+Phase = Literal["waiting_to_start", "running", "retrying", "needs_person", "in_review", "stopping", "closed"]
+"""Where a ticket stands with us: `waiting_to_start` covers everything eligible or not yet, with the reason beside it."""
+
+
+class TicketView(Struct, frozen=True, kw_only=True):
+    """One ticket as an operator sees it."""
+
+    id: TicketId
+    identifier: str
+    title: str
+    state: str
+    """The tracker's state."""
+    phase: Phase
+    stage: str | None = None
+    """Of a running ticket: `claiming`, `preparing`, `working`, `verifying`, `pushing`, ..."""
+    reason: str = ""
+    """One sentence: why it is in this phase."""
+    since_ms: int = 0
+    due_ms: int | None = None
+    """When a retry or the next turn is due."""
+    url: str | None = None
+    priority: int | None = None
+    labels: tuple[str, ...] = ()
+    generation: int = 0
+    attempts: int = 0
+    """Verifications of this run so far."""
+    failures: int = 0
+    turns: int = 0
+    branch: str | None = None
+    commit: str | None = None
+    verified: bool | None = None
+    """None while nothing was verified."""
+    conversation_id: str | None = None
+    workspace: str | None = None
+    usage: Usage = Usage()
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    activity: str = ""
+    """What the agent did last, for people."""
+    last_activity_ms: int | None = None
+    error: str | None = None
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything an operator can see, at one moment."""
+
+    sequence: int
+    """Counts journal records; a later snapshot never has a smaller one."""
+    at_ms: int
+    instance: str
+    status: Literal["starting", "running", "draining", "stopped"]
+    server: ServerState
+    tickets: tuple[TicketView, ...]
+    usage: Usage = Usage()
+    polled_ms: int | None = None
+    """Last poll that succeeded."""
+    poll_error: str | None = None
+    poll_error_since_ms: int | None = None
+    policy_error: str | None = None
+    """Why the newest WORKFLOW.md is not in force; the last good one is."""
+    problems: tuple[str, ...] = ()
+    """Tickets that could not be read, one line each."""
+    max_concurrent_agents: int = 0
