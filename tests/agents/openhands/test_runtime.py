@@ -147,11 +147,12 @@ async def test_a_server_that_never_answers_is_an_error_in_the_end(fake: FakeServ
     assert log.posts == 3
 
 
-async def test_a_create_that_failed_and_made_it_is_inspected(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """500, but a whole conversation is there: the second create finds it."""
+async def test_a_create_that_failed_and_made_it_is_not_trusted(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """500, but a conversation is there (trap 9): it looks whole and may be broken; without a message nothing is lost anew."""
     fake.answers |= {"POST ": in_turn((500, {}), (201, WHOLE)), "GET ": always(WHOLE), "DELETE ": always({})}
     found = await runtime.open(REQUEST)
-    assert (found.id, found.server_version) == ("c1", "1.58.0")
+    assert (found.id, found.server_version, found.created) == ("c1", "1.58.0", True)
+    assert "DELETE " in fake.requests
 
 
 async def test_a_half_made_conversation_is_made_anew(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
