@@ -1,7 +1,8 @@
 """Decides what happens next: `step` is the whole of it.
 
-An event comes in; `decide` says what follows from it, `follow_up` what that entails, and `fill` what may start because of it;
-`evolve` applies each decision to the state before the next of the three looks. None of them reads a clock, a file or a network, so a day can be replayed in a second.
+An event comes in; `decide` says what follows from it, `follow_up` what that entails, and `fill` what may start because of
+it; `evolve` applies each decision to the state before the next of the three looks. None of them reads a clock, a file or
+a network, so a day can be replayed in a second.
 """
 
 from opensymphony.scheduler.decide import decide

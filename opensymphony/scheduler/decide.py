@@ -15,6 +15,7 @@ Nothing here reads a clock, draws a number or changes the state. The stages of a
 from __future__ import annotations
 
 from opensymphony.model import Claim, Ticket, TicketId
+from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
@@ -130,7 +131,7 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "heartbeat" and entry.claim is not None:
         claim = Claim(instance=state.instance, generation=entry.generation, heartbeat_ms=at_ms)
-        plan.issue(d.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
+        plan.issue(c.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
         plan.add(_timer(entry, "heartbeat", at_ms + HEARTBEAT_MS))
     elif kind == "stall":
         _check_stall(plan)

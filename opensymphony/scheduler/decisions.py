@@ -1,8 +1,6 @@
 """What we concluded, and what we want done. The counterpart is `events.py`.
 
-A decision changes the state through `evolve` and nothing else does. Some carry a command: one effect outside, named by a
-key that is never used again. A command is an intent as soon as its decision is in the journal; it stays pending until an
-outcome with its key arrives, across any number of crashes.
+A decision changes the state through `evolve` and nothing else does. Some carry a command (`commands.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from opensymphony.interfaces import WorkspaceRequest
 from opensymphony.model import (
     AgentStatus,
     Claim,
@@ -24,6 +21,7 @@ from opensymphony.model import (
     Work,
     Workspace,
 )
+from opensymphony.scheduler.commands import Command
 from opensymphony.workflow.policy import Policy
 
 Stage = Literal[
@@ -54,138 +52,6 @@ Outcome = Literal[
 `cancelled`: the ticket was taken from us; `interrupted`: we were told to stop and go on at the next start."""
 
 TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat"]
-
-
-# Commands: one effect each -----------------------------------------------------------------------------------------
-
-
-class Effect(Struct, frozen=True, kw_only=True, tag=True):
-    """Root of every command."""
-
-    key: CommandKey
-    ticket_id: TicketId
-    generation: int
-
-
-class RereadTicket(Effect, frozen=True, kw_only=True):
-    """Read the ticket again by id: what a poll says may be old."""
-
-
-class ClaimTicket(Effect, frozen=True, kw_only=True):
-    """Make our claim visible on the ticket, or renew its heartbeat."""
-
-    claim: Claim
-    stale_after_ms: int
-
-
-class ReleaseClaim(Effect, frozen=True, kw_only=True):
-    """Take our claim off the ticket."""
-
-    claim: Claim
-
-
-class PrepareWorkspace(Effect, frozen=True, kw_only=True):
-    """Make or find the ticket's directory, on its branch."""
-
-    request: WorkspaceRequest
-
-
-class RunHook(Effect, frozen=True, kw_only=True):
-    """Run a hook of the repository's owners."""
-
-    workspace: Workspace
-    name: Literal["before_run", "after_run"]
-
-
-class OpenConversation(Effect, frozen=True, kw_only=True):
-    """Make or find the conversation."""
-
-    conversation_id: ConversationId
-    working_dir: str
-    title: str
-
-
-class SendMessage(Effect, frozen=True, kw_only=True):
-    """Deliver one message and let the agent run; its key travels with it."""
-
-    conversation_id: ConversationId
-    text: str
-
-
-class AwaitTurn(Effect, frozen=True, kw_only=True):
-    """Wait until the turn begun by `message_key` has ended."""
-
-    conversation_id: ConversationId
-    message_key: CommandKey
-
-
-class CollectWork(Effect, frozen=True, kw_only=True):
-    """Fetch the branch into our mirror and look at it."""
-
-    workspace: Workspace
-
-
-class VerifyWork(Effect, frozen=True, kw_only=True):
-    """Run the policy's check."""
-
-    workspace: Workspace
-    command: str
-    timeout_ms: int
-
-
-class PushCommit(Effect, frozen=True, kw_only=True):
-    """Push exactly this commit."""
-
-    workspace: Workspace
-    commit: str
-
-
-class TransitionTicket(Effect, frozen=True, kw_only=True):
-    """Move the ticket, unless a person moved it first."""
-
-    from_states: tuple[str, ...]
-    to_state: str
-
-
-class WriteComment(Effect, frozen=True, kw_only=True):
-    """Write or edit our one comment on the ticket."""
-
-    body: str
-
-
-class StopRun(Effect, frozen=True, kw_only=True):
-    """End what `target_key` has in flight, interrupt the conversation, and confirm that nothing runs."""
-
-    target_key: CommandKey | None
-    conversation_id: ConversationId | None
-
-
-class CleanWorkspace(Effect, frozen=True, kw_only=True):
-    """Remove the directory, unless it holds work that was never pushed."""
-
-    workspace: Workspace
-
-
-Command = (
-    RereadTicket
-    | ClaimTicket
-    | ReleaseClaim
-    | PrepareWorkspace
-    | RunHook
-    | OpenConversation
-    | SendMessage
-    | AwaitTurn
-    | CollectWork
-    | VerifyWork
-    | PushCommit
-    | TransitionTicket
-    | WriteComment
-    | StopRun
-    | CleanWorkspace
-)
-
-
-# Decisions ----------------------------------------------------------------------------------------------------------
 
 
 class Concluded(Struct, frozen=True, kw_only=True, tag=True):
@@ -434,14 +300,6 @@ Decision = (
     | TicketClosed
     | RunAbandoned
 )
-
-
-class Record(Struct, frozen=True, kw_only=True):
-    """One line of the journal: an event and everything decided because of it."""
-
-    sequence: int
-    event: object
-    decisions: tuple[Decision, ...]
 
 
 def command_of(decision: Decision) -> Command | None:

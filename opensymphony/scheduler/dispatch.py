@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from heapq import merge
 
 from opensymphony.model import TicketId
-from opensymphony.scheduler.decisions import Decision, RereadTicket, RunStarted
+from opensymphony.scheduler.commands import RereadTicket
+from opensymphony.scheduler.decisions import Decision, RunStarted
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import ReadyItem, State

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from opensymphony import reporting
 from opensymphony.model import Claim, Ticket
+from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
@@ -29,7 +30,7 @@ def begin_stop(plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = Fal
     if conversation_id is None and run.stage == "opening":
         # It may exist already, though nobody has told us yet.
         conversation_id = conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
-    plan.enter("stopping", d.StopRun, target_key=run.key, conversation_id=conversation_id)
+    plan.enter("stopping", c.StopRun, target_key=run.key, conversation_id=conversation_id)
 
 
 def choose_ending(
@@ -63,7 +64,7 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
         elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.run.ending is None and plan.policy.reporting.comment:
-                plan.issue(d.WriteComment, body=comment_body(plan, None, headline="Verification failed, sent back"))
+                plan.issue(c.WriteComment, body=comment_body(plan, None, headline="Verification failed, sent back"))
                 decisions.extend(plan.decisions)
     return tuple(decisions)
 
@@ -80,15 +81,15 @@ def advance_ending(plan: Plan, ending: Ending, *, after: d.Stage | None) -> None
 def _enter(plan: Plan, ending: Ending, stage: d.Stage) -> bool:
     run, policy = plan.run, plan.policy
     if stage == "after_run" and run.prepared and run.workspace is not None and policy.hooks.after_run:
-        plan.enter(stage, d.RunHook, workspace=run.workspace, name="after_run")
+        plan.enter(stage, c.RunHook, workspace=run.workspace, name="after_run")
     elif stage == "transitioning" and (target := _target_state(plan, ending)) is not None:
-        plan.enter(stage, d.TransitionTicket, from_states=policy.tracker.active_states, to_state=target)
+        plan.enter(stage, c.TransitionTicket, from_states=policy.tracker.active_states, to_state=target)
     elif stage == "reporting" and run.claimed and policy.reporting.comment:
-        plan.enter(stage, d.WriteComment, body=comment_body(plan, ending))
+        plan.enter(stage, c.WriteComment, body=comment_body(plan, ending))
     elif stage == "cleaning" and ending.clean and plan.entry.workspace is not None:
-        plan.enter(stage, d.CleanWorkspace, workspace=plan.entry.workspace)
+        plan.enter(stage, c.CleanWorkspace, workspace=plan.entry.workspace)
     elif stage == "releasing" and plan.entry.claim is not None:
-        plan.enter(stage, d.ReleaseClaim, claim=plan.entry.claim)
+        plan.enter(stage, c.ReleaseClaim, claim=plan.entry.claim)
     else:
         return False
     return True
@@ -132,7 +133,7 @@ def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:
     """A ticket without a run is over: its workspace goes, unless that would lose work."""
     plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=ticket.id, reason=reason))
     if plan.entry.workspace is not None:
-        plan.issue(d.CleanWorkspace, workspace=plan.entry.workspace)
+        plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
 
 
 def claim_now(plan: Plan) -> Claim:

@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from opensymphony.model import TicketId
+from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.eligibility import capacity_class, resting_mark, start_order, why_not_ours, why_not_yet
 from opensymphony.scheduler.outcomes import OUTCOMES
@@ -200,7 +201,7 @@ def _command_issued(state: State, decision: d.CommandIssued) -> None:
     entry = _entry(state, command.ticket_id)
     entry.step += 1
     state.pending[command.key] = command
-    if isinstance(command, d.WriteComment):
+    if isinstance(command, c.WriteComment):
         entry.comment_key = command.key
         entry.comment = command.body
 
@@ -212,7 +213,7 @@ def _command_settled(state: State, decision: d.CommandSettled) -> None:
         return
     if entry.comment_key == decision.key:
         entry.comment_key = None
-    if isinstance(command, d.ReleaseClaim):
+    if isinstance(command, c.ReleaseClaim):
         entry.claim = None
 
 

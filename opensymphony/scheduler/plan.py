@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from opensymphony.model import CommandKey, ConversationId, Ticket
-from opensymphony.scheduler.decisions import Command, CommandIssued, Decision, Stage, StageEntered
+from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions import CommandIssued, Decision, Stage, StageEntered
 from opensymphony.scheduler.state import Entry, Run, State
 from opensymphony.workflow.policy import Policy
 

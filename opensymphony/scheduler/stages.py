@@ -14,6 +14,7 @@ from msgspec import structs
 from opensymphony.errors import ConfigurationError
 from opensymphony.interfaces import WorkspaceRequest
 from opensymphony.model import Ticket, TurnEnd, Usage, Verification, Work
+from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
@@ -34,7 +35,7 @@ _PERSON_KINDS = ("auth", "quota", "config")
 """Failures of a model that no further try mends: a key, a quota, a model name."""
 
 
-def settle(plan: Plan, command: d.Command, event: e.CommandOutcome) -> None:
+def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
     """Go on from a command that was carried out."""
     run = plan.entry.run
     if run is None or run.key != command.key:
@@ -50,7 +51,7 @@ def settle(plan: Plan, command: d.Command, event: e.CommandOutcome) -> None:
         case e.WorkspacePrepared():
             plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
             if plan.policy.hooks.before_run:
-                plan.enter("before_run", d.RunHook, workspace=event.workspace, name="before_run")
+                plan.enter("before_run", c.RunHook, workspace=event.workspace, name="before_run")
             else:
                 _open(plan, event.workspace.path)
         case e.HookRan():
@@ -79,7 +80,7 @@ def settle(plan: Plan, command: d.Command, event: e.CommandOutcome) -> None:
             raise TypeError(f"stage {run.stage} cannot end with {type(event).__name__}")
 
 
-def command_failed(plan: Plan, command: d.Command, event: e.CommandFailed) -> None:
+def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> None:
     """Go on from a command that could not be carried out."""
     run = plan.entry.run
     if run is None or run.key != command.key:
@@ -116,7 +117,7 @@ def _abandoned(plan: Plan, reason: str, due_ms: int | None = None) -> d.RunAband
     return d.RunAbandoned(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason, due_ms=due_ms)
 
 
-def _settle_beside(plan: Plan, command: d.Command, event: e.CommandOutcome) -> None:
+def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
     """An outcome that is not the stage's: a comment, a heartbeat, a clean-up, or one that a stop overtook."""
     entry, run = plan.entry, plan.entry.run
     if isinstance(event, e.WorkspaceCleaned):
@@ -124,7 +125,7 @@ def _settle_beside(plan: Plan, command: d.Command, event: e.CommandOutcome) -> N
             d.WorkspaceRemoved(ticket_id=plan.ticket.id, note="" if event.cleanup.removed else event.cleanup.reason)
         )
     elif isinstance(event, e.ClaimSettled) and run is not None and run.ending is None and run.stopping is None:
-        if event.answer.granted and isinstance(command, d.ClaimTicket):
+        if event.answer.granted and isinstance(command, c.ClaimTicket):
             plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
         elif not event.answer.granted:
             holder = event.answer.holder
@@ -145,7 +146,7 @@ def _reread(plan: Plan, ticket: Ticket | None) -> None:
     if why:
         plan.add(_abandoned(plan, why))
         return
-    plan.enter("claiming", d.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
+    plan.enter("claiming", c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
 
 
 def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
@@ -165,7 +166,7 @@ def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
     )
     target = plan.policy.reporting.transitions.started
     if target is not None and not among(plan.ticket.state, (target,)):
-        plan.enter("announcing", d.TransitionTicket, from_states=plan.policy.tracker.active_states, to_state=target)
+        plan.enter("announcing", c.TransitionTicket, from_states=plan.policy.tracker.active_states, to_state=target)
     else:
         _announce_and_prepare(plan, plan.ticket)
 
@@ -193,7 +194,7 @@ def _announce_and_prepare(plan: Plan, ticket: Ticket) -> None:
             choose_ending(plan, "needs_input", str(problem))
             return
     if plan.policy.reporting.comment:
-        plan.issue(d.WriteComment, body=comment_body(plan, None))
+        plan.issue(c.WriteComment, body=comment_body(plan, None))
     request = WorkspaceRequest(
         ticket=ticket,
         generation=plan.generation,
@@ -201,7 +202,7 @@ def _announce_and_prepare(plan: Plan, ticket: Ticket) -> None:
         base=repository.base if repository else None,
         branch=branch,
     )
-    plan.enter("preparing", d.PrepareWorkspace, request=request)
+    plan.enter("preparing", c.PrepareWorkspace, request=request)
 
 
 def _hook_ran(plan: Plan, event: e.HookRan) -> None:
@@ -223,7 +224,7 @@ def _open(plan: Plan, working_dir: str) -> None:
     known = entry.conversation_id if reuse else None
     conversation_id = known or conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
     title = f"{plan.ticket.identifier}: {plan.ticket.title}"[:200]
-    plan.enter("opening", d.OpenConversation, conversation_id=conversation_id, working_dir=working_dir, title=title)
+    plan.enter("opening", c.OpenConversation, conversation_id=conversation_id, working_dir=working_dir, title=title)
 
 
 def _opened(plan: Plan, event: e.ConversationOpened) -> None:
@@ -245,13 +246,13 @@ def _opened(plan: Plan, event: e.ConversationOpened) -> None:
         except ConfigurationError as problem:
             choose_ending(plan, "needs_input", str(problem))
             return
-    plan.enter("sending", d.SendMessage, conversation_id=conversation.id, text=text)
+    plan.enter("sending", c.SendMessage, conversation_id=conversation.id, text=text)
 
 
-def _sent(plan: Plan, command: d.Command) -> None:
-    assert isinstance(command, d.SendMessage)
+def _sent(plan: Plan, command: c.Command) -> None:
+    assert isinstance(command, c.SendMessage)
     plan.add(d.TurnBegun(at_ms=plan.at_ms, ticket_id=plan.ticket.id, message_key=command.key))
-    plan.enter("working", d.AwaitTurn, conversation_id=command.conversation_id, message_key=command.key)
+    plan.enter("working", c.AwaitTurn, conversation_id=command.conversation_id, message_key=command.key)
     agent = plan.policy.agent
     if agent.stall_timeout_ms > 0:
         plan.add(
@@ -296,7 +297,7 @@ def _turn_ended(plan: Plan, end: TurnEnd) -> None:
 def _finished(plan: Plan) -> None:
     run = plan.run
     if run.workspace is not None and run.workspace.branch is not None:
-        plan.enter("collecting", d.CollectWork, workspace=run.workspace)
+        plan.enter("collecting", c.CollectWork, workspace=run.workspace)
     elif not _enter_verification(plan):
         _delivered(plan, None)
 
@@ -330,7 +331,7 @@ def _another_turn(plan: Plan, text: str, *, continuation: bool = True) -> None:
     if continuation:
         plan.add(d.ContinuationCounted(ticket_id=plan.ticket.id))
     assert run.conversation_id is not None
-    plan.enter("sending", d.SendMessage, conversation_id=run.conversation_id, text=text)
+    plan.enter("sending", c.SendMessage, conversation_id=run.conversation_id, text=text)
 
 
 def _enter_verification(plan: Plan) -> bool:
@@ -342,7 +343,7 @@ def _enter_verification(plan: Plan) -> bool:
     except ConfigurationError as problem:
         choose_ending(plan, "needs_input", str(problem))
         return True
-    plan.enter("verifying", d.VerifyWork, workspace=run.workspace, command=command, timeout_ms=verify.timeout_ms)
+    plan.enter("verifying", c.VerifyWork, workspace=run.workspace, command=command, timeout_ms=verify.timeout_ms)
     return True
 
 
@@ -359,7 +360,7 @@ def _verified(plan: Plan, verification: Verification) -> None:
     if left <= 0:
         choose_ending(plan, "gave_up", f"its verification failed {run.verifications + 1} times")
         return
-    command = run.command.command if isinstance(run.command, d.VerifyWork) else verify.command or ""
+    command = run.command.command if isinstance(run.command, c.VerifyWork) else verify.command or ""
     _another_turn(plan, messages.verification_failed(command, verification, left), continuation=False)
 
 
@@ -367,7 +368,7 @@ def _push(plan: Plan, work: Work) -> None:
     run, repository = plan.run, plan.policy.repository
     assert run.workspace is not None and work.commit is not None
     if repository is not None and repository.push:
-        plan.enter("pushing", d.PushCommit, workspace=run.workspace, commit=work.commit)
+        plan.enter("pushing", c.PushCommit, workspace=run.workspace, commit=work.commit)
     else:
         _delivered(plan, work)
 
@@ -385,8 +386,8 @@ def _delivered(plan: Plan, work: Work | None) -> None:
         choose_ending(plan, "needs_input", "the work is done; the policy names no state to move the ticket to")
 
 
-def _stopped(plan: Plan, command: d.Command) -> None:
-    assert isinstance(command, d.StopRun)
+def _stopped(plan: Plan, command: c.Command) -> None:
+    assert isinstance(command, c.StopRun)
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:

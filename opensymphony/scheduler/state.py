@@ -21,7 +21,8 @@ from opensymphony.model import (
     Work,
     Workspace,
 )
-from opensymphony.scheduler.decisions import Command, Outcome, Stage
+from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions import Outcome, Stage
 from opensymphony.workflow.policy import Policy
 
 ReadyItem = tuple[int, int, str, str, int]
