@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
 
-from opensymphony import __version__, agents, processes
+from opensymphony import __version__, processes
+from opensymphony.agents import Runtime, open_runtime
 from opensymphony.api.access import write_token
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
@@ -41,9 +42,14 @@ from opensymphony.store.lock import InstanceLock
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
+from opensymphony.workspace.paths import repository_key
 
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
+
+_END_CHILDREN_S = 30
+
+ADDRESS_FILE = "daemon.json"
 
 log = get_logger(__name__)
 
@@ -64,12 +70,16 @@ class Address(Struct, frozen=True, kw_only=True):
 class Daemon:
     """One boot of the daemon. `run` is its whole life."""
 
-    def __init__(self, settings: Settings, policy: Policy, *, once: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, *, environment: Mapping[str, str], once: bool = False
+    ) -> None:
+        """`environment` holds the model's key and address under the names that the policy gives them."""
         self.settings = settings
         self.policy = policy
         self.once = once
         self.control: DaemonControl | None = None
         self.address: Address | None = None
+        self._environment = environment
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
 
@@ -84,54 +94,64 @@ class Daemon:
     async def run(self, *, task_status: TaskStatus[DaemonControl] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until `stop`, or with `once` until nothing is left to do.
 
-        Raises `InstanceError`, `StoreError` or `AgentServerError` when it cannot start; whatever was started is
-        ended again before anything is raised.
+        Raises `InstanceError`, `StoreError`, `InstallationError` or `AgentServerError` when it cannot start or go on;
+        whatever was started is ended again before anything is raised.
         """
         async with AsyncExitStack() as stack:
-            stack.enter_context(InstanceLock(self._store / "lock", f"the store {self._store}"))
             root = Path(self.policy.workspace.root)
-            stack.enter_context(InstanceLock(root / ".opensymphony.lock", f"the workspace root {root}"))
+            for directory, what in ((self._store, "the store"), (root, "the workspace root")):
+                stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
             journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
             stack.push_async_callback(journal.close)
             instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
             state, sequence = await recover(journal)
             clock = Clock(not_before_ms=state.now_ms)
-            nonce = new_id()
-            stack.push_async_callback(_shielded, lambda: processes.end_all(nonce))
             loop = Loop(state, sequence, journal, clock)
+            nonce = new_id()
+            await _end_last_boot(self._store, nonce)
+            stack.push_async_callback(_end_children, nonce)
             tracker = open_tracker(self.policy.tracker)
             stack.push_async_callback(tracker.close)
-            workspaces = WorkspaceManager(
-                root=str(root), mirrors_dir=str(self._store / "mirrors"), policy=self.policy, nonce=nonce
-            )
-            runtime = agents.open_runtime(self.settings, self.policy, nonce=nonce, clock=clock)
-            stack.push_async_callback(_shielded, runtime.close)
-            await _end_last_boot(self._store, nonce, runtime.end_orphan)
-            poller = Poller(tracker, state, clock, loop.post)
-            control = self.control = DaemonControl(loop, runtime.state, poller.refresh)
-            manifests = Manifests(state, workspaces)
-            loop.watch(manifests)
+            workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+            runtime = self._open_runtime(clock)
             async with anyio.create_task_group() as tasks:
-                executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime)
-                port = await self._listen(tasks, control)
+                poller = Poller(tracker, state, clock, loop.post)
+                control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
+                manifests = Manifests(state, workspaces)
+                loop.watch(manifests)
+                executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
+                self.address = await self._listen(tasks, control)
                 stack.callback(self._withdraw_address)
+                tasks.start_soon(runtime.server.run, name="agent-server")
+                tasks.start_soon(manifests.run, name="manifests")
                 await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=instance, version=__version__))
                 await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-                tasks.start_soon(runtime.run, name="agent-server")
-                tasks.start_soon(manifests.run, name="manifests")
                 for command in unfinished(state):
                     executor.start(command, recovered=True)
                 tasks.start_soon(loop.run, executor.start, name="loop")
                 tasks.start_soon(poller.run, name="poller")
                 control.status = "running"
-                log.info("started", instance=instance, url=f"http://{self.settings.host}:{port}", records=sequence)
+                log.info("started", instance=instance, url=self.address.url, records=sequence)
                 task_status.started(control)
                 await self._live(loop, poller)
-                await self._drain(loop, clock)
+                await _drain(loop)
                 tasks.cancel_scope.cancel()
             await loop.write_checkpoint()
             control.status = "stopped"
             log.info("stopped", records=loop.sequence)
+
+    def _open_runtime(self, clock: Clock) -> Runtime:
+        repository = self.policy.repository
+        key = repository_key(repository.url if repository is not None else self.settings.workflow_path)
+        tool_dir = Path(self.settings.tool_dir)
+        return open_runtime(
+            lambda: self.policy,
+            tool_dir=tool_dir,
+            state_dir=self._store,
+            conversations_dir=tool_dir / "workspace" / "conversations" / "repos" / key / "active",
+            environment=self._environment,
+            clock=clock,
+        )
 
     async def _live(self, loop: Loop, poller: Poller) -> None:
         async with anyio.create_task_group() as tasks:
@@ -145,18 +165,8 @@ class Daemon:
             await self._stop.wait()
             tasks.cancel_scope.cancel()
 
-    async def _drain(self, loop: Loop, clock: Clock) -> None:
-        await loop.post(e.ShutdownRequested(at_ms=clock.now_ms()))
-        await loop.settled()
-        with anyio.move_on_after(_DRAIN_MS / 1000):
-            while loop.state.running or loop.state.pending:
-                await loop.changed()
-        if loop.state.running:
-            log.warning("not every run could be stopped in time", runs=len(loop.state.running))
-
-    async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> int:
-        token = new_secret()
-        token_file = self._store / "token"
+    async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
+        token, token_file = new_secret(), self._store / "token"
         write_token(token_file, token)
         host, wanted = self.settings.host, self.settings.port
         try:
@@ -166,30 +176,38 @@ class Daemon:
                 f"cannot listen on {host}:{wanted} ({error.strerror or error}): "
                 "stop what uses the port, or choose another with --port or server.port"
             ) from error
-        self.address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
-        (self._store / "daemon.json").write_bytes(msgspec.json.encode(self.address))
-        return port
+        address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
+        (self._store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        return address
 
     def _withdraw_address(self) -> None:
-        for name in ("daemon.json", "token"):
+        for name in (ADDRESS_FILE, "token"):
             (self._store / name).unlink(missing_ok=True)
 
 
-async def _shielded(close: Callable[[], object]) -> None:
-    """Clean up whatever happens, but not for ever."""
-    with anyio.move_on_after(30, shield=True):
-        await close()  # type: ignore[misc]
+async def _drain(loop: Loop) -> None:
+    """Stop what runs and see its last stages through, within a limit."""
+    await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
+    await loop.settled()
+    with anyio.move_on_after(_DRAIN_MS / 1000):
+        while loop.state.running or loop.state.pending:
+            await loop.changed()
+    if loop.state.running:
+        log.warning("not every run could be stopped in time", runs=len(loop.state.running))
 
 
-async def _end_last_boot(store: Path, nonce: str, end_orphan: Callable[[], object]) -> None:
-    """End what a boot before us left running, and leave our own nonce for the boot after us."""
-    record = store / "boot.json"
-    await end_orphan()  # type: ignore[misc]
-    if record.exists():
-        last = record.read_text().strip()
-        ended = await processes.end_all(last) if last else 0
-        if ended:
-            log.warning("ended processes that the last boot left behind", processes=ended)
+async def _end_children(nonce: str) -> None:
+    with anyio.move_on_after(_END_CHILDREN_S, shield=True):
+        await processes.end_all(nonce)
+
+
+async def _end_last_boot(store: Path, nonce: str) -> None:
+    """End the hooks, checks and git that a boot before us left running; leave our own nonce for the boot after us."""
+    record = store / "boot"
+    last = record.read_text().strip() if record.exists() else ""
+    ended = await processes.end_all(last) if last else 0
+    if ended:
+        log.warning("ended processes that the last boot left behind", processes=ended)
     record.write_text(nonce)
 
 
