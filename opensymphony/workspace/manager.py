@@ -36,8 +36,8 @@ T = TypeVar("T")
 class WorkspaceManager:
     """Implements `interfaces.Workspaces`.
 
-    `root` holds the workspaces; `mirrors_dir`, out of the agents' reach, holds mirrors and receipts; `nonce` marks every process
-    started here. The policy may be exchanged at any time and counts from the next step on.
+    `root` holds the workspaces; `mirrors_dir`, out of the agents' reach, holds mirrors and receipts; `nonce` marks every
+    process started here. The policy may be exchanged at any time and counts from the next step on.
     """
 
     def __init__(
