@@ -107,7 +107,8 @@ Hours, minutes and seconds, each at most once and in this order, without spaces.
         blocked_by=("DEMO-1",),
         description="""\
 A page needs a slug of its own even when two pages have the same title. Add `textkit/listing.py` with
-`unique_slugs(titles)`: the first keeps the plain slug, later ones get `-2`, `-3` and so on; a number that is taken is passed over.
+`unique_slugs(titles)`: the first keeps the plain slug, later ones get `-2`, `-3` and so on, passing over numbers that are
+taken.
 
 It waits for DEMO-1: what a slug looks like is settled there.""",
     ),
@@ -161,8 +162,7 @@ async def make_demo(directory: Path) -> DemoFiles:
 
     Raises `ConfigurationError` when something is there already, `WorkspaceError` when git does not do its part.
     """
-    directory = directory.absolute()
-    await anyio.to_thread.run_sync(_claim_directory, directory)
+    directory = await anyio.to_thread.run_sync(_claim_directory, directory)
     python = await _python(directory)
     files = DemoFiles(
         directory=directory,
@@ -181,7 +181,8 @@ async def make_demo(directory: Path) -> DemoFiles:
     return files
 
 
-def _claim_directory(directory: Path) -> None:
+def _claim_directory(directory: Path) -> Path:
+    directory = directory.absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         occupied = any(directory.iterdir())
@@ -191,6 +192,7 @@ def _claim_directory(directory: Path) -> None:
         raise _refusal(directory, f"cannot be used ({error.strerror}): name another directory") from None
     if occupied:
         raise _refusal(directory, "is not empty: name a directory that is empty or does not exist yet")
+    return directory
 
 
 def _refusal(directory: Path, message: str) -> ConfigurationError:

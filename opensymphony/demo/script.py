@@ -188,8 +188,8 @@ ACTS: dict[str, tuple[Act, ...]] = {
             _check(),
             _commit("feat: one slug for each title"),
             _finish(
-                "`textkit/listing.py` is new: `unique_slugs` gives every title a slug of its own, numbered from -2 on, and passes "
-                "over numbers that are taken."
+                "`textkit/listing.py` is new: `unique_slugs` gives every title a slug of its own, numbered from -2 on, and "
+                "passes over numbers that are taken."
             ),
         ),
     ),

@@ -47,8 +47,8 @@ def text_of(message: Message) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    parts = [cast("Any", part) for part in cast("list[Any]", content)]
-    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    parts = [cast("Message", part) for part in cast("list[object]", content) if isinstance(part, dict)]
+    return "\n".join(str(part.get("text", "")) for part in parts)
 
 
 def _settled_calls(messages: Sequence[Message]) -> list[tuple[str, str]]:

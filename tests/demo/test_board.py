@@ -109,7 +109,7 @@ async def test_git_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     (tools / "git").write_text("#!/bin/sh\necho 'disk quota exceeded' >&2\nexit 3\n")
     (tools / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    with pytest.raises(WorkspaceError, match="git init in .*: exit code 3: disk quota exceeded"):
+    with pytest.raises(WorkspaceError, match=r"git init in .*: exit code 3: disk quota exceeded"):
         await make_demo(tmp_path / "demo")
     assert list((tmp_path / "demo").iterdir()) == []
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))

@@ -89,7 +89,8 @@ def the_call(reply: Reply) -> ToolCall:
 
 
 def prompt(files: DemoFiles, ticket: DemoTicket) -> str:
-    return f"You work on ticket {ticket.identifier}: {ticket.title}\n\n{ticket.description}\n\nCheck: `{files.test_command(ticket)}`"
+    check = f"Your work is checked with `{files.test_command(ticket)}`."
+    return f"You work on ticket {ticket.identifier}: {ticket.title}\n\n{ticket.description}\n\n{check}"
 
 
 @pytest.fixture
