@@ -61,7 +61,7 @@ def _commit(message: str) -> Step:
 
 
 def _finish(message: str) -> Step:
-    return Step(tool="finish", arguments={"message": message}, thought="")
+    return Step(tool="finish", arguments={"message": message, "summary": "Summing up"}, thought="Summing up")
 
 
 _SLUGS_OLD = '''\
