@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from opensymphony.demo.model import Reply, Text, ToolCall, ToolCalls
+from opensymphony.demo.model import Message, Reply, Text, ToolCall, text_of
 from opensymphony.demo.script import ACTS, AGAIN, CHECK, HERE, PYTHON, Act, Step
 
-Message = Mapping[str, Any]
-
+_THINKING_MS = 150
+"""How long the model seems to think: a live view of calls that take no time shows nothing."""
 _IDENTIFIER = re.compile(r"\b(?:" + "|".join(re.escape(name) for name in ACTS) + r")\b")
 _CHECK_COMMAND = re.compile(r"`([^`\n]+ -m unittest tests\.test_\w+)`")
 _INTERRUPTED = ("A restart occurred while this tool was in progress", "Tool call interrupted before completion")
@@ -30,25 +30,14 @@ def play(messages: Sequence[Message]) -> Reply:
     found = _IDENTIFIER.search(first)
     if found is None:
         return Text(
-            "I am the demo's scripted model and know only its own tickets "
+            text="I am the demo's scripted model and know only its own tickets "
             f"({', '.join(ACTS)}). Work on other tickets needs a real model: see docs/quickstart.md."
         )
     settled = _settled_calls(messages)
     step = _step_at(ACTS[found[0]], len(settled))
     if settled and settled[-1][0] == "finish" and not _asked_again(messages):
-        return Text("There is nothing more to do here.")
+        return Text(text="There is nothing more to do here.")
     return _call(step, _where(settled), _check_command(first, found[0]), settled)
-
-
-def text_of(message: Message) -> str:
-    """A message's words: its content is a string or a list of parts."""
-    content: Any = message.get("content")
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = [cast("Message", part) for part in cast("list[object]", content) if isinstance(part, dict)]
-    return "\n".join(str(part.get("text", "")) for part in parts)
 
 
 def _settled_calls(messages: Sequence[Message]) -> list[tuple[str, str]]:
@@ -104,7 +93,7 @@ def _call(step: Step, where: str, check: str, settled: Sequence[tuple[str, str]]
     arguments = {name: _filled(value, known) for name, value in step.arguments.items()}
     if step.tool == "finish" and _last_test_failed(settled):
         arguments = {"message": f"I could not make `{check}` pass. What it said is above."}
-    return ToolCalls((ToolCall(name=step.tool, arguments=arguments, thought=step.thought),))
+    return ToolCall(name=step.tool, arguments=arguments, thought=step.thought, delay_ms=_THINKING_MS)
 
 
 def _filled(value: object, known: Mapping[str, str]) -> object:
