@@ -24,6 +24,7 @@ def install(
     import anyio
     import msgspec
 
+    from opensymphony.agents.openhands import installation
     from opensymphony.errors import InstallationError
 
     if target != "openhands":
@@ -31,7 +32,10 @@ def install(
         raise typer.Exit(2)
     directory = tool_dir or default_tool_dir()
     try:
-        result = anyio.run(_install, directory)
+        there = (
+            installation.check(directory).status == "complete"
+        )  # then no bar, whose import takes longer than the rest
+        result = anyio.run(installation.install if there else _install_with_bar, directory)
     except InstallationError as error:
         typer.echo(f"install: {error}", err=True)
         raise typer.Exit(1) from None
@@ -66,7 +70,7 @@ def _sentence(result: Installed, directory: Path) -> str:
     return f"agent-server {result.version} installed in {directory} in {result.duration_ms / 1000:.0f} s{before[result.reason]}"
 
 
-async def _install(directory: Path) -> Installed | None:
+async def _install_with_bar(directory: Path) -> Installed | None:
     """None when a signal ended it; then everything was cleared up."""
     import signal
 
