@@ -32,7 +32,9 @@ _WHOLE_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(rf"[+-]?[0-9]{{1,{INTEGER_DIGITS_MAX}}}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,2})?")
-_SECRET_WORD = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
+_SECRET_WORD = re.compile(
+    r"(?:^|_)(?:(?:api|access|private|secret)_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\s]+:|[A-Za-z0-9-]+::")
 
 
@@ -62,6 +64,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 class _Wrong(Exception):
     """A value cannot be used; the text says why."""
+
+    def __init__(self, message: str, code: str = "bad_value") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class _Failed:
@@ -108,11 +114,17 @@ class Reader:
         self.problems: list[Problem] = []
         self.lines: dict[str, int | None] = {}
         """Where each key stands, by its full path."""
-        self._verdict = verdict or (lambda _path: None)
+        self._verdict = verdict
         self._paths: tuple[str, ...] = ()
 
     def note(
-        self, key: str | None, message: str, *, line: int | None = None, code: str | None = None, severity: str = "error"
+        self,
+        key: str | None,
+        message: str,
+        *,
+        line: int | None = None,
+        code: str | None = None,
+        severity: str = "error",
     ) -> None:
         """Add a problem; without `line` it is put where the key, or the nearest section above it, stands."""
         place = line if line is not None else self._line_of(key)
@@ -121,8 +133,16 @@ class Reader:
             Problem(file=self.file, message=message, key=key, line=place, severity=level, code=code or "bad_value")
         )
 
+    def failed(self, *keys: str) -> bool:
+        """Whether an error was noted at one of these keys or below it: what follows from it need not be said."""
+        noted = [problem.key or "" for problem in self.problems if problem.severity == "error"]
+        return any(key == at or at.startswith((f"{key}.", f"{key}[")) for key in keys for at in noted)
+
     def read(self, type_: type[S], placed: Placed) -> S | None:
-        """The Struct, or None when at least one error was noted."""
+        """The Struct; what could not be read has its default, so that the rest can still be checked.
+
+        None when a part without a default could not be read. Whether there were errors is in `problems`.
+        """
         info = cast("inspect.StructType", inspect.type_info(type_))
         self._paths = tuple(key_paths(type_))
         result = self._struct(info, placed, "")
@@ -146,7 +166,9 @@ class Reader:
             if key not in fields:
                 self._unknown(full, key, tuple(fields))
             elif child.value is not None:
-                values[fields[key].name] = self._guarded(fields[key].type, child, full)
+                value = self._guarded(fields[key].type, child, full)
+                if not isinstance(value, _Failed) or fields[key].required:
+                    values[fields[key].name] = value
         for key, field in fields.items():
             if field.name not in values and field.required:
                 full = f"{path}.{key}" if path else key
@@ -157,7 +179,7 @@ class Reader:
         return info.cls(**values)
 
     def _unknown(self, full: str, key: str, siblings: tuple[str, ...]) -> None:
-        verdict = self._verdict(full)
+        verdict = self._verdict(full) if self._verdict else None
         if verdict is None:
             near = self._nearest(key, full, siblings)
             hint = f": did you mean {near}?" if near else ": it has no effect"
@@ -175,14 +197,14 @@ class Reader:
         try:
             return self._value(type_, placed, path)
         except _Wrong as wrong:
-            code = "missing_environment_variable" if "environment variable" in str(wrong) else None
-            self.note(path, str(wrong), line=placed.line, code=code)
+            self.note(path, str(wrong), line=placed.line, code=wrong.code)
             return FAILED
 
     def _value(self, type_: inspect.Type, placed: Placed, path: str, meaning: str = "") -> object:
         match type_:
             case inspect.Metadata():
-                return self._value(type_.type, placed, path, str((type_.extra or {}).get("as", "")))
+                extra = cast("Any", type_).extra or {}
+                return self._value(type_.type, placed, path, str(extra.get("as", "")))
             case inspect.UnionType():
                 inner = next(kind for kind in type_.types if not isinstance(kind, inspect.NoneType))
                 return self._value(inner, placed, path, meaning)
@@ -208,6 +230,8 @@ class Reader:
     def _tuple(self, type_: inspect.VarTupleType, placed: Placed, path: str) -> object:
         if not isinstance(placed.value, tuple):
             raise _Wrong(f"must be a list, not {shown(placed.value)}")
+        for at, item in enumerate(placed.value):
+            self.lines[f"{path}[{at}]"] = item.line
         items = [self._guarded(type_.item_type, item, f"{path}[{at}]") for at, item in enumerate(placed.value)]
         return FAILED if any(isinstance(item, _Failed) for item in items) else tuple(items)
 
@@ -239,7 +263,8 @@ class Reader:
             return text, shown(text)
         if not (value := self.around.environment.get(name)):
             state = "is empty" if name in self.around.environment else "is not set"
-            raise _Wrong(f"environment variable {name} {state}: set it, or write the value here")
+            message = f"environment variable {name} {state}: set it, or write the value here"
+            raise _Wrong(message, "missing_environment_variable")
         return value, f"the value of ${name}"
 
     def _text(self, placed: Placed, meaning: str) -> str:
@@ -283,15 +308,15 @@ class Reader:
     def _number(self, type_: inspect.IntType | inspect.FloatType, placed: Placed) -> int | float:
         value, seen = self._scalar(placed)
         whole = isinstance(type_, inspect.IntType)
+        number: int | float | None = None
         if isinstance(value, str) and (_INTEGER if whole else _NUMBER).fullmatch(value):
-            value = int(value) if whole else float(value)
-        limits = _limits(type_)
-        right_type = isinstance(value, int) if whole else isinstance(value, int | float)
-        if isinstance(value, bool) or not right_type:
-            raise _Wrong(f"must be a {'whole number' if whole else 'number'}{limits}, not {seen}")
-        if (type_.ge is not None and value < type_.ge) or (type_.le is not None and value > type_.le):
-            raise _Wrong(f"must be a {'whole number' if whole else 'number'}{limits}, not {seen}")
-        return value if whole else float(value)
+            number = int(value) if whole else float(value)
+        elif not isinstance(value, bool) and isinstance(value, int if whole else int | float):
+            number = value
+        low, high = type_.ge, type_.le
+        if number is None or (low is not None and number < low) or (high is not None and number > high):
+            raise _Wrong(f"must be a {'whole number' if whole else 'number'}{_limits(type_)}, not {seen}")
+        return number if whole else float(number)
 
     def _choice(self, type_: inspect.LiteralType, placed: Placed) -> object:
         value, seen = self._scalar(placed)

@@ -89,11 +89,9 @@ def _decoded(data: bytes | str) -> str | tuple[str, int | None]:
     if size > FILE_BYTES_MAX:
         return f"the file has {size} bytes, more than the {FILE_BYTES_MAX} allowed: shorten it", None
     try:
-        text = data.decode("utf-8") if isinstance(data, bytes) else data.encode("utf-8").decode("utf-8")
+        text = (data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")).decode("utf-8")
     except UnicodeDecodeError as error:
         return "is not UTF-8 text: save the file as UTF-8", error.object.count(b"\n", 0, error.start) + 1
-    except UnicodeEncodeError as error:
-        return "holds half of a character pair: save the file as UTF-8", data[: error.start].count("\n") + 1  # pyright: ignore
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -120,12 +118,14 @@ def _explained(error: Exception) -> tuple[str, int | None]:
     if isinstance(error, _Bad):
         return str(error), error.index
     if isinstance(error, MarkedYAMLError):
-        parts = [str(part) for part in (error.context, error.problem) if part]
-        mark = error.problem_mark or error.context_mark
+        marked = cast("Any", error)
+        parts = [str(part) for part in (marked.context, marked.problem) if part]
+        mark = marked.problem_mark or marked.context_mark
         message = ", ".join(" ".join(part.split()) for part in parts)
         return f"not readable as YAML: {message[:200]}", mark.index if mark is not None else None
     if isinstance(error, ReaderError):
-        return f"a character that YAML does not allow (code {error.character}): delete it", int(error.position)
+        found = cast("Any", error)
+        return f"a character that YAML does not allow (code {found.character}): delete it", int(found.position)
     return "not readable as YAML: simplify it", None
 
 

@@ -103,7 +103,9 @@ class AgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     max_concurrent_agents: Annotated[int, Meta(ge=1, le=1_000)] = 4
     """One agent-server is one core, 8-14 agent steps a second for all of its conversations together."""
-    max_concurrent_agents_by_state: dict[str, Annotated[int, Meta(ge=1, le=1_000)]] = field(default_factory=dict[str, int])
+    max_concurrent_agents_by_state: dict[str, Annotated[int, Meta(ge=1, le=1_000)]] = field(
+        default_factory=dict[str, int]
+    )
     """Further limits by state, in lower case."""
     max_turns: Count = 20
     """Turns of one run, then a person decides; Symphony's value."""
