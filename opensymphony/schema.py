@@ -203,8 +203,7 @@ class Reader:
     def _value(self, type_: inspect.Type, placed: Placed, path: str, meaning: str = "") -> object:
         match type_:
             case inspect.Metadata():
-                extra = cast("Any", type_).extra or {}
-                return self._value(type_.type, placed, path, str(extra.get("as", "")))
+                return self._value(type_.type, placed, path, _meaning(type_))
             case inspect.UnionType():
                 inner = next(kind for kind in type_.types if not isinstance(kind, inspect.NoneType))
                 return self._value(inner, placed, path, meaning)
@@ -323,6 +322,11 @@ class Reader:
         if value not in type_.values or isinstance(value, bool):
             raise _Wrong(f"must be one of {', '.join(map(str, type_.values))}, not {seen}")
         return value
+
+
+def _meaning(type_: inspect.Metadata) -> str:
+    extra: Any = cast("Any", type_).extra
+    return str(extra["as"]) if extra and "as" in extra else ""
 
 
 def _limits(type_: inspect.IntType | inspect.FloatType) -> str:
