@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from opensymphony import __version__
-from opensymphony.cli import config, demo, install, paths, run, status
+from opensymphony.cli import config, demo, doctor, install, paths, run, status
 
 app = typer.Typer(
     name="opensymphony",
@@ -24,7 +24,7 @@ config_app = typer.Typer(help="Check and show the configuration.", no_args_is_he
 app.command()(run.run)
 app.command()(demo.demo)
 app.command()(install.install)
-# app.command()(doctor.doctor)
+app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")

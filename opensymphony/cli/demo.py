@@ -59,6 +59,8 @@ def demo(
 
 
 async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any] | None:
+    import os
+
     import anyio
 
     from opensymphony import logs
@@ -77,7 +79,7 @@ async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any
         nonlocal found
         tool_dir = await _installed()
         files = await make_demo(directory)
-        logs.set_up(level="error", directory=str(directory / "logs"))
+        logs.set_up(directory=str(directory / "logs"), stream=nowhere)  # the terminal belongs to the screen
         loaded = read_workflow(str(files.workflow))
         if loaded.policy is None:
             raise ConfigurationError(loaded.problems)
@@ -91,8 +93,9 @@ async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any
             screen.conclude(snapshot, files, seconds, kept=kept, command=_command())
         found = result(snapshot, files, seconds)
 
-    if await run_in_foreground(work):
-        return None
+    with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - nothing to wait for
+        if await run_in_foreground(work):
+            return None
     if found is None:
         output.fail("the demo ended before its tickets did: run it again with --keep DIR and see DIR/logs")
     return found

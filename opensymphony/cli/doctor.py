@@ -20,7 +20,8 @@ def doctor(
     from opensymphony.cli import loading, output
     from opensymphony.daemon.checks import run_checks
 
-    checks = anyio.run(run_checks, loading.load(workflow, config_path=config))
+    loaded = loading.load(workflow, config_path=config)
+    checks = anyio.run(run_checks, loaded.settings, loaded.policy, loaded.problems)
     failed = [check for check in checks if check.status == "fail"]
     if json:
         output.document({"ok": not failed, "checks": checks})

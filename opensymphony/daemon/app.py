@@ -132,7 +132,8 @@ class Daemon:
                 await _drain(loop)
                 tasks.cancel_scope.cancel()
             await loop.write_checkpoint()
-            control.status = "stopped"
+            if self.control is not None:
+                self.control.status = "stopped"
             log.info("stopped", records=loop.sequence)
 
     @property
