@@ -7,13 +7,13 @@ cd "$(dirname "$0")/.."
 install_server() { python -c 'import typer; from opensymphony.cli.install import install; typer.run(install)'; }
 
 if [ $# -gt 0 ]; then
-  case " $*" in *live*) install_server ;; esac
+  case " $*" in *live*) install_server || exit 1 ;; esac
   exec python -m pytest "$@"
 fi
 
-install_server
-coverage erase
 failed=0
+install_server || failed=1 # the fast tests run all the same
+coverage erase
 coverage run -m pytest -m "not live" || failed=1
 coverage run -m pytest -m live || failed=1
 coverage combine --quiet
