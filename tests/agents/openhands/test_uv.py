@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opensymphony import bundled
+from opensymphony.agents.openhands import uv as uv_module
 from opensymphony.agents.openhands.uv import find_python, find_uv, run_uv
 from opensymphony.errors import InstallationError
 
@@ -96,3 +97,25 @@ async def test_lines_of_any_length_are_read(tmp_path: Path) -> None:
     text = "head -c 200000 /dev/zero | tr '\\0' x; echo; printf end"
     await run_uv([script(tmp_path / "uv", text)], print_to=seen.append, extra={"PATH": os.environ["PATH"]})
     assert (sum(map(len, seen)), seen[-1]) == (200_003, "end")
+
+
+@pytest.mark.parametrize(
+    ("finds", "answer"),
+    [
+        ('*"find --no-project --no-python-downloads --system 3.12"*) echo /bin/sh ;;', "/bin/sh"),
+        ('*"find --no-project --managed-python 3.13"*) echo /usr/bin/env ;; *install*) ;;', "/usr/bin/env"),
+    ],
+)
+async def test_a_python_that_is_not_ours_is_found_or_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finds: str, answer: str
+) -> None:
+    """Where we run on another Python, uv looks for 3.13, then 3.12, and only then fetches one."""
+    monkeypatch.setattr(uv_module, "_own_base", lambda: None)
+    assert await find_python(script(tmp_path / "uv", f'case "$*" in {finds} *) exit 2 ;; esac')) == answer
+
+
+async def test_no_python_at_all_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither found nor fetched: one line with what to install."""
+    monkeypatch.setattr(uv_module, "_own_base", lambda: None)
+    with pytest.raises(InstallationError, match=r"needs Python 3.12 or 3.13, .* install Python 3.12 or 3.13"):
+        await find_python(script(tmp_path / "uv", "exit 2"))
