@@ -14,6 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 SERVER = TESTS.parent / "tools" / "openhands-server" / "requirements.txt"
+ACCEPTED = TESTS / "audit_accepted.txt"
 FROM_FILE = ["--disable-pip", "--no-deps", "-r"]
 KNOWN_BAD = "jinja2==2.10"
 """Has advisories since 2019: a source that knows none of them knows nothing."""
@@ -41,11 +42,7 @@ def ask(*arguments: str) -> tuple[list[tuple[str, str, str]], list[str]]:
 
 def accepted() -> dict[tuple[str, str], str]:
     """(package, advisory) to the reason why we live with it."""
-    lines = (
-        line.split(None, 2)
-        for line in (TESTS / "audit_accepted.txt").read_text().splitlines()
-        if line[:1] not in ("", "#")
-    )
+    lines = (line.split(None, 2) for line in ACCEPTED.read_text().splitlines() if line[:1] not in ("", "#"))
     return {(package, advisory): reason for package, advisory, reason in lines}
 
 
