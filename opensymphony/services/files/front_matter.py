@@ -8,9 +8,10 @@ YAML 1.2, safe: `yes` stays a string, a doubled key is an error, tags mean nothi
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Literal, cast
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
@@ -82,6 +83,7 @@ class FrontMatter(Struct, frozen=True, kw_only=True):
         return (BOM if self.bom else b"") + text.encode()
 
 
+@lru_cache(maxsize=4)  # One edit asks for the same file up to three times, with a person saving meanwhile.
 def read(data: bytes) -> FrontMatter:
     """Split and understand a file. Raises `Malformed`."""
     text = _decode(data)
@@ -143,7 +145,12 @@ def _entries(head: str, offset: int) -> dict[str, Entry]:
                 int(key.start_mark.line) + 2, f"'{name}' is there twice (first in line {entries[name].line})"
             )
         start = int(key.start_mark.index) + offset
-        entries[name] = Entry(start=start, line=int(key.start_mark.line) + 2, value=_value(value, head, offset, 0))
+        found = _value(value, head, offset, 0)
+        if found.start == found.end:
+            # The mark of a value that is not written stands at the next key, behind comments and blank lines.
+            colon = head.index(":", int(key.end_mark.index)) + 1 + offset
+            found = structs.replace(found, start=colon, end=colon)
+        entries[name] = Entry(start=start, line=int(key.start_mark.line) + 2, value=found)
     return entries
 
 
@@ -171,7 +178,10 @@ def _compose(head: str) -> Any:
 
 def _what_and_where(error: Any) -> tuple[int, str | None]:
     mark = error.problem_mark or error.context_mark
-    return (2 if mark is None else int(mark.line) + 2), error.problem or error.context
+    cause = error.problem or error.context
+    if cause and "'\\t'" in cause:
+        cause = "a tab; YAML wants blanks"
+    return (2 if mark is None else int(mark.line) + 2), cause
 
 
 def _one_line(text: str | None) -> str:
