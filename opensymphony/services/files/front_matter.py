@@ -20,6 +20,8 @@ FILE_BYTES_MAX = 1_048_576
 """A ticket is read by people; a megabyte of it is a mistake, such as a pasted log."""
 HEAD_CHARACTERS_MAX = 32_768
 """The YAML reader takes about a second for this much; a longer head would hold every poll up."""
+BRACKETS_MAX = 250
+"""The YAML reader takes time that grows with the square of their depth: seconds for some thousands."""
 NESTING_MAX = 16
 
 BOM = b"\xef\xbb\xbf"
@@ -148,8 +150,10 @@ def _entries(head: str, offset: int) -> dict[str, Entry]:
         found = _value(value, head, offset, 0)
         if found.start == found.end:
             # The mark of a value that is not written stands at the next key, behind comments and blank lines.
-            colon = head.index(":", int(key.end_mark.index)) + 1 + offset
-            found = structs.replace(found, start=colon, end=colon)
+            colon = head.find(":", int(key.end_mark.index))
+            if colon < 0:
+                raise Malformed(int(key.start_mark.line) + 2, "write 'key: value', without '?'")
+            found = structs.replace(found, start=colon + 1 + offset, end=colon + 1 + offset)
         entries[name] = Entry(start=start, line=int(key.start_mark.line) + 2, value=found)
     return entries
 
@@ -161,6 +165,8 @@ def _key(node: Any) -> str:
 
 
 def _compose(head: str) -> Any:
+    if head.count("[") + head.count("{") > BRACKETS_MAX:
+        raise Malformed(2, f"the front matter has more than {BRACKETS_MAX} brackets; keep long text below it")
     yaml: Any = YAML(typ="safe", pure=True)
     try:
         return yaml.compose(head)
