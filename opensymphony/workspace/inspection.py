@@ -179,14 +179,19 @@ def _resolve(text: str, raw: dict[str, str]) -> str | None:
 
 def _check_objects(objects: int) -> None:
     """Refuse an object store that reaches out of the repository, by a link or by alternates."""
-    for entry in os.scandir(objects):
+    for entry in _entries(objects):
         if entry.is_symlink():
             raise OSError(0, "is a symbolic link", f"objects/{entry.name}")
         if not entry.is_dir(follow_symlinks=False):
             continue
         with _directory(entry.name, objects) as inner:
-            for file in os.scandir(inner):
+            for file in _entries(inner):
                 if file.is_symlink():
                     raise OSError(0, "is a symbolic link", f"objects/{entry.name}/{file.name}")
             if entry.name == "info" and _read("alternates", inner):
                 raise OSError(0, "borrows objects from another repository", "objects/info/alternates")
+
+
+def _entries(directory: int) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return list(entries)

@@ -76,7 +76,8 @@ def _empty(directory: str, top: str, pending: list[str]) -> bool:
     whole = True
     try:
         os.chmod(directory, 0o700)
-        entries = list(os.scandir(directory))
+        with os.scandir(directory) as found:
+            entries = list(found)
     except OSError:
         return False
     for entry in entries:
