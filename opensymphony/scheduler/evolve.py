@@ -326,7 +326,7 @@ def _run_ended(state: State, decision: d.RunEnded) -> None:
     state.running.pop(decision.ticket_id, None)
     entry.phase = OUTCOMES[decision.outcome].phase
     entry.outcome = decision.outcome
-    entry.reason = decision.reason
+    entry.reason = entry.last_end = decision.reason
     entry.failures = decision.failures
     entry.due_ms = decision.due_ms
     if entry.phase in ("in_review", "needs_person", "closed"):

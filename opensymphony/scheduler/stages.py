@@ -238,7 +238,7 @@ def _opened(plan: Plan, event: e.ConversationOpened) -> None:
         )
     )
     if entry.prompted and not conversation.created:
-        text = messages.resumed(plan.ticket, entry.reason)
+        text = messages.resumed(plan.ticket, entry.last_end)
     else:
         attempt = plan.generation - 1 or None
         try:

@@ -100,6 +100,8 @@ class Entry(Struct, kw_only=True):
     """What the ticket looked like when we put it down; a change to anything else wakes it."""
     reason: str = ""
     outcome: Outcome | None = None
+    last_end: str = ""
+    """Why the last run ended; what its successor is told."""
     run: Run | None = None
     usage: Usage = Usage()
     """Of earlier runs."""

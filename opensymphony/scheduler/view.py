@@ -84,7 +84,8 @@ def explain(state: State, entry: Entry) -> str:
         rule = OUTCOMES.get(entry.outcome) if entry.outcome else None
         woken = f"; woken by {rule.woken_by}" if rule is not None and entry.phase == "needs_person" else ""
         kept = f"; workspace kept: {entry.note}" if entry.note else ""
-        return f"{entry.reason}{woken}{kept}"
+        said = entry.reason or (rule.headline.lower() if rule is not None else "")
+        return f"{said}{woken}{kept}"
     if policy is None:
         return "no policy is in force yet"
     why = why_not_ours(entry.ticket, policy) or why_not_yet(entry.ticket, policy)

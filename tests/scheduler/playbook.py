@@ -35,7 +35,7 @@ from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
 from opensymphony.scheduler.state import Entry, State
-from opensymphony.workflow.policy import Policy, RepositoryPolicy, ReportingPolicy, TrackerPolicy, TransitionsPolicy
+from opensymphony.workflow.policy import Policy, ReportingPolicy, RepositoryPolicy, TrackerPolicy, TransitionsPolicy
 
 K = TypeVar("K", bound=c.Command)
 
@@ -184,7 +184,9 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
             return e.TicketTransitioned(**common, answer=answer)
         case c.PrepareWorkspace():
             request = command.request
-            made = Workspace(key=request.ticket.id, path=f"/ws/{request.ticket.id}", created=True, branch=request.branch)
+            made = Workspace(
+                key=request.ticket.id, path=f"/ws/{request.ticket.id}", created=True, branch=request.branch
+            )
             return e.WorkspacePrepared(**common, workspace=made)
         case c.RunHook():
             done = fields.get("result", HookResult(name=command.name, status="succeeded", exit_code=0))
@@ -197,7 +199,9 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
             return e.MessageSent(**common)
         case c.AwaitTurn():
             used = Usage(prompt_tokens=100, completion_tokens=10, model_calls=3)
-            return e.TurnEnded(**common, end=fields.get("end", TurnEnd(status="finished", final_text="Done.", usage=used)))
+            return e.TurnEnded(
+                **common, end=fields.get("end", TurnEnd(status="finished", final_text="Done.", usage=used))
+            )
         case c.CollectWork():
             return e.WorkCollected(**common, work=fields.get("work", GOOD_WORK))
         case c.VerifyWork():
