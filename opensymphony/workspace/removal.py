@@ -34,8 +34,9 @@ def sweep(root: str) -> None:
     """Delete what an interrupted removal left in the trash."""
     trash = os.path.join(root, TRASH)
     if os.path.isdir(trash) and not os.path.islink(trash):
-        for name in os.listdir(trash):
-            _delete(os.path.join(trash, name))
+        with suppress(OSError):
+            for name in os.listdir(trash):
+                _delete(os.path.join(trash, name))
 
 
 def _move(root: str, key: str, place: str) -> str:

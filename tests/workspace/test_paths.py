@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensymphony.errors import WorkspaceError
+from opensymphony.model import TICKET_KEY_CHARS_MAX as KEY_CHARS_MAX
 from opensymphony.workspace.paths import (
-    KEY_CHARS_MAX,
     check_directory,
     child,
     open_root,

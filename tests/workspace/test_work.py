@@ -415,16 +415,22 @@ async def test_clean_keeps_every_kind_of_work(manager: WorkspaceManager, tmp_pat
     assert here.is_dir()
 
 
-async def test_clean_removes_what_is_elsewhere(manager: WorkspaceManager, upstream: Path) -> None:
-    """Ignored files, our copies, a branch that was merged and deleted, commits that a person pushed by hand."""
+async def test_clean_removes_what_was_merged_and_deleted(manager: WorkspaceManager, upstream: Path) -> None:
+    """After a squash merge the remote has neither branch nor commits; they were pushed once, and that is remembered."""
     workspace = await prepare(manager)
     done = commit(workspace.path, "a", "1", person=False)
     await manager.collect(workspace)
     await manager.push(workspace, done)
     git(upstream, "branch", "-D", BRANCH)
-    git(workspace.path, "checkout", "-q", "-b", "by-hand")
+    await prepare(manager, ticket("ABC-2"))
+    assert await clean(manager, workspace) == Cleanup(removed=True)
+
+
+async def test_clean_removes_what_is_elsewhere(manager: WorkspaceManager, upstream: Path) -> None:
+    """Ignored files, our own copies, and commits that a person pushed by hand since we last looked."""
+    workspace = await prepare(manager)
     commit(workspace.path, "b", "1", person=False)
-    git(workspace.path, "push", "-q", str(upstream), "by-hand")
+    git(workspace.path, "push", "-q", str(upstream), f"{BRANCH}:by-hand")
     Path(workspace.path, "x.log").write_text("ignored")
     await manager.write_manifest(workspace, "run", {"a": 1})
     assert await clean(manager, workspace) == Cleanup(removed=True)
@@ -477,6 +483,7 @@ async def test_everything_outlives_a_restart(
     workspace = await prepare(manager)
     done = commit(workspace.path, "a", "1", person=False)
     await manager.collect(workspace)
+    (state / ".look-killed" / "objects").mkdir(parents=True)
     (mirror_of(state) / "packed-refs.lock").touch()
     (mirror_of(state) / "refs/opensymphony/ABC-1.lock").touch()
     commit(workspace.path, "b", "1", person=False)
@@ -487,3 +494,4 @@ async def test_everything_outlives_a_restart(
     await restarted.push(workspace, work.commit)
     assert tip(upstream) == work.commit != done
     assert (await clean(restarted, workspace)).removed
+    assert sorted(path.name for path in state.iterdir()) == [mirror_of(state).name, "receipts"]
