@@ -151,7 +151,12 @@ class Git:
         options = [part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)]
         timeout_ms = REMOTE_TIMEOUT_MS if remote else LOCAL_TIMEOUT_MS
         # processes.run keeps one stream; warnings must not turn up among the paths of a listing.
-        with tempfile.NamedTemporaryFile(prefix="opensymphony-git-") as errors:
+        try:
+            errors = tempfile.NamedTemporaryFile(prefix="opensymphony-git-")  # noqa: SIM115
+        except OSError as error:
+            message = f"no temporary file can be made in {tempfile.gettempdir()}: {error.strerror}; make room there"
+            raise WorkspaceError(message) from error
+        with errors:
             completed = await processes.run(
                 ["sh", "-c", 'errors=$1; shift; exec "$@" 2>"$errors"', "sh", errors.name, "git", *options, *arguments],
                 cwd=work_tree or git_dir or "/",

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from opensymphony.errors import WorkspaceError
 
+LOOK_PREFIX = ".look-"
 REFERENCES_MAX = 20_000
 _REFERENCE_BYTES_MAX = 4_096
 _PACKED_BYTES_MAX = 32 * 1024 * 1024
@@ -81,17 +82,28 @@ def shadow(
     parent: str, repository: AgentRepository, *, borrow: Sequence[str] = (), work: str | None = None
 ) -> Generator[str]:
     """A throw-away repository of ours over the agent's objects; `work` becomes its branch of that name."""
-    with TemporaryDirectory(prefix=".look-", dir=parent) as path:
-        os.makedirs(os.path.join(path, "objects", "info"))
-        os.makedirs(os.path.join(path, "refs", "heads"))
-        _write(path, "HEAD", "ref: refs/heads/work\n")
-        _write(path, "config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-        _write(path, "objects/info/alternates", "".join(f"{objects}\n" for objects in (repository.objects, *borrow)))
-        if repository.shallow:
-            _write(path, "shallow", "".join(f"{name}\n" for name in repository.shallow))
-        if work:
-            _write(path, "refs/heads/work", f"{work}\n")
+    try:
+        directory = TemporaryDirectory(prefix=LOOK_PREFIX, dir=parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise WorkspaceError(f"{parent} cannot be written: {error.strerror}; make room there") from error
+    with directory as path:
+        try:
+            _fill(path, repository, borrow, work)
+        except OSError as error:
+            raise WorkspaceError(f"{path} cannot be written: {error.strerror}; make room there") from error
         yield path
+
+
+def _fill(path: str, repository: AgentRepository, borrow: Sequence[str], work: str | None) -> None:
+    os.makedirs(os.path.join(path, "objects", "info"))
+    os.makedirs(os.path.join(path, "refs", "heads"))
+    _write(path, "HEAD", "ref: refs/heads/work\n")
+    _write(path, "config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    _write(path, "objects/info/alternates", "".join(f"{objects}\n" for objects in (repository.objects, *borrow)))
+    if repository.shallow:
+        _write(path, "shallow", "".join(f"{name}\n" for name in repository.shallow))
+    if work:
+        _write(path, "refs/heads/work", f"{work}\n")
 
 
 def _write(directory: str, name: str, text: str) -> None:
@@ -179,14 +191,19 @@ def _resolve(text: str, raw: dict[str, str]) -> str | None:
 
 def _check_objects(objects: int) -> None:
     """Refuse an object store that reaches out of the repository, by a link or by alternates."""
-    for entry in os.scandir(objects):
+    for entry in _entries(objects):
         if entry.is_symlink():
             raise OSError(0, "is a symbolic link", f"objects/{entry.name}")
         if not entry.is_dir(follow_symlinks=False):
             continue
         with _directory(entry.name, objects) as inner:
-            for file in os.scandir(inner):
+            for file in _entries(inner):
                 if file.is_symlink():
                     raise OSError(0, "is a symbolic link", f"objects/{entry.name}/{file.name}")
             if entry.name == "info" and _read("alternates", inner):
                 raise OSError(0, "borrows objects from another repository", "objects/info/alternates")
+
+
+def _entries(directory: int) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return list(entries)

@@ -7,6 +7,7 @@ its steps runs; steps of different tickets meet only in the mirror, which has a 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,18 +20,22 @@ import msgspec
 
 from opensymphony.errors import WorkspaceError
 from opensymphony.interfaces import WorkspaceRequest
+from opensymphony.logs import get_logger
 from opensymphony.model import Cleanup, HookResult, Ticket, Verification, Work, Workspace
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace import hooks, manifest, paths, removal, work
 from opensymphony.workspace.clone import Identity, check_branch, clone, starting_point
 from opensymphony.workspace.git import Git
-from opensymphony.workspace.mirror import Mirror
+from opensymphony.workspace.inspection import LOOK_PREFIX
+from opensymphony.workspace.mirror import NEW_PREFIX, Mirror
 from opensymphony.workspace.paths import repository_key
 from opensymphony.workspace.receipts import Receipt, Receipts
 
 HOOK_NAMES = ("after_create", "before_run", "after_run", "before_remove")
 
 T = TypeVar("T")
+
+log = get_logger(__name__)
 
 
 class WorkspaceManager:
@@ -116,7 +121,7 @@ class WorkspaceManager:
         ticket = request.ticket
         if receipt is None or receipt.path != path:
             # Somebody else's: an empty directory is taken, anything more may be a person's work.
-            await _in_thread(partial(_take_away, root, key))
+            self._tell_aside(await _in_thread(partial(_take_away, root, key)), ticket, "it is not known to be ours")
             return None
         if not receipt.belongs_to(ticket):
             message = (
@@ -129,7 +134,8 @@ class WorkspaceManager:
             return None
         repository = repository_key(request.repository_url) if request.repository_url else None
         if receipt.repository != repository or (repository and not await _in_thread(partial(_has_repository, path))):
-            await _in_thread(partial(removal.set_aside, root, key))
+            aside = await _in_thread(partial(removal.set_aside, root, key))
+            self._tell_aside(aside, ticket, "it is no clone of the repository that repository.url names now")
             return None
         return Workspace(key=key, path=path, created=False, branch=receipt.branch, base_commit=receipt.base_commit)
 
@@ -149,8 +155,8 @@ class WorkspaceManager:
         receipts = self._receipts(path)
         await _in_thread(partial(receipts.write, key, receipt))
         workspace = Workspace(key=key, path=path, created=True, branch=branch, base_commit=base_commit)
+        await _in_thread(partial(_make_directory, path))
         try:
-            await _in_thread(partial(_make_directory, path))
             if mirror and branch and start:
                 await clone(self._git, mirror, path, branch, start, self._identity)
             await self._after_create(workspace, ticket)
@@ -218,6 +224,9 @@ class WorkspaceManager:
                     return Cleanup(removed=False, reason="; ".join(filter(None, (kept, note))))
         left = await _in_thread(partial(removal.remove, root, workspace.key))
         await _in_thread(partial(receipts.remove, workspace.key))
+        if receipt.repository:
+            with suppress(WorkspaceError):
+                await (await self._mirror_of(workspace)).tidy()
         return Cleanup(removed=True, reason="; ".join(filter(None, (note, left))))
 
     async def _reason_to_keep(self, workspace: Workspace, receipt: Receipt, path: str) -> str:
@@ -232,10 +241,14 @@ class WorkspaceManager:
             mirror_is_enough=repository is not None and not repository.push,
         )
 
+    def _tell_aside(self, aside: str | None, ticket: Ticket, why: str) -> None:
+        if aside is not None:
+            log.warning("a directory was set aside", issue_identifier=ticket.identifier, directory=aside, why=why)
+
     async def _open_root(self) -> str:
         if self._root is None:
             root = await _in_thread(partial(paths.open_root, self._root_given))
-            await _in_thread(partial(_make_state_dir, self._state_dir))
+            await _in_thread(partial(_open_state_dir, self._state_dir))
             await _in_thread(partial(removal.sweep, root))
             self._root = root
         return self._root
@@ -296,19 +309,25 @@ def _make_directory(path: str) -> None:
         raise WorkspaceError(f"workspace {path} cannot be made: {error.strerror}", error_class="person") from error
 
 
-def _make_state_dir(path: str) -> None:
+def _open_state_dir(path: str) -> None:
+    """Make it, and remove what a daemon that was killed had begun in it."""
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
+        for name in os.listdir(path):
+            if name.startswith((LOOK_PREFIX, NEW_PREFIX)):
+                shutil.rmtree(os.path.join(path, name), ignore_errors=True)
     except OSError as error:
         message = f"the directory for mirrors {path} cannot be made: {error.strerror}; make its parent writable"
         raise WorkspaceError(message, error_class="person") from error
 
 
-def _take_away(root: str, key: str) -> None:
+def _take_away(root: str, key: str) -> str | None:
+    """Remove an empty directory, set any other aside and say where it is."""
     try:
         os.rmdir(os.path.join(root, key))
     except OSError:
-        removal.set_aside(root, key)
+        return removal.set_aside(root, key)
+    return None
 
 
 def _has_repository(path: str) -> bool:

@@ -17,6 +17,8 @@ import msgspec
 
 from opensymphony.clock import new_id
 from opensymphony.errors import WorkspaceError
+from opensymphony.logs import redacted
+from opensymphony.schema import looks_secret
 from opensymphony.workspace.paths import without_credentials
 
 DIRECTORY = ".opensymphony"
@@ -24,7 +26,6 @@ MANIFEST_BYTES_MAX = 1024 * 1024
 EXCLUDE_LINE = f"/{DIRECTORY}/\n"
 
 _NAME = re.compile(r"[a-z][a-z_-]{0,63}")
-_SECRET_KEY = re.compile(r"(token|secret|password|passwd|api_?key|credential|authorization|cookie)s?$", re.IGNORECASE)
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -98,7 +99,7 @@ def _presentable(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_presentable(inner) for inner in cast(list[object], value)]
     if isinstance(value, str):
-        return without_credentials(value)
+        return without_credentials(redacted(value))
     if isinstance(value, msgspec.Struct):
         return _presentable(msgspec.structs.asdict(value))
     return value
@@ -106,6 +107,6 @@ def _presentable(value: object) -> object:
 
 def _hidden(key: str, value: object) -> object:
     # Counts of tokens are numbers, and names of variables end in `_env`; only text under such a key can be a secret.
-    if isinstance(value, (str, bytes)) and value and _SECRET_KEY.search(key):
+    if isinstance(value, (str, bytes)) and value and looks_secret(key):
         return "[hidden]"
     return _presentable(value)

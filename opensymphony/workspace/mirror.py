@@ -22,6 +22,8 @@ from opensymphony.errors import ErrorClass, WorkspaceError
 from opensymphony.workspace.git import Answer, Git, failure
 from opensymphony.workspace.paths import local_path, repository_key, without_credentials
 
+NEW_PREFIX = ".new-"
+
 _OLD_SINS = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone", "badDate", "badDateOverflow", "badEmail")
 """Found in the history of many honest repositories, harmless, and accepted by every large host."""
 
@@ -166,7 +168,7 @@ class Mirror:
     async def _create(self) -> None:
         """Make it beside its place and move it there, so that a mirror that exists is a whole one."""
         parent = os.path.dirname(self.path)
-        unfinished = os.path.join(parent, f".new-{new_id()}")
+        unfinished = os.path.join(parent, f"{NEW_PREFIX}{new_id()}")
         try:
             os.makedirs(parent, mode=0o700, exist_ok=True)
             await self.git.run(["init", "--quiet", "--bare", "--template=", unfinished])

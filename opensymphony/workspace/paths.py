@@ -12,35 +12,19 @@ import stat
 from urllib.parse import unquote, urlsplit
 
 from opensymphony.errors import WorkspaceError
-
-KEY_CHARS_MAX = 128
-"""Half of what a file system allows for a name: room for what tools append to it."""
+from opensymphony.model import ticket_key
 
 SLUG_CHARS_MAX = 48
 
-_FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
 _SCP_ADDRESS = re.compile(r"^(?:[^/@]+@)?(?P<host>[^/:]+):(?P<path>.*)$")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def workspace_key(identifier: str) -> str:
-    """The directory name of a ticket: the identifier itself where it is a safe name, as `ABC-1` is.
-
-    Otherwise every character outside `[A-Za-z0-9._-]` becomes `_`, and so does a dot or dash that would mean something to
-    the file system, to a command line or to git (`.`, `..`, `.x`, `-x`, `a..b`, `x.lock`); such a name, or one that is too
-    long, ends in `--` and 16 hex digits of the identifier's SHA-256, so that `A/B`, `A:B` and `A_B` stay apart.
-    """
+    """The directory name of a ticket, `model.ticket_key`; a ticket without an identifier has none."""
     if not identifier.strip():
         raise WorkspaceError("a ticket without an identifier cannot have a workspace: give it one", error_class="final")
-    key = _FOREIGN.sub("_", identifier)
-    if key[0] in ".-":
-        key = "_" + key[1:]
-    if ".." in key or key.endswith((".", ".lock")):
-        key = key.replace(".", "_")
-    if key == identifier and len(key) <= KEY_CHARS_MAX:
-        return key
-    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{key[: KEY_CHARS_MAX - 18]}--{digest}"
+    return ticket_key(identifier)
 
 
 def repository_key(url_or_path: str) -> str:

@@ -34,8 +34,9 @@ def sweep(root: str) -> None:
     """Delete what an interrupted removal left in the trash."""
     trash = os.path.join(root, TRASH)
     if os.path.isdir(trash) and not os.path.islink(trash):
-        for name in os.listdir(trash):
-            _delete(os.path.join(trash, name))
+        with suppress(OSError):
+            for name in os.listdir(trash):
+                _delete(os.path.join(trash, name))
 
 
 def _move(root: str, key: str, place: str) -> str:
@@ -76,7 +77,8 @@ def _empty(directory: str, top: str, pending: list[str]) -> bool:
     whole = True
     try:
         os.chmod(directory, 0o700)
-        entries = list(os.scandir(directory))
+        with os.scandir(directory) as found:
+            entries = list(found)
     except OSError:
         return False
     for entry in entries:

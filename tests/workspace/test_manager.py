@@ -111,7 +111,7 @@ async def test_what_is_no_directory_is_refused(
     else:
         os.mkfifo(place)
     plain_manager.use(policy_for(None, after_create=f"touch {tmp_path}/ran"))
-    with pytest.raises(WorkspaceError, match="ABC-1 is (a symbolic link|not a directory)") as caught:
+    with pytest.raises(WorkspaceError, match=r"ABC-1 is (a symbolic link|not a directory)") as caught:
         await prepare(plain_manager)
     assert caught.value.error_class == "person"
     assert "\n" not in str(caught.value)
@@ -250,7 +250,7 @@ async def test_another_repository_gets_another_workspace(manager: WorkspaceManag
     other = upstream.parent / "other.git"
     shutil.copytree(upstream, other)
     manager.use(policy_for(str(other)))
-    with pytest.raises(WorkspaceError, match="cloned from another repository than repository.url names now"):
+    with pytest.raises(WorkspaceError, match=r"cloned from another repository than repository.url names now"):
         await manager.collect(first)
     second = await prepare(manager)
     assert second.created
@@ -282,7 +282,7 @@ async def test_a_bad_address_is_one_line(manager: WorkspaceManager, root: Path, 
 async def test_a_missing_base_is_named(manager: WorkspaceManager, upstream: Path) -> None:
     """An empty repository, or another default branch: the message says what to do."""
     git(upstream, "branch", "-m", "main", "trunk")
-    with pytest.raises(WorkspaceError, match="has no branch 'main': create it there, or set repository.base"):
+    with pytest.raises(WorkspaceError, match=r"has no branch 'main': create it there, or set repository.base"):
         await prepare(manager)
 
 
