@@ -83,8 +83,14 @@ def test_each_variable_of_a_secret_is_documented():
 def yaml_examples():
     """Every front matter that stands in the documentation."""
     pages = sorted(DOCS.rglob("*.md"))
-    blocks = [(page, block) for page in pages for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)]
-    return [pytest.param(block, id=f"{page.name}-{at}") for at, (page, block) in enumerate(blocks) if block.startswith("---")]
+    blocks = [
+        (page, block) for page in pages for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)
+    ]
+    return [
+        pytest.param(block, id=f"{page.name}-{at}")
+        for at, (page, block) in enumerate(blocks)
+        if block.startswith("---")
+    ]
 
 
 @pytest.mark.parametrize("example", yaml_examples())
