@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
+
+from opensymphony.services.files import plain_head
+from opensymphony.services.files.yaml_values import Entry, Value
 
 FILE_BYTES_MAX = 1_048_576
 """A ticket is read by people; a megabyte of it is a mistake, such as a pasted log."""
@@ -35,31 +38,6 @@ class Malformed(Exception):
         self.line = line
         self.message = message
         super().__init__(f"line {line}: {message}")
-
-
-class Value(Struct, frozen=True, kw_only=True):
-    """A value as written, with the half-open range of characters in which it stands."""
-
-    kind: Literal["text", "list", "map"]
-    start: int
-    end: int
-    """Behind its last character; blanks and comments that follow are not part of it."""
-    line: int
-    text: str = ""
-    """Of a `text`: what it says, whatever type YAML sees in it."""
-    empty: bool = False
-    """True for null, written or not."""
-    items: tuple[Value, ...] = ()
-    entries: dict[str, Value] = field(default_factory=dict[str, "Value"])
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """A key of the head with its value."""
-
-    start: int
-    """Where the key begins."""
-    line: int
-    value: Value
 
 
 class FrontMatter(Struct, frozen=True, kw_only=True):
@@ -98,7 +76,9 @@ def read(data: bytes) -> FrontMatter:
         raise Malformed(
             1, f"the front matter is longer than {HEAD_CHARACTERS_MAX:,} characters; keep long text below it"
         )
-    entries = _entries(text[head:closing], head)
+    entries = plain_head.entries(text[head:closing], head)
+    if entries is None:
+        entries = yaml_entries(text[head:closing], head)
     start = min((entry.start for entry in entries.values()), default=head)
     indent = text[text.rfind("\n", 0, start) + 1 : start]
     newline = "\r\n" if first.endswith("\r\n") else "\n"
@@ -132,7 +112,8 @@ def _closing(text: str, position: int) -> tuple[int, int]:
     raise Malformed(1, "the front matter that begins here has no closing line '---'")
 
 
-def _entries(head: str, offset: int) -> dict[str, Entry]:
+def yaml_entries(head: str, offset: int) -> dict[str, Entry]:
+    """The keys of any head that begins at `offset` of its file. Raises `Malformed`."""
     node = _compose(head)
     if node is None:
         return {}

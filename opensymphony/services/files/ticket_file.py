@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from opensymphony.model import Claim
 from opensymphony.services.files import front_matter
-from opensymphony.services.files.front_matter import Entry, FrontMatter, Malformed, Value
+from opensymphony.services.files.front_matter import FrontMatter, Malformed
+from opensymphony.services.files.yaml_values import Entry, Value
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 UNREADABLE = "(unreadable)"
