@@ -33,7 +33,8 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(rf"[+-]?[0-9]{{1,{INTEGER_DIGITS_MAX}}}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,2})?")
 _SECRET_WORD = re.compile(
-    r"(?:^|_)(?:(?:api|access|private|secret)_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE
+    r"(?:^|_)(?:(?:api|access|private|secret|session|signing)_?key|token|secret|password|passwd|credentials?|authorization|cookie)$",
+    re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\s]+:|[A-Za-z0-9-]+::")
 

@@ -249,6 +249,7 @@ def _find(workflow_path: str, config_path: str | None) -> tuple[Path | None, tup
 
 def _read(place: Path, env: Mapping[str, str]) -> tuple[_File, tuple[Problem, ...]]:
     name = str(place)
+    data = b""
     try:
         data = place.read_bytes()
         if len(data) > FILE_BYTES_MAX:
@@ -258,7 +259,7 @@ def _read(place: Path, env: Mapping[str, str]) -> tuple[_File, tuple[Problem, ..
     except OSError as error:
         return _File(), (Problem(file=name, message=f"cannot be read: {error.strerror}", code="settings_unreadable"),)
     except (ValueError, RecursionError) as error:
-        return _File(), (_syntax_problem(name, error),)
+        return _File(), (_syntax_problem(name, error, data.count(b"\n") + 1),)
     around = Surroundings(environment=env, home=os.path.expanduser("~"), directory=str(place.parent))
     reader = Reader(name, around)
     file = reader.read(_File, _secrets(root, reader))
@@ -272,7 +273,7 @@ def _read(place: Path, env: Mapping[str, str]) -> tuple[_File, tuple[Problem, ..
     return file, tuple(sorted(reader.problems, key=lambda problem: problem.line or 0))
 
 
-def _syntax_problem(name: str, error: Exception) -> Problem:
+def _syntax_problem(name: str, error: Exception, lines: int) -> Problem:
     message = " ".join(str(error).split())[:200]
     if isinstance(error, UnicodeDecodeError):
         message = "is not UTF-8 text: save the file as UTF-8"
@@ -280,6 +281,8 @@ def _syntax_problem(name: str, error: Exception) -> Problem:
         message = "is nested too deeply: simplify it"
     place = re.search(r"\(at line (\d+), column \d+\)", message)
     line = int(place[1]) if place else None
+    if message.endswith(" (at end of document)"):
+        message, line = message.removesuffix(" (at end of document)"), lines
     text = message[: place.start()].strip() if place else message
     return Problem(file=name, message=f"not readable as TOML: {text}", line=line, code="settings_parse_error")
 

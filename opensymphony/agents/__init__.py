@@ -59,3 +59,11 @@ def open_runtime(
         supervisor, policy=lambda: policy().openhands.conversation, environment=environment, clock=clock
     )
     return Runtime(agents=agents, server=supervisor)
+
+
+def installation_state(tool_dir: Path) -> tuple[str, str]:
+    """Whether the agent-server is installed whole (`complete`), and what is known about it."""
+    from opensymphony.agents.openhands.installation import check
+
+    state = check(tool_dir)
+    return state.status, state.detail

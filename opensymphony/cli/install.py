@@ -35,7 +35,7 @@ def install(
         there = (
             installation.check(directory).status == "complete"
         )  # then no bar, whose import takes longer than the rest
-        result = anyio.run(installation.install if there else _install_with_bar, directory)
+        result = anyio.run(installation.install if there else install_with_bar, directory)
     except InstallationError as error:
         typer.echo(f"install: {error}", err=True)
         raise typer.Exit(1) from None
@@ -70,7 +70,7 @@ def _sentence(result: Installed, directory: Path) -> str:
     return f"agent-server {result.version} installed in {directory} in {result.duration_ms / 1000:.0f} s{before[result.reason]}"
 
 
-async def _install_with_bar(directory: Path) -> Installed | None:
+async def install_with_bar(directory: Path) -> Installed | None:
     """None when a signal ended it; then everything was cleared up."""
     import signal
 

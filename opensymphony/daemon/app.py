@@ -7,7 +7,6 @@ Stop: no new work, agents interrupted and confirmed, agent-server ended, every c
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -16,11 +15,11 @@ from pathlib import Path
 import anyio
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
-from msgspec import Struct
 
 from opensymphony import __version__, processes
 from opensymphony.agents import Runtime, open_runtime
 from opensymphony.api.access import write_token
+from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
@@ -31,9 +30,8 @@ from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.rest import wait_for_rest
-from opensymphony.errors import InstanceError, OpenSymphonyError
+from opensymphony.errors import InstanceError
 from opensymphony.logs import get_logger
-from opensymphony.model import Snapshot
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.services import open_tracker
@@ -49,37 +47,32 @@ _DRAIN_MS = 60_000
 
 _END_CHILDREN_S = 30
 
-ADDRESS_FILE = "daemon.json"
-
 log = get_logger(__name__)
-
-
-class Address(Struct, frozen=True, kw_only=True):
-    """Where a running daemon is found: `<store>/daemon.json`."""
-
-    pid: int
-    host: str
-    port: int
-    token_file: str
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
 
 
 class Daemon:
     """One boot of the daemon. `run` is its whole life."""
 
     def __init__(
-        self, settings: Settings, policy: Policy, *, environment: Mapping[str, str], once: bool = False
+        self,
+        settings: Settings,
+        policy: Policy,
+        *,
+        environment: Mapping[str, str],
+        once: bool = False,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
-        """`environment` holds the model's key and address under the names that the policy gives them."""
+        """`environment` holds the model's key and address under the names that the policy gives them.
+
+        `announce` is told the listener's address as soon as it is bound.
+        """
         self.settings = settings
         self.policy = policy
         self.once = once
         self.control: DaemonControl | None = None
         self.address: Address | None = None
         self._environment = environment
+        self._announce = announce
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
 
@@ -110,7 +103,7 @@ class Daemon:
             nonce = new_id()
             await _end_last_boot(self._store, nonce)
             stack.push_async_callback(_end_children, nonce)
-            tracker = open_tracker(self.policy.tracker)
+            tracker = open_tracker(self.policy.tracker, clock)
             stack.push_async_callback(tracker.close)
             workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
             runtime = self._open_runtime(clock)
@@ -122,6 +115,8 @@ class Daemon:
                 executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
                 self.address = await self._listen(tasks, control)
                 stack.callback(self._withdraw_address)
+                if self._announce is not None:
+                    self._announce(self.address.url)
                 tasks.start_soon(runtime.server.run, name="agent-server")
                 tasks.start_soon(manifests.run, name="manifests")
                 await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=instance, version=__version__))
@@ -137,18 +132,23 @@ class Daemon:
                 await _drain(loop)
                 tasks.cancel_scope.cancel()
             await loop.write_checkpoint()
-            control.status = "stopped"
+            if self.control is not None:
+                self.control.status = "stopped"
             log.info("stopped", records=loop.sequence)
 
-    def _open_runtime(self, clock: Clock) -> Runtime:
+    @property
+    def conversations_dir(self) -> Path:
+        """Where the agent-server keeps the conversations about this repository."""
         repository = self.policy.repository
         key = repository_key(repository.url if repository is not None else self.settings.workflow_path)
-        tool_dir = Path(self.settings.tool_dir)
+        return Path(self.settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
+
+    def _open_runtime(self, clock: Clock) -> Runtime:
         return open_runtime(
             lambda: self.policy,
-            tool_dir=tool_dir,
+            tool_dir=Path(self.settings.tool_dir),
             state_dir=self._store,
-            conversations_dir=tool_dir / "workspace" / "conversations" / "repos" / key / "active",
+            conversations_dir=self.conversations_dir,
             environment=self._environment,
             clock=clock,
         )
@@ -209,50 +209,3 @@ async def _end_last_boot(store: Path, nonce: str) -> None:
     if ended:
         log.warning("ended processes that the last boot left behind", processes=ended)
     record.write_text(nonce)
-
-
-async def run_until_signalled(daemon: Daemon, on_snapshot: Callable[[Snapshot], None] | None = None) -> None:
-    """Run a daemon in the foreground: the first SIGINT or SIGTERM drains it, a second one ends it at once."""
-
-    async def live(*, task_status: TaskStatus[DaemonControl]) -> None:
-        await daemon.run(task_status=task_status)
-        if on_snapshot is not None and daemon.control is not None:
-            on_snapshot(daemon.control.snapshot())
-        tasks.cancel_scope.cancel()
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_obey_signals, daemon, tasks.cancel_scope)
-            control: DaemonControl = await tasks.start(live)
-            if on_snapshot is not None:
-                tasks.start_soon(_show, control, on_snapshot)
-    except BaseExceptionGroup as group:
-        raise _first_of_ours(group) or group from group
-
-
-def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> OpenSymphonyError | None:
-    """The error to tell a person about, out of the groups that task groups wrap around it."""
-    for error in group.exceptions:
-        found = _first_of_ours(error) if isinstance(error, BaseExceptionGroup) else error  # type: ignore[arg-type]
-        if isinstance(found, OpenSymphonyError):
-            return found
-    return None
-
-
-async def _obey_signals(daemon: Daemon, scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            name = signal.Signals(number).name
-            if daemon.stopping:
-                log.warning("a second signal: ending at once", signal=name)
-                scope.cancel()
-                return
-            log.warning("stopping: agents are interrupted; a second signal ends at once", signal=name)
-            daemon.stop()
-
-
-async def _show(control: DaemonControl, on_snapshot: Callable[[Snapshot], None]) -> None:
-    while True:
-        on_snapshot(control.snapshot())
-        with anyio.move_on_after(0.5):
-            await control.changed()

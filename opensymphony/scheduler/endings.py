@@ -157,7 +157,7 @@ def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = No
             commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
             pushed=entry.commit is not None and run.work is not None and entry.commit == run.work.commit,
             work=run.work,
-            verify_command=plan.policy.verify.command if run.verification is not None else None,
+            verify_command=run.verify_command or None,
             verification=run.verification,
             final_text=run.final_text if ending else "",
             usage=usage,

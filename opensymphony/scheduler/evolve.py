@@ -184,6 +184,8 @@ def _stage_entered(state: State, decision: d.StageEntered) -> None:
     run.command = decision.command
     run.last_activity_ms = decision.at_ms
     run.prepared = run.prepared or decision.stage == "before_run"
+    if isinstance(decision.command, c.VerifyWork):
+        run.verify_command = decision.command.command
     entry.step += 1
     state.pending[decision.command.key] = decision.command
 

@@ -71,6 +71,8 @@ class Run(Struct, kw_only=True):
     last_activity_ms: int = 0
     final_text: str = ""
     work: Work | None = None
+    verify_command: str = ""
+    """The check as it was run, its template rendered."""
     verification: Verification | None = None
     timers: dict[str, int] = field(default_factory=dict[str, int])
     """When each kind of timer is due; an item of the heap with another time is dead."""

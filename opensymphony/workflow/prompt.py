@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from liquid import BoundTemplate, Environment, StrictUndefined
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, LiquidSyntaxError
 from msgspec import Struct
 
 from opensymphony.errors import ConfigurationError, Problem
@@ -275,6 +275,8 @@ def _fault(template: str, error: Exception) -> Fault:
     message = " ".join(str(error.message or type(error).__name__).split())[:200]
     token = error.token
     line = _line(template, token.start_index) if token is not None and token.start_index >= 0 else None
+    if line is None and isinstance(error, LiquidSyntaxError):  # something was not closed before the end
+        line = _line(template, len(template))
     return Fault(message=f"template: {message}", line=line)
 
 

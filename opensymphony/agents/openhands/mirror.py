@@ -157,7 +157,7 @@ class Mirror:
             self._sent[key] = seq
             if len(self._sent) > _KEYS_MAX:
                 del self._sent[next(iter(self._sent))]
-        return "activity"
+        return "nothing"
 
     def _fold_action(self, event: Event) -> None:
         if event.tool_call_id:

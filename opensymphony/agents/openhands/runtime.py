@@ -262,7 +262,7 @@ class OpenHandsRuntime:
         mirror = self._mirrors.pop(conversation_id, None) or Mirror()
         self._mirrors[conversation_id] = mirror
         if len(self._mirrors) > _MIRRORS_MAX:
-            self._mirrors.popitem(last=False)
+            self._sent_at_boot.pop(self._mirrors.popitem(last=False)[0], None)
         return mirror
 
     def _forget(self, conversation_id: str) -> None:

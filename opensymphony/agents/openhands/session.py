@@ -116,7 +116,7 @@ class Turn:
         return None
 
     async def _judge_attached(self) -> TurnEnd | None:
-        """Nothing came behind the snapshot of an attach. Where it contradicts the log, only a second one like it is believed."""
+        """Nothing came behind the snapshot of an attach. If it contradicts the log, a second one has to agree."""
         state, self._attach_state = self._attach_state, None
         if state is not None and to_status(state.execution_status) != self._mirror.status:
             contradiction = (self._mirror.last_seq, state.execution_status)

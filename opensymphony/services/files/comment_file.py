@@ -25,10 +25,12 @@ def upsert(data: bytes, marker: str, body: str) -> bytes:
     A section whose last line a person deleted counts as its first line only: what follows may be theirs.
     """
     text = data.decode()
-    newline = "\r\n" if "\r\n" in text[: text.find("\n") + 1] else "\n"
     first, last = (f"<!-- {slash}opensymphony:comment {name_of(marker)} -->" for slash in ("", "/"))
-    section = newline.join([first, *_harmless(body).split("\n"), last])
     found = _find(text, first, last)
+    # An editor may have given the file, or our section in it, the line ends that it likes.
+    line = found[0] if found else 0
+    newline = "\r\n" if "\r\n" in text[line : text.find("\n", line) + 1] else "\n"
+    section = newline.join([first, *_harmless(body).split("\n"), last])
     if found is not None:
         start, end = found
         return (text[:start] + section + text[end:]).encode()

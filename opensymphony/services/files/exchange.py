@@ -189,9 +189,10 @@ def _recover_one(folder: int, leftover: str, match: re.Match[str]) -> None:
         return
     if match["kind"] == "aside" and _link_back(folder, leftover, name):
         return
-    if _hash_of(folder, leftover) in (read_hash, written_hash):
+    in_place = _hash_of(folder, name)
+    if _hash_of(folder, leftover) in (read_hash, written_hash, in_place):
         _remove(folder, leftover)
-    elif match["kind"] == "swap" and _hash_of(folder, name) == written_hash:
+    elif match["kind"] == "swap" and in_place == written_hash:
         _put_back(folder, name, leftover, read(folder, name, _UNLIMITED).data)
     else:
         _keep(folder, name, leftover)
@@ -347,11 +348,13 @@ def _hash(data: bytes) -> str:
 
 
 def _hash_of(folder: int, name: str) -> str:
-    """Empty when there is no such file."""
+    """None of a text when there is no such file."""
     try:
         return _hash(read(folder, name, _UNLIMITED).data)
-    except (FileNotFoundError, NotAFile):
-        return ""
+    except FileNotFoundError:
+        return "no file"
+    except NotAFile:
+        return f"no plain file: {name}"
 
 
 def _settle(folder: int) -> None:

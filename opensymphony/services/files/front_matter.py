@@ -8,9 +8,10 @@ YAML 1.2, safe: `yes` stays a string, a doubled key is an error, tags mean nothi
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Literal, cast
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
@@ -19,6 +20,8 @@ FILE_BYTES_MAX = 1_048_576
 """A ticket is read by people; a megabyte of it is a mistake, such as a pasted log."""
 HEAD_CHARACTERS_MAX = 32_768
 """The YAML reader takes about a second for this much; a longer head would hold every poll up."""
+BRACKETS_MAX = 250
+"""The YAML reader takes time that grows with the square of their depth: seconds for some thousands."""
 NESTING_MAX = 16
 
 BOM = b"\xef\xbb\xbf"
@@ -82,6 +85,7 @@ class FrontMatter(Struct, frozen=True, kw_only=True):
         return (BOM if self.bom else b"") + text.encode()
 
 
+@lru_cache(maxsize=4)  # One edit asks for the same file up to three times, with a person saving meanwhile.
 def read(data: bytes) -> FrontMatter:
     """Split and understand a file. Raises `Malformed`."""
     text = _decode(data)
@@ -143,7 +147,14 @@ def _entries(head: str, offset: int) -> dict[str, Entry]:
                 int(key.start_mark.line) + 2, f"'{name}' is there twice (first in line {entries[name].line})"
             )
         start = int(key.start_mark.index) + offset
-        entries[name] = Entry(start=start, line=int(key.start_mark.line) + 2, value=_value(value, head, offset, 0))
+        found = _value(value, head, offset, 0)
+        if found.start == found.end:
+            # The mark of a value that is not written stands at the next key, behind comments and blank lines.
+            colon = head.find(":", int(key.end_mark.index))
+            if colon < 0:
+                raise Malformed(int(key.start_mark.line) + 2, "write 'key: value', without '?'")
+            found = structs.replace(found, start=colon + 1 + offset, end=colon + 1 + offset)
+        entries[name] = Entry(start=start, line=int(key.start_mark.line) + 2, value=found)
     return entries
 
 
@@ -154,6 +165,8 @@ def _key(node: Any) -> str:
 
 
 def _compose(head: str) -> Any:
+    if head.count("[") + head.count("{") > BRACKETS_MAX:
+        raise Malformed(2, f"the front matter has more than {BRACKETS_MAX} brackets; keep long text below it")
     yaml: Any = YAML(typ="safe", pure=True)
     try:
         return yaml.compose(head)
@@ -171,7 +184,10 @@ def _compose(head: str) -> Any:
 
 def _what_and_where(error: Any) -> tuple[int, str | None]:
     mark = error.problem_mark or error.context_mark
-    return (2 if mark is None else int(mark.line) + 2), error.problem or error.context
+    cause = error.problem or error.context
+    if cause and "'\\t'" in cause:
+        cause = "a tab; YAML wants blanks"
+    return (2 if mark is None else int(mark.line) + 2), cause
 
 
 def _one_line(text: str | None) -> str:
