@@ -11,8 +11,7 @@ import pytest
 from opensymphony.errors import WorkspaceError
 from opensymphony.model import Cleanup, Workspace
 from opensymphony.workspace.manager import WorkspaceManager
-from tests.workspace.conftest import commit, git, policy_for, prepare, ticket
-from tests.workspace.test_manager import clone_and_push
+from tests.workspace.conftest import clone_and_push, commit, git, policy_for, prepare, ticket
 
 BRANCH = "opensymphony/ABC-1"
 
