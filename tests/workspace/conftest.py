@@ -52,6 +52,16 @@ def commit(directory: str | Path, name: str, text: str, message: str | None = No
     return git(directory, "rev-parse", "HEAD")
 
 
+def clone_and_push(upstream: Path, name: str, branch: str, start: str = "main") -> str:
+    """A person's commit on the remote."""
+    directory = upstream.parent / f"person-{name}"
+    git(upstream.parent, "clone", "-q", str(upstream), str(directory))
+    git(directory, "checkout", "-q", "-B", branch, f"origin/{start}")
+    made = commit(directory, name, "by a person\n")
+    git(directory, "push", "-q", "origin", branch)
+    return made
+
+
 def ticket(identifier: str = "ABC-1", id: str | None = None) -> Ticket:
     return Ticket(id=TicketId(id or f"id of {identifier}"), identifier=identifier, title="T", state="Todo")
 

@@ -14,7 +14,7 @@ from opensymphony.interfaces import Workspaces
 from opensymphony.model import Workspace
 from opensymphony.workspace.manager import WorkspaceManager
 from opensymphony.workspace.paths import workspace_key
-from tests.workspace.conftest import commit, git, policy_for, prepare, ticket, with_hooks
+from tests.workspace.conftest import clone_and_push, commit, git, policy_for, prepare, ticket, with_hooks
 
 
 def files(directory: str | Path) -> list[str]:
@@ -148,32 +148,6 @@ async def test_a_linked_root_is_accepted_under_its_real_path(state: Path, nonce:
     assert (await prepare(manager)).path == f"{(tmp_path / 'real').resolve()}/ABC-1"
 
 
-async def test_prepare_clones_the_base_on_the_tickets_branch(manager: WorkspaceManager, upstream: Path) -> None:
-    """A repository of its own: branch, identity and `origin/*`, but no remote, alternates, hard links or credentials."""
-    workspace = await prepare(manager)
-    base = git(upstream, "rev-parse", "main")
-    assert workspace.branch == "opensymphony/ABC-1"
-    assert workspace.base_commit == base
-    assert git(workspace.path, "branch", "--show-current") == "opensymphony/ABC-1"
-    assert git(workspace.path, "rev-parse", "HEAD", "origin/main").split() == [base, base]
-    assert git(workspace.path, "status", "--porcelain") == ""
-    assert git(workspace.path, "remote") == ""
-    assert git(workspace.path, "config", "user.name") == "OpenSymphony agent"
-    assert git(workspace.path, "config", "user.email") == "agent@opensymphony.invalid"
-    assert not Path(workspace.path, ".git/objects/info/alternates").exists()
-    assert not Path(workspace.path, ".git/hooks").exists()
-    assert all(path.stat().st_nlink == 1 for path in Path(workspace.path, ".git").rglob("*") if path.is_file())
-    commit(workspace.path, "a", "1", person=False)
-
-
-async def test_the_workspace_outlives_the_mirror(manager: WorkspaceManager, state: Path) -> None:
-    """Nothing in a clone points into the daemon's mirror."""
-    workspace = await prepare(manager)
-    shutil.rmtree(state)
-    assert "README" in git(workspace.path, "show", "--stat", "HEAD")
-    git(workspace.path, "fsck", "--strict")
-
-
 async def test_a_reopened_ticket_finds_its_workspace(manager: WorkspaceManager, upstream: Path) -> None:
     """Next generation, same directory, same branch, same base, although the remote's base has moved on."""
     first = await prepare(manager)
@@ -185,46 +159,6 @@ async def test_a_reopened_ticket_finds_its_workspace(manager: WorkspaceManager, 
     assert git(second.path, "rev-parse", "HEAD") == done
 
 
-def clone_and_push(upstream: Path, name: str, branch: str, start: str = "main") -> str:
-    """A person's commit on the remote."""
-    directory = upstream.parent / f"person-{name}"
-    git(upstream.parent, "clone", "-q", str(upstream), str(directory))
-    git(directory, "checkout", "-q", "-B", branch, f"origin/{start}")
-    made = commit(directory, name, "by a person\n")
-    git(directory, "push", "-q", "origin", branch)
-    return made
-
-
-async def test_a_new_clone_starts_from_the_remote_branch(manager: WorkspaceManager, upstream: Path) -> None:
-    """A ticket whose workspace was removed goes on from its branch; the base is still the base."""
-    theirs = clone_and_push(upstream, "b", "opensymphony/ABC-1")
-    workspace = await prepare(manager)
-    assert git(workspace.path, "rev-parse", "HEAD") == theirs
-    assert workspace.base_commit == git(upstream, "rev-parse", "main")
-    assert (await manager.collect(workspace)).commits_ahead == 1
-
-
-async def test_a_new_clone_starts_from_what_was_collected(manager: WorkspaceManager) -> None:
-    """Work that was collected and never pushed is not lost with the directory."""
-    first = await prepare(manager)
-    done = commit(first.path, "a", "1", person=False)
-    await manager.collect(first)
-    shutil.rmtree(first.path)
-    second = await prepare(manager, generation=2)
-    assert second.created
-    assert git(second.path, "rev-parse", "HEAD") == done
-
-
-async def test_when_ways_have_parted_the_remote_counts(manager: WorkspaceManager, upstream: Path) -> None:
-    """A start that could never be pushed is no start."""
-    first = await prepare(manager)
-    commit(first.path, "a", "1", person=False)
-    await manager.collect(first)
-    shutil.rmtree(first.path)
-    theirs = clone_and_push(upstream, "b", "opensymphony/ABC-1")
-    assert git((await prepare(manager)).path, "rev-parse", "HEAD") == theirs
-
-
 async def test_tickets_prepare_side_by_side(manager: WorkspaceManager, root: Path) -> None:
     """Tickets that fetch at once do not collide in the mirror, on its first use least of all."""
     async with anyio.create_task_group() as tasks:
@@ -232,15 +166,6 @@ async def test_tickets_prepare_side_by_side(manager: WorkspaceManager, root: Pat
             tasks.start_soon(prepare, manager, ticket(f"ABC-{number}"))
     assert files(root) == [f"ABC-{number}" for number in range(4)]
     assert all((root / name / "README").read_text() == "hello\n" for name in files(root))
-
-
-async def test_one_tickets_objects_do_not_reach_another(manager: WorkspaceManager) -> None:
-    """A clone holds what the remote's branches hold, not what other agents did."""
-    first = await prepare(manager)
-    secret = commit(first.path, "a", "1", person=False)
-    await manager.collect(first)
-    second = await prepare(manager, ticket("ABC-2"))
-    assert git(second.path, "cat-file", "-t", secret, check=False) == ""
 
 
 async def test_another_repository_gets_another_workspace(manager: WorkspaceManager, upstream: Path, root: Path) -> None:
@@ -284,18 +209,6 @@ async def test_a_missing_base_is_named(manager: WorkspaceManager, upstream: Path
     git(upstream, "branch", "-m", "main", "trunk")
     with pytest.raises(WorkspaceError, match=r"has no branch 'main': create it there, or set repository.base"):
         await prepare(manager)
-
-
-@pytest.mark.parametrize("branch", ["main", "a..b", "-x", "a b", "x.lock", "a\nb"])
-async def test_a_bad_branch_is_refused(manager: WorkspaceManager, upstream: Path, branch: str) -> None:
-    """A template that renders to the base, or to no branch name, is a person's to mend."""
-    from opensymphony.interfaces import WorkspaceRequest
-
-    request = WorkspaceRequest(ticket=ticket(), generation=1, repository_url=str(upstream), base="main", branch=branch)
-    with pytest.raises(WorkspaceError, match=r"repository.branch renders to") as caught:
-        await manager.prepare(request)
-    assert caught.value.error_class == "person"
-    assert "\n" not in str(caught.value)
 
 
 async def test_hooks_see_the_ticket_and_no_credential(
