@@ -52,6 +52,8 @@ class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """States in which a ticket may be worked on, compared without case."""
     terminal_states: tuple[str, ...] = ("Done", "Closed", "Cancelled", "Canceled", "Duplicate")
     """States in which a ticket is over: its run is stopped, its workspace removed."""
+    unblocking_states: tuple[str, ...] | None = None
+    """States in which a blocker no longer blocks. None: the terminal states."""
     assignee: str | None = None
     """Only tickets assigned to this name. None: any."""
 
