@@ -96,7 +96,7 @@ def yaml_examples():
 @pytest.mark.parametrize("example", yaml_examples())
 def test_each_workflow_in_the_documentation_loads(example):
     """An example that is copied works, without a warning."""
-    loaded = load(example, "WORKFLOW.md", {}, "/home/someone", "/project")
+    loaded = load(example, "WORKFLOW.md", {}, "/h/someone", "/project")
     assert loaded.problems == ()
     assert loaded.policy is not None
 

@@ -177,6 +177,7 @@ def check_branch(template: str) -> tuple[Fault, ...]:
     return ()
 
 
+@lru_cache(maxsize=64)
 def check_command(template: str) -> tuple[Fault, ...]:
     """What is wrong with a verification command before any ticket has come."""
     return _static_faults(template, _COMMAND_NAMES, why=", because ticket text must not reach a shell")

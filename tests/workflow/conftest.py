@@ -12,7 +12,7 @@ def read():
     def load_text(front="", body="Do {{ issue.identifier }}.", environment=None, tracker=True):
         head = "tracker: {kind: files, provider: {path: board}}\n" if tracker else ""
         text = f"---\n{head}{front}\n---\n{body}\n"
-        return load(text, "WORKFLOW.md", environment or {}, "/home/someone", "/project")
+        return load(text, "WORKFLOW.md", environment or {}, "/h/someone", "/project")
 
     return load_text
 
