@@ -16,7 +16,7 @@ from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd
 from tests.live.conftest import Live, Stage
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 
 def terminal(command: str, thought: str = "", **more: object) -> ToolCall:

@@ -58,7 +58,7 @@ class Supervisor:
     def __init__(self, *, python: str, places: Places, policy: LocalServerPolicy, clock: Clock, port: int = 0) -> None:
         """`python` is the interpreter of the installed server; `port` 0 takes a free one at each start."""
         self._python = python
-        self._places = places
+        self.places = places
         self._policy = policy
         self._clock = clock
         self._port = port
@@ -102,7 +102,7 @@ class Supervisor:
         """
         failure = ""
         try:
-            await end_orphan(self._places.owner_record)
+            await end_orphan(self.places.owner_record)
             await self._boot("starting")
             task_status.started()
             await self._keep_alive()
@@ -156,17 +156,17 @@ class Supervisor:
         process = await self._spawn(record.port, session_key)
         self._process = process
         found = msgspec.structs.replace(record, pid=process.pid, start_time=process_start_time(process.pid))
-        await anyio.to_thread.run_sync(write_record, self._places.owner_record, found)
+        await anyio.to_thread.run_sync(write_record, self.places.owner_record, found)
         await self._wait_until_ready(process)
         version = (await self._client.server_info()).version
         self._set("ready", pid=process.pid, version=version)
 
     async def _spawn(self, port: int, session_key: str) -> Process:
         def prepare_files() -> tuple[dict[str, str], int, int]:
-            env = prepare(self._places, nonce=self._nonce, session_key=session_key, extra=self._policy.env)
+            env = prepare(self.places, nonce=self._nonce, session_key=session_key, extra=self._policy.env)
             record = new_record(nonce=self._nonce, port=port, session_key=session_key)
-            write_record(self._places.owner_record, record)
-            return env, os.open(os.devnull, os.O_RDONLY), _open_log(self._places.log)
+            write_record(self.places.owner_record, record)
+            return env, os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
 
         try:
             env, null, log = await anyio.to_thread.run_sync(prepare_files)
@@ -174,7 +174,7 @@ class Supervisor:
             raise ServerFailed(f"agent-server: {error.filename}: {error.strerror}") from error
         argv = command_line(self._python, port)
         try:
-            return await start(argv, cwd=str(self._places.home), env=env, stdin=null, output=log)
+            return await start(argv, cwd=str(self.places.home), env=env, stdin=null, output=log)
         except OSError as error:
             raise ServerFailed(
                 f"agent-server: {self._python}: {error.strerror}: run `opensymphony install openhands`"
@@ -190,9 +190,9 @@ class Supervisor:
                 if await self._client.ready():
                     return
                 await anyio.sleep(_PROBE_S)
-        lines = await anyio.to_thread.run_sync(last_lines, self._places.log)
+        lines = await anyio.to_thread.run_sync(last_lines, self.places.log)
         what = f"did not answer within {limit_ms // 1000} s" if process.returncode is None else _exit_text(process)
-        raise ServerFailed(f"agent-server: it {what} at its start: {lines} (log: {self._places.log})")
+        raise ServerFailed(f"agent-server: it {what} at its start: {lines} (log: {self.places.log})")
 
     async def _watch(self) -> str:
         """Wait for the server to die, and keep its log short meanwhile. Returns how it died."""
@@ -201,7 +201,7 @@ class Supervisor:
         while process.returncode is None:
             with anyio.move_on_after(_WATCH_S):
                 await process.wait()
-            await anyio.to_thread.run_sync(limit_log, self._places.log)
+            await anyio.to_thread.run_sync(limit_log, self.places.log)
         return _exit_text(process)
 
     async def _end(self) -> None:
@@ -218,7 +218,7 @@ class Supervisor:
             await end_child(process, self._nonce, grace_ms=_REST_GRACE_MS)
         if self._nonce:
             await end_all(self._nonce, grace_ms=_REST_GRACE_MS)
-            forget_record(self._places.owner_record)
+            forget_record(self.places.owner_record)
 
     def _set(self, status: str, *, detail: str = "", pid: int | None = None, version: str | None = None) -> None:
         self._state = msgspec.structs.replace(
