@@ -87,6 +87,7 @@ class Screen:
         print_text = self._console.print
         print_text()
         print_text(result_table(snapshot, self._console.width))
+        print_text()
         print_text(
             Text(f"{done} of {len(snapshot.tickets)} tickets are in review after {clock_text(int(seconds * 1000))}.")
         )
@@ -110,10 +111,8 @@ class Screen:
 
     def _picture(self, snapshot: Snapshot) -> Group:
         running = clock_text(snapshot.at_ms - (self._began_ms or snapshot.at_ms))
-        lines = [
-            _line(f"{running}  {server_line(snapshot.server)}", "dim"),
-            progress_table(snapshot, self._console.width),
-        ]
+        head = _line(f"{running}  {server_line(snapshot.server)}", "dim")
+        lines = [head, Text(), progress_table(snapshot, self._console.width), Text()]
         lines += [_line(line, "dim") for line in self._recent]
         lines += [_line(line, "red") for line in _troubles(snapshot)[:_RECENT_MAX]]
         return Group(*lines)

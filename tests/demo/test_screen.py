@@ -193,7 +193,7 @@ def test_conclusion_counts_what_is_in_review_and_explains_the_rest(tmp_path: Pat
     stuck = view(3, state="In Progress", phase="needs_person", reason="its verification failed 3 times")
     with Screen(console) as screen:
         screen.conclude(snapshot(reviewed(1), stuck), files(tmp_path), 65, kept=False, command="opensymphony")
-    assert "1 of 2 tickets are in review after 1:05." in out.getvalue()
+    assert "\n\n1 of 2 tickets are in review after 1:05." in out.getvalue()
     assert "DEMO-3 is In Progress: needs a person: its verification failed 3 times" in out.getvalue()
 
 
