@@ -8,8 +8,6 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-_NAMESPACE = uuid.UUID("6d7d0f9a-54a5-5a07-9a44-5b3c0d1a7e11")
-
 
 class Clock:
     """Milliseconds since the epoch that never run backwards, whatever is done to the machine's clock.
@@ -41,8 +39,3 @@ def new_id() -> str:
 def new_secret() -> str:
     """256 bits, printable."""
     return secrets.token_urlsafe(32)
-
-
-def derived_uuid(name: str) -> str:
-    """The same UUID for the same name, on every machine."""
-    return str(uuid.uuid5(_NAMESPACE, name))

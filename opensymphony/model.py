@@ -7,6 +7,8 @@ the daemon's own clock (`at_ms`), which never runs backwards; durations end in `
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any, Literal, NewType
 
 from msgspec import Struct, field
@@ -19,6 +21,30 @@ CommandKey = NewType("CommandKey", str)
 
 ConversationId = NewType("ConversationId", str)
 """A UUID, derived from ticket and generation."""
+
+
+TICKET_KEY_CHARS_MAX = 128
+"""Half of what a file system allows for a name: room for what tools append to it."""
+
+_FOREIGN_TO_KEYS = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def ticket_key(identifier: str) -> str:
+    """A ticket's name for directories, branches and shells: the identifier itself where it is a safe name, as `ABC-1` is.
+
+    Otherwise every character outside `[A-Za-z0-9._-]` becomes `_`, and so does a dot or dash that would mean something to
+    the file system, a command line or git; such a name, or one that is too long, ends in `--` and 16 hex digits of the
+    identifier's SHA-256, so that `A/B`, `A:B` and `A_B` stay apart.
+    """
+    key = _FOREIGN_TO_KEYS.sub("_", identifier)
+    if key[:1] in (".", "-"):
+        key = "_" + key[1:]
+    if ".." in key or key.endswith((".", ".lock")):
+        key = key.replace(".", "_")
+    if key == identifier and 0 < len(key) <= TICKET_KEY_CHARS_MAX:
+        return key
+    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{key[: TICKET_KEY_CHARS_MAX - 18]}--{digest}"
 
 
 class TicketRef(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,69 @@
+"""Agent runtimes, opened by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from anyio.abc import TaskStatus
+from msgspec import Struct
+
+from opensymphony.clock import Clock
+from opensymphony.interfaces import AgentRuntime
+from opensymphony.model import ServerState
+from opensymphony.workflow.policy import Policy
+
+
+class AgentServer(Protocol):
+    """The server behind a runtime; `run` is its whole life."""
+
+    async def run(self, *, task_status: TaskStatus[None] = ...) -> None: ...
+
+    def state(self) -> ServerState: ...
+
+
+class Runtime(Struct, frozen=True, kw_only=True):
+    """A runtime and the server it works on."""
+
+    agents: AgentRuntime
+    server: AgentServer
+
+
+def open_runtime(
+    policy: Callable[[], Policy],
+    *,
+    tool_dir: Path,
+    state_dir: Path,
+    conversations_dir: Path,
+    environment: Mapping[str, str],
+    clock: Clock,
+) -> Runtime:
+    """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
+
+    `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
+    each conversation and nowhere else.
+    """
+    from opensymphony.agents.openhands.environment import Places
+    from opensymphony.agents.openhands.installation import python_path
+    from opensymphony.agents.openhands.runtime import OpenHandsRuntime
+    from opensymphony.agents.openhands.supervisor import Supervisor
+
+    supervisor = Supervisor(
+        python=python_path(tool_dir),
+        places=Places(state=state_dir, conversations=conversations_dir),
+        policy=policy().openhands.local_server,
+        clock=clock,
+    )
+    agents = OpenHandsRuntime(
+        supervisor, policy=lambda: policy().openhands.conversation, environment=environment, clock=clock
+    )
+    return Runtime(agents=agents, server=supervisor)
+
+
+def installation_state(tool_dir: Path) -> tuple[str, str]:
+    """Whether the agent-server is installed whole (`complete`), and what is known about it."""
+    from opensymphony.agents.openhands.installation import check
+
+    state = check(tool_dir)
+    return state.status, state.detail

@@ -1,5 +1,52 @@
-"""The `opensymphony` command."""
+"""The `opensymphony` command: one file for each of its commands.
+
+Nothing heavy is imported before the command that needs it runs, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from opensymphony import __version__
+from opensymphony.cli import config, demo, doctor, install, paths, run, status
+
+app = typer.Typer(
+    name="opensymphony",
+    help="Turns tickets into reviewed changes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
+
+app.command()(run.run)
+app.command()(demo.demo)
+app.command()(install.install)
+app.command()(doctor.doctor)
+app.command()(status.status)
+app.command()(paths.paths)
+app.add_typer(config_app, name="config")
+config_app.command()(config.check)
+config_app.command()(config.show)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"opensymphony {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
-    raise SystemExit(2)
+    """Entry point of the command; never shows a traceback for what a person can mend."""
+    app()

@@ -1,0 +1,42 @@
+"""WORKFLOW.md: what the repository's owners decided, from text to a typed `Policy`.
+
+`parse` takes the file apart, `resolve` makes the policy, `prompt` renders its templates. Nothing here reads the disk, the
+environment or the clock: whoever calls brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from opensymphony.errors import Problem
+from opensymphony.schema import Surroundings
+from opensymphony.workflow.parse import parse
+from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.resolve import resolve
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What came of one WORKFLOW.md."""
+
+    policy: Policy | None
+    """None when at least one problem is an error."""
+    problems: tuple[Problem, ...]
+    """Errors and warnings, by line."""
+
+
+def load(text: str | bytes, file: str, environment: Mapping[str, str], home: str, directory: str) -> Loaded:
+    """Read a WORKFLOW.md. Never raises: whatever the text is, what is wrong with it comes back as problems.
+
+    `file` is how messages name it; `directory` (absolute) is where its relative paths start.
+    """
+    document, problems = parse(text, file)
+    if document is None:
+        return Loaded(policy=None, problems=problems)
+    around = Surroundings(environment=environment, home=home, directory=directory)
+    policy, problems = resolve(document, file, around)
+    return Loaded(policy=policy, problems=problems)
+
+
+__all__ = ["Loaded", "load"]

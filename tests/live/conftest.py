@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from opensymphony.agents.openhands.environment import Places
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.agents.openhands.supervisor import Supervisor
-from opensymphony.clock import Clock, derived_uuid, new_id
+from opensymphony.clock import Clock, new_id
 from opensymphony.demo.model import Message, ModelEndpoint, Reply, Text, serve_model
 from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd, TurnProgress
@@ -67,7 +68,7 @@ class Live:
         self.progress: list[TurnProgress] = []
 
     async def open(self) -> ConversationId:
-        conversation_id = ConversationId(derived_uuid(new_id()))
+        conversation_id = ConversationId(str(UUID(new_id())))
         working_dir = self.directory / conversation_id
         working_dir.mkdir()
         request = ConversationRequest(conversation_id=conversation_id, working_dir=str(working_dir), title="A test")

@@ -1,0 +1,52 @@
+"""`opensymphony config check` and `config show`: what a WORKFLOW.md and opensymphony.toml say, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+WorkflowArgument = Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def check(workflow: WorkflowArgument = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List every problem of WORKFLOW.md and opensymphony.toml; exit 0 without any, 1 with warnings only, 2 with errors."""
+    from opensymphony.cli import loading, output
+
+    loaded = loading.load(workflow, config_path=config)
+    errors = sum(problem.severity == "error" for problem in loaded.problems)
+    warnings = len(loaded.problems) - errors
+    if json:
+        output.document(
+            {"workflow": loaded.settings.workflow_path, "ok": not loaded.problems, "problems": loaded.problems}
+        )
+    else:
+        output.report(loaded.problems)
+        output.say(_verdict(errors, warnings))
+    if errors:
+        raise SystemExit(output.USAGE)
+    if warnings:
+        raise SystemExit(output.FAILED)
+
+
+def show(workflow: WorkflowArgument = None, config: ConfigOption = None) -> None:
+    """Print the resolved policy as JSON: defaults filled in, variables and paths resolved, no secret in it."""
+    from opensymphony.cli import loading, output
+
+    _, policy = loading.required(workflow, config_path=config)
+    output.document(policy)
+
+
+def _verdict(errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return "ok: nothing to report"
+    counted = [
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in ((errors, "error"), (warnings, "warning"))
+        if count
+    ]
+    return " and ".join(counted) + ("" if errors else ": it runs, but not everything has an effect as written")

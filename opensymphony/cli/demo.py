@@ -1,0 +1,139 @@
+"""`opensymphony demo`: the whole loop on real parts, with a scripted model in place of a paid one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from opensymphony.settings import Settings
+
+
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="DIR", help="Keep repository, board, workspaces, journal and logs here."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="A real model, as litellm names it; key and address from LLM_API_KEY, LLM_BASE_URL."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output at the end.")] = False,
+) -> None:
+    """Watch four tickets become reviewed changes: no account, no key, about a minute."""
+    import os
+    import tempfile
+
+    import anyio
+
+    from opensymphony import logs
+    from opensymphony.cli import output
+    from opensymphony.errors import OpenSymphonyError
+
+    directory = (
+        Path(os.path.abspath(keep.expanduser()))
+        if keep is not None
+        else Path(tempfile.mkdtemp(prefix="opensymphony-demo-"))
+    )
+    try:
+        found = anyio.run(_demo, directory, model or os.environ.get("LLM_MODEL"), keep is not None)
+    except OpenSymphonyError as error:
+        output.fail_with(error)
+    except KeyboardInterrupt:
+        found = None
+    finally:
+        logs.shut_down()
+        if keep is None:
+            _remove(directory)
+    if found is None:
+        output.say("demo: interrupted; nothing was left running")
+        raise SystemExit(output.INTERRUPTED)
+    if json:
+        output.document(found)
+    if any(ticket["state"] != "In Review" for ticket in found["tickets"]):
+        raise SystemExit(output.FAILED)
+
+
+async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any] | None:
+    import os
+
+    import anyio
+
+    from opensymphony import logs
+    from opensymphony.cli import output
+    from opensymphony.cli.loading import read_workflow
+    from opensymphony.daemon.foreground import Foreground, run_in_foreground
+    from opensymphony.demo.board import make_demo
+    from opensymphony.demo.play import play_demo
+    from opensymphony.demo.result import result
+    from opensymphony.demo.screen import Screen
+    from opensymphony.errors import ConfigurationError
+
+    found: dict[str, Any] | None = None
+
+    async def work(foreground: Foreground) -> None:
+        nonlocal found
+        tool_dir = await _installed()
+        files = await make_demo(directory)
+        logs.set_up(directory=str(directory / "logs"), stream=nowhere)  # the terminal belongs to the screen
+        loaded = read_workflow(str(files.workflow))
+        if loaded.policy is None:
+            raise ConfigurationError(loaded.problems)
+        settings = _settings(directory, files.workflow, tool_dir)
+        began = anyio.current_time()
+        with Screen() as screen:
+            snapshot = await play_demo(settings, loaded.policy, foreground, screen, model=model)
+            seconds = anyio.current_time() - began
+            if foreground.interrupted or snapshot is None:
+                return
+            screen.conclude(snapshot, files, seconds, kept=kept, command=_command())
+        found = result(snapshot, files, seconds)
+
+    with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - nothing to wait for
+        if await run_in_foreground(work):
+            return None
+    if found is None:
+        output.fail("the demo ended before its tickets did: run it again with --keep DIR and see DIR/logs")
+    return found
+
+
+async def _installed() -> Path:
+    """The tool directory, with a whole agent-server in it."""
+    from opensymphony.agents.openhands import installation
+    from opensymphony.cli.install import default_tool_dir, install_with_bar
+
+    tool_dir = default_tool_dir()
+    if installation.check(tool_dir).status != "complete":
+        await install_with_bar(tool_dir)
+    return tool_dir
+
+
+def _settings(directory: Path, workflow: Path, tool_dir: Path) -> Settings:
+    from opensymphony.settings import Settings
+
+    return Settings(
+        workflow_path=str(workflow),
+        config_path=None,
+        store_dir=str(directory / "state"),
+        logs_dir=str(directory / "logs"),
+        tool_dir=str(tool_dir),
+        host="127.0.0.1",
+        port=0,
+    )
+
+
+def _command() -> str:
+    """How this program is called from where the person stands."""
+    import shutil
+
+    return "opensymphony" if shutil.which("opensymphony") else ".venv/bin/opensymphony"
+
+
+def _remove(directory: Path) -> None:
+    import shutil
+
+    shutil.rmtree(directory, ignore_errors=True)

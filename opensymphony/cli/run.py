@@ -1,0 +1,94 @@
+"""`opensymphony run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from opensymphony.model import Snapshot
+    from opensymphony.settings import Settings
+    from opensymphony.workflow.policy import Policy
+
+
+def run(
+    workflow: Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="Of the operator's listener; 0 takes a free one.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would start and why, and start nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
+) -> None:
+    """Work on the tickets of a board until stopped (Ctrl-C drains; a second one ends at once)."""
+    import anyio
+
+    from opensymphony.cli import loading, output
+    from opensymphony.errors import OpenSymphonyError
+
+    settings, policy = loading.required(workflow, config_path=config, port=port)
+    try:
+        if dry_run:
+            from opensymphony.daemon.dry_run import dry_run as look
+
+            _print_dry_run(anyio.run(look, policy), as_json=json)
+        else:
+            anyio.run(_serve, settings, policy, once)
+    except OpenSymphonyError as error:
+        output.fail_with(error)
+    except KeyboardInterrupt:
+        raise SystemExit(output.INTERRUPTED) from None
+
+
+async def _serve(settings: Settings, policy: Policy, once: bool) -> None:
+    from opensymphony import logs
+    from opensymphony.cli import output
+    from opensymphony.daemon.app import Daemon
+    from opensymphony.daemon.foreground import Foreground, run_in_foreground
+    from opensymphony.daemon.model_access import model_environment, with_model
+
+    logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
+    chosen = with_model(policy, settings)
+
+    async def work(foreground: Foreground) -> None:
+        environment = await model_environment(chosen, settings)
+        output.say("isolation: none: agents run as this user and can read what this user can read")
+        daemon = Daemon(settings, chosen, environment=environment, once=once, announce=output.data)
+        await foreground.serve(daemon)
+
+    try:
+        await run_in_foreground(work)
+    finally:
+        logs.shut_down()
+
+
+def _print_dry_run(found: Snapshot, *, as_json: bool) -> None:
+    from opensymphony.cli import output
+
+    for problem in found.problems:
+        output.say(f"warning: {problem}")
+    if as_json:
+        output.document(
+            [
+                {
+                    "identifier": view.identifier,
+                    "would_start": view.phase == "running",
+                    "reason": "it would start now" if view.phase == "running" else view.reason,
+                    "state": view.state,
+                    "priority": view.priority,
+                }
+                for view in found.tickets
+            ]
+        )
+        return
+    if not found.tickets:
+        output.say("no ticket is in an active state")
+    for view in found.tickets:
+        verdict = "would start" if view.phase == "running" else f"would wait: {view.reason}"
+        output.data(f"{output.one_line(view.identifier)}  {verdict}  ({output.one_line(view.title)})")

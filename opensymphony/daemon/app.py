@@ -1,0 +1,211 @@
+"""Builds the daemon, owns its tasks, and takes it down again in reverse.
+
+Start: locks, journal, recovery, orphans of the last boot, agent-server (in the background), loop, executor, poller, listener.
+Stop: no new work, agents interrupted and confirmed, agent-server ended, every child of this boot ended, journal closed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup, TaskStatus
+
+from opensymphony import __version__, processes
+from opensymphony.agents import Runtime, open_runtime
+from opensymphony.api.access import write_token
+from opensymphony.api.client import ADDRESS_FILE, Address
+from opensymphony.api.routes import build_app
+from opensymphony.api.server import serve_app
+from opensymphony.clock import Clock, new_id, new_secret
+from opensymphony.daemon.control import DaemonControl
+from opensymphony.daemon.executor import Executor
+from opensymphony.daemon.loop import Loop
+from opensymphony.daemon.manifests import Manifests
+from opensymphony.daemon.poller import Poller
+from opensymphony.daemon.recovery import recover, unfinished
+from opensymphony.daemon.rest import wait_for_rest
+from opensymphony.errors import InstanceError
+from opensymphony.logs import get_logger
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.records import FORMAT
+from opensymphony.services import open_tracker
+from opensymphony.settings import Settings
+from opensymphony.store.lock import InstanceLock
+from opensymphony.store.sqlite import Journal
+from opensymphony.workflow.policy import Policy
+from opensymphony.workspace.manager import WorkspaceManager
+from opensymphony.workspace.paths import repository_key
+
+_DRAIN_MS = 60_000
+"""For interrupting agents and their last stages; a second signal ends the wait."""
+
+_END_CHILDREN_S = 30
+
+log = get_logger(__name__)
+
+
+class Daemon:
+    """One boot of the daemon. `run` is its whole life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        *,
+        environment: Mapping[str, str],
+        once: bool = False,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        """`environment` holds the model's key and address under the names that the policy gives them.
+
+        `announce` is told the listener's address as soon as it is bound.
+        """
+        self.settings = settings
+        self.policy = policy
+        self.once = once
+        self.control: DaemonControl | None = None
+        self.address: Address | None = None
+        self._environment = environment
+        self._announce = announce
+        self._stop = anyio.Event()
+        self._store = Path(settings.store_dir)
+
+    def stop(self) -> None:
+        """Drain and end; returns at once. Called twice it does nothing more."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    async def run(self, *, task_status: TaskStatus[DaemonControl] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Live until `stop`, or with `once` until nothing is left to do.
+
+        Raises `InstanceError`, `StoreError`, `InstallationError` or `AgentServerError` when it cannot start or go on;
+        whatever was started is ended again before anything is raised.
+        """
+        async with AsyncExitStack() as stack:
+            root = Path(self.policy.workspace.root)
+            for directory, what in ((self._store, "the store"), (root, "the workspace root")):
+                stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
+            journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
+            stack.push_async_callback(journal.close)
+            instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
+            state, sequence = await recover(journal)
+            clock = Clock(not_before_ms=state.now_ms)
+            loop = Loop(state, sequence, journal, clock)
+            nonce = new_id()
+            await _end_last_boot(self._store, nonce)
+            stack.push_async_callback(_end_children, nonce)
+            tracker = open_tracker(self.policy.tracker, clock)
+            stack.push_async_callback(tracker.close)
+            workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+            runtime = self._open_runtime(clock)
+            async with anyio.create_task_group() as tasks:
+                poller = Poller(tracker, state, clock, loop.post)
+                control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
+                manifests = Manifests(state, workspaces)
+                loop.watch(manifests)
+                executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
+                self.address = await self._listen(tasks, control)
+                stack.callback(self._withdraw_address)
+                if self._announce is not None:
+                    self._announce(self.address.url)
+                tasks.start_soon(runtime.server.run, name="agent-server")
+                tasks.start_soon(manifests.run, name="manifests")
+                await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=instance, version=__version__))
+                await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
+                for command in unfinished(state):
+                    executor.start(command, recovered=True)
+                tasks.start_soon(loop.run, executor.start, name="loop")
+                tasks.start_soon(poller.run, name="poller")
+                control.status = "running"
+                log.info("started", instance=instance, url=self.address.url, records=sequence)
+                task_status.started(control)
+                await self._live(loop, poller)
+                await _drain(loop)
+                tasks.cancel_scope.cancel()
+            await loop.write_checkpoint()
+            if self.control is not None:
+                self.control.status = "stopped"
+            log.info("stopped", records=loop.sequence)
+
+    @property
+    def conversations_dir(self) -> Path:
+        """Where the agent-server keeps the conversations about this repository."""
+        repository = self.policy.repository
+        key = repository_key(repository.url if repository is not None else self.settings.workflow_path)
+        return Path(self.settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
+
+    def _open_runtime(self, clock: Clock) -> Runtime:
+        return open_runtime(
+            lambda: self.policy,
+            tool_dir=Path(self.settings.tool_dir),
+            state_dir=self._store,
+            conversations_dir=self.conversations_dir,
+            environment=self._environment,
+            clock=clock,
+        )
+
+    async def _live(self, loop: Loop, poller: Poller) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def until_rest() -> None:
+                await wait_for_rest(loop, poller)
+                tasks.cancel_scope.cancel()
+
+            if self.once:
+                tasks.start_soon(until_rest)
+            await self._stop.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
+        token, token_file = new_secret(), self._store / "token"
+        write_token(token_file, token)
+        host, wanted = self.settings.host, self.settings.port
+        try:
+            port: int = await tasks.start(serve_app, build_app(control, token), host, wanted, name="listener")
+        except OSError as error:
+            raise InstanceError(
+                f"cannot listen on {host}:{wanted} ({error.strerror or error}): "
+                "stop what uses the port, or choose another with --port or server.port"
+            ) from error
+        address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
+        (self._store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        return address
+
+    def _withdraw_address(self) -> None:
+        for name in (ADDRESS_FILE, "token"):
+            (self._store / name).unlink(missing_ok=True)
+
+
+async def _drain(loop: Loop) -> None:
+    """Stop what runs and see its last stages through, within a limit."""
+    await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
+    await loop.settled()
+    with anyio.move_on_after(_DRAIN_MS / 1000):
+        while loop.state.running or loop.state.pending:
+            await loop.changed()
+    if loop.state.running:
+        log.warning("not every run could be stopped in time", runs=len(loop.state.running))
+
+
+async def _end_children(nonce: str) -> None:
+    with anyio.move_on_after(_END_CHILDREN_S, shield=True):
+        await processes.end_all(nonce)
+
+
+async def _end_last_boot(store: Path, nonce: str) -> None:
+    """End the hooks, checks and git that a boot before us left running; leave our own nonce for the boot after us."""
+    record = store / "boot"
+    last = record.read_text().strip() if record.exists() else ""
+    ended = await processes.end_all(last) if last else 0
+    if ended:
+        log.warning("ended processes that the last boot left behind", processes=ended)
+    record.write_text(nonce)

@@ -1,0 +1,216 @@
+"""The checks of `doctor`: each says what it looked at and, when it fails, what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from opensymphony import processes
+from opensymphony.agents import installation_state
+from opensymphony.clock import Clock, new_id
+from opensymphony.daemon.model_access import model_environment, with_model
+from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem
+from opensymphony.services import open_tracker
+from opensymphony.settings import Settings
+from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.prompt import render_branch, render_command, render_prompt, sample_ticket
+
+_PROBE_TIMEOUT_MS = 10_000
+_GIT_OLDEST = (2, 30)
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One answer."""
+
+    name: str
+    status: Literal["pass", "warn", "fail", "skip"]
+    detail: str
+    fix: str = ""
+    """What to do about it; empty when there is nothing to do."""
+
+
+async def run_checks(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> tuple[Check, ...]:
+    """Every check, in the order in which a person would mend things. Starts nothing and changes nothing."""
+    checks = [_workflow(settings, policy, problems), await _tool("git", ["git", "--version"]), _uv()]
+    if policy is None:
+        return (*checks, *_skipped("prompt", "repository", "tracker", "model", "workspace-root"), _server(settings))
+    checks += [_prompt(policy), await _repository(policy), await _tracker(policy), await _model(policy, settings)]
+    checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
+    checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings), _isolation()]
+    return tuple(checks)
+
+
+def _skipped(*names: str) -> list[Check]:
+    return [Check(name=name, status="skip", detail="WORKFLOW.md cannot be used yet") for name in names]
+
+
+def _workflow(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> Check:
+    said = "; ".join(str(problem) for problem in problems)
+    if policy is None or any(problem.severity == "error" for problem in problems):
+        return Check(
+            name="workflow", status="fail", detail=said, fix="correct it; `opensymphony config check` lists all"
+        )
+    if problems:
+        return Check(name="workflow", status="warn", detail=said)
+    return Check(name="workflow", status="pass", detail=settings.workflow_path)
+
+
+async def _tool(name: str, argv: list[str]) -> Check:
+    found = shutil.which(argv[0])
+    if found is None:
+        return Check(name=name, status="fail", detail=f"{name} was not found on the PATH", fix=f"install {name}")
+    done = await processes.run(
+        argv, cwd="/", env=processes.scrubbed_environment(new_id()), timeout_ms=_PROBE_TIMEOUT_MS
+    )
+    if done.exit_code != 0:
+        return Check(
+            name=name,
+            status="fail",
+            detail=f"{found} does not work: {done.output.strip()[-200:]}",
+            fix=f"repair {name}",
+        )
+    version = done.output.strip().splitlines()[0] if done.output.strip() else "unknown version"
+    numbers = tuple(int(part) for part in version.split()[-1].split(".")[:2] if part.isdigit())
+    if name == "git" and numbers and numbers < _GIT_OLDEST:
+        return Check(name=name, status="fail", detail=version, fix="install git 2.30 or later")
+    return Check(name=name, status="pass", detail=f"{version} ({found})")
+
+
+def _uv() -> Check:
+    found = os.environ.get("OPENSYMPHONY_UV") or shutil.which("uv")
+    if found is None:
+        return Check(
+            name="uv",
+            status="warn",
+            detail="uv was not found",
+            fix="only `install` needs it: run it through ./dev, or install uv",
+        )
+    return Check(name="uv", status="pass", detail=found)
+
+
+def _prompt(policy: Policy) -> Check:
+    ticket = sample_ticket()
+    templates: list[tuple[str, Callable[[], str]]] = [("prompt", lambda: render_prompt(policy.prompt, ticket, 1))]
+    repository, command = policy.repository, policy.verify.command
+    if repository is not None:
+        templates.append(("repository.branch", lambda: render_branch(repository.branch, ticket)))
+    if command is not None:
+        templates.append(("verify.command", lambda: render_command(command, ticket)))
+    try:
+        sizes = [f"{name} {len(render())} characters" for name, render in templates]
+    except ConfigurationError as error:
+        return Check(name="prompt", status="fail", detail=str(error), fix="correct the template in WORKFLOW.md")
+    return Check(name="prompt", status="pass", detail=f"rendered with a sample ticket: {', '.join(sizes)}")
+
+
+async def _repository(policy: Policy) -> Check:
+    repository = policy.repository
+    if repository is None:
+        return Check(name="repository", status="pass", detail="none: workspaces start empty for hooks.after_create")
+    done = await processes.run(
+        ["git", "ls-remote", "--exit-code", "--heads", repository.url, repository.base],
+        cwd="/",
+        env={**processes.scrubbed_environment(new_id()), "GIT_TERMINAL_PROMPT": "0"},
+        timeout_ms=_PROBE_TIMEOUT_MS,
+    )
+    if done.exit_code == 0:
+        return Check(name="repository", status="pass", detail=f"{repository.url} has the branch {repository.base}")
+    said = " ".join(done.output.split())[-200:] or "no such branch"
+    return Check(
+        name="repository",
+        status="fail",
+        detail=f"{repository.url}: {repository.base} cannot be read: {said}",
+        fix="correct repository.url or repository.base in WORKFLOW.md",
+    )
+
+
+async def _tracker(policy: Policy) -> Check:
+    try:
+        tracker = open_tracker(policy.tracker, Clock())
+        try:
+            page = await tracker.fetch_candidates(policy.tracker.active_states)
+        finally:
+            await tracker.close()
+    except OpenSymphonyError as error:
+        return Check(name="tracker", status="fail", detail=str(error), fix="correct the tracker section of WORKFLOW.md")
+    detail = f"{len(page.tickets)} tickets in an active state"
+    if page.problems:
+        return Check(name="tracker", status="warn", detail=f"{detail}; {'; '.join(page.problems)}")
+    return Check(name="tracker", status="pass", detail=detail)
+
+
+async def _model(policy: Policy, settings: Settings) -> Check:
+    try:
+        chosen = with_model(policy, settings)
+        environment = await model_environment(chosen, settings)
+    except ConfigurationError as error:
+        return Check(name="model", status="fail", detail=str(error), fix="set LLM_MODEL and LLM_API_KEY")
+    llm = chosen.openhands.conversation.agent.llm
+    if llm.api_key_env not in environment:
+        return Check(
+            name="model",
+            status="warn",
+            detail=f"{llm.model}; {llm.api_key_env} is not set, which only a local model does without",
+        )
+    return Check(
+        name="model", status="pass", detail=f"{llm.model}; its key comes from the place that the settings name"
+    )
+
+
+def _directory(name: str, place: str) -> Check:
+    path = Path(place)
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Check(
+            name=name,
+            status="fail",
+            detail=f"{place}: {there} cannot be written",
+            fix="correct its permissions, or name another place",
+        )
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    if free_mb < 500:
+        return Check(name=name, status="warn", detail=f"{place}: only {free_mb} MB are free")
+    return Check(name=name, status="pass", detail=f"{place} ({free_mb:,} MB free)")
+
+
+def _server(settings: Settings) -> Check:
+    status, detail = installation_state(Path(settings.tool_dir))
+    if status == "complete":
+        return Check(name="agent-server", status="pass", detail=detail)
+    return Check(
+        name="agent-server", status="fail", detail=f"{status}: {detail}", fix="run `opensymphony install openhands`"
+    )
+
+
+def _port(settings: Settings) -> Check:
+    if settings.port == 0:
+        return Check(name="port", status="pass", detail="a free one is taken")
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return Check(
+                name="port",
+                status="fail",
+                detail=f"{settings.host}:{settings.port} cannot be used: {error.strerror}",
+                fix="is a daemon running already (`opensymphony status`)? else choose another with server.port",
+            )
+    return Check(name="port", status="pass", detail=f"{settings.host}:{settings.port} is free")
+
+
+def _isolation() -> Check:
+    return Check(
+        name="isolation",
+        status="warn",
+        detail="none: agents run as this user and can read what this user can read"
+        + ("; this user is root" if os.geteuid() == 0 else ""),
+    )

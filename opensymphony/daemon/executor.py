@@ -1,0 +1,218 @@
+"""Carries commands out, each exactly as decided, and hands their outcomes back as events.
+
+The only place where decisions meet adapters. Every command is one task; a stop cancels the task of what it stops, waits for
+its end, and only then interrupts the agent. Writes to one ticket keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from opensymphony.clock import Clock
+from opensymphony.errors import OpenSymphonyError, ServiceError
+from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
+from opensymphony.logs import get_logger
+from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress
+from opensymphony.reporting import MARKER
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.state import State
+
+log = get_logger(__name__)
+
+_TRACKER_WRITES = (c.ClaimTicket, c.ReleaseClaim, c.TransitionTicket, c.WriteComment)
+
+
+class _Task:
+    """A command in flight."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+
+class Executor:
+    """Starts commands in a task group that the daemon owns."""
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        post: Callable[[e.Event], Any],
+        state: State,
+        clock: Clock,
+        tracker: Tracker,
+        workspaces: Workspaces,
+        runtime: AgentRuntime,
+    ) -> None:
+        self._tasks = tasks
+        self._post = post
+        self._state = state
+        self._clock = clock
+        self._tracker = tracker
+        self._workspaces = workspaces
+        self._runtime = runtime
+        self._in_flight: dict[CommandKey, _Task] = {}
+        self._lanes: dict[TicketId, list[CommandKey]] = {}
+        self._lane_moved = anyio.Event()
+
+    def start(self, command: c.Command, *, recovered: bool = False) -> None:
+        """Begin a command. `recovered`: it was wanted before we died and may have been done already."""
+        self._in_flight[command.key] = _Task()
+        if isinstance(command, _TRACKER_WRITES):
+            self._lanes.setdefault(command.ticket_id, []).append(command.key)
+        self._tasks.start_soon(self._run, command, recovered, name=command.key)
+
+    async def _run(self, command: c.Command, recovered: bool) -> None:
+        task = self._in_flight[command.key]
+        event: e.Event | None = None
+        try:
+            with task.scope:
+                if isinstance(command, _TRACKER_WRITES):
+                    await self._wait_for_turn(command)
+                event = await self._attempt(command, recovered)
+        finally:
+            del self._in_flight[command.key]
+            self._leave_lane(command)
+            task.ended.set()
+        if event is not None:
+            await self._post(event)
+
+    async def _wait_for_turn(self, command: c.Command) -> None:
+        while self._lanes[command.ticket_id][0] != command.key:
+            await self._lane_moved.wait()
+
+    def _leave_lane(self, command: c.Command) -> None:
+        lane = self._lanes.get(command.ticket_id)
+        if lane is None or command.key not in lane:
+            return
+        lane.remove(command.key)
+        if not lane:
+            del self._lanes[command.ticket_id]
+        self._lane_moved.set()
+        self._lane_moved = anyio.Event()
+
+    async def _attempt(self, command: c.Command, recovered: bool) -> e.Event:
+        try:
+            return await self._execute(command, recovered)
+        except OpenSymphonyError as error:
+            log.warning("command failed", command=command.key, error=str(error))
+            return self._failed(command, error)
+        except Exception as error:
+            # A defect of ours: it must not take the other tickets down with it.
+            log.exception("command failed unexpectedly", command=command.key)
+            return self._failed(command, error)
+
+    def _failed(self, command: c.Command, error: Exception) -> e.CommandFailed:
+        known = isinstance(error, OpenSymphonyError)
+        return e.CommandFailed(
+            at_ms=self._clock.now_ms(),
+            key=command.key,
+            jitter=self._clock.jitter(),
+            error=" ".join(str(error).split()) or type(error).__name__,
+            error_class=error.error_class if known else "retry",
+            retry_after_ms=error.retry_after_ms if isinstance(error, ServiceError) else None,
+        )
+
+    def _ticket(self, command: c.Command) -> Ticket:
+        return self._state.entries[command.ticket_id].ticket
+
+    def _settled(self, kind: Callable[..., e.Event], command: c.Command, **fields: object) -> e.Event:
+        return kind(at_ms=self._clock.now_ms(), key=command.key, jitter=self._clock.jitter(), **fields)
+
+    async def _execute(self, command: c.Command, recovered: bool) -> e.Event:
+        match command:
+            case c.RereadTicket():
+                found = await self._tracker.fetch_tickets([command.ticket_id])
+                return self._settled(e.TicketReread, command, ticket=found[0] if found else None)
+            case c.ClaimTicket() | c.ReleaseClaim() | c.TransitionTicket() | c.WriteComment():
+                return await self._write_to_ticket(command)
+            case c.PrepareWorkspace() | c.RunHook() | c.CollectWork() | c.VerifyWork() | c.PushCommit():
+                return await self._use_workspace(command)
+            case c.CleanWorkspace():
+                cleanup = await self._workspaces.clean(command.workspace, self._ticket(command))
+                return self._settled(e.WorkspaceCleaned, command, cleanup=cleanup)
+            case c.OpenConversation() | c.SendMessage() | c.AwaitTurn():
+                return await self._use_agent(command, recovered)
+            case c.StopRun():
+                return await self._stop(command)
+
+    async def _write_to_ticket(
+        self, command: c.ClaimTicket | c.ReleaseClaim | c.TransitionTicket | c.WriteComment
+    ) -> e.Event:
+        tracker, ticket_id = self._tracker, command.ticket_id
+        match command:
+            case c.ClaimTicket():
+                claimed = await tracker.claim(ticket_id, command.claim, stale_after_ms=command.stale_after_ms)
+                return self._settled(e.ClaimSettled, command, answer=claimed)
+            case c.ReleaseClaim():
+                await tracker.release(ticket_id, command.claim)
+                return self._settled(e.ClaimReleased, command)
+            case c.TransitionTicket():
+                moved = await tracker.transition(ticket_id, from_states=command.from_states, to_state=command.to_state)
+                return self._settled(e.TicketTransitioned, command, answer=moved)
+            case c.WriteComment():
+                await tracker.upsert_comment(ticket_id, MARKER, command.body)
+                return self._settled(e.CommentWritten, command)
+
+    async def _use_workspace(
+        self, command: c.PrepareWorkspace | c.RunHook | c.CollectWork | c.VerifyWork | c.PushCommit
+    ) -> e.Event:
+        workspaces = self._workspaces
+        match command:
+            case c.PrepareWorkspace():
+                made = await workspaces.prepare(command.request)
+                return self._settled(e.WorkspacePrepared, command, workspace=made)
+            case c.RunHook():
+                ran = await workspaces.run_hook(command.workspace, command.name, self._ticket(command))
+                return self._settled(e.HookRan, command, result=ran)
+            case c.CollectWork():
+                work = await workspaces.collect(command.workspace)
+                return self._settled(e.WorkCollected, command, work=work)
+            case c.VerifyWork():
+                said = await workspaces.verify(
+                    command.workspace, command.command, command.timeout_ms, self._ticket(command)
+                )
+                return self._settled(e.WorkVerified, command, verification=said)
+            case c.PushCommit():
+                await workspaces.push(command.workspace, command.commit)
+                return self._settled(e.CommitPushed, command)
+
+    async def _use_agent(self, command: c.OpenConversation | c.SendMessage | c.AwaitTurn, recovered: bool) -> e.Event:
+        runtime = self._runtime
+        match command:
+            case c.OpenConversation():
+                request = ConversationRequest(
+                    conversation_id=command.conversation_id, working_dir=command.working_dir, title=command.title
+                )
+                opened = await runtime.open(request)
+                return self._settled(e.ConversationOpened, command, conversation=opened)
+            case c.SendMessage():
+                await runtime.send(command.conversation_id, command.key, command.text)
+                return self._settled(e.MessageSent, command)
+            case c.AwaitTurn():
+
+                async def report(progress: TurnProgress) -> None:
+                    await self._post(
+                        e.TurnProgressed(
+                            at_ms=self._clock.now_ms(),
+                            ticket_id=command.ticket_id,
+                            generation=command.generation,
+                            progress=progress,
+                        )
+                    )
+
+                ended = await runtime.await_turn(command.conversation_id, command.message_key, report, resume=recovered)
+                return self._settled(e.TurnEnded, command, end=ended)
+
+    async def _stop(self, command: c.StopRun) -> e.Event:
+        target = self._in_flight.get(command.target_key) if command.target_key is not None else None
+        if target is not None:
+            target.scope.cancel()
+            await target.ended.wait()
+        if command.conversation_id is not None:
+            await self._runtime.stop(command.conversation_id)
+        return self._settled(e.RunStopped, command)

@@ -1,0 +1,96 @@
+"""Runs a daemon in the foreground of a terminal or of a service manager.
+
+The first SIGINT or SIGTERM stops what is going on in good order, a second one at once; either way nothing is left running.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+
+import anyio
+from anyio.abc import TaskStatus
+
+from opensymphony.daemon.app import Daemon
+from opensymphony.daemon.control import DaemonControl
+from opensymphony.errors import OpenSymphonyError
+from opensymphony.logs import get_logger
+from opensymphony.model import Snapshot
+
+_SHOW_S = 1.0
+
+log = get_logger(__name__)
+
+
+class Foreground:
+    """What a signal ends: the daemon if there is one, else whatever is being done."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._daemon: Daemon | None = None
+
+    async def serve(self, daemon: Daemon, show: Callable[[Snapshot], None] | None = None) -> None:
+        """Run the daemon to its end; `show` is called on every change and once a second."""
+        self._daemon = daemon
+        try:
+            async with anyio.create_task_group() as tasks:
+
+                async def live(*, task_status: TaskStatus[DaemonControl]) -> None:
+                    await daemon.run(task_status=task_status)
+                    tasks.cancel_scope.cancel()
+
+                control: DaemonControl = await tasks.start(live)
+                if show is not None:
+                    tasks.start_soon(_show, control, show)
+        finally:
+            self._daemon = None
+        if show is not None and daemon.control is not None:
+            show(daemon.control.snapshot())
+
+    async def obey_signals(self, scope: anyio.CancelScope) -> None:
+        """Until cancelled."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                again, self.interrupted = self.interrupted, True
+                name = signal.Signals(number).name
+                if again or self._daemon is None:
+                    log.warning("ending at once", signal=name)
+                    scope.cancel()
+                    return
+                log.warning("stopping: agents are interrupted first; a second signal ends at once", signal=name)
+                self._daemon.stop()
+
+
+async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> bool:
+    """Do the work under our signals. Returns whether a signal ended it.
+
+    Raises the one `OpenSymphonyError` that ended it, out of the groups that task groups wrap around it.
+    """
+    foreground = Foreground()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(foreground.obey_signals, tasks.cancel_scope)
+            await work(foreground)
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        error = _first_of_ours(group)
+        if error is None:
+            raise
+        raise error from group
+    return foreground.interrupted
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> OpenSymphonyError | None:
+    for error in group.exceptions:
+        if isinstance(error, OpenSymphonyError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _first_of_ours(error)) is not None:  # pyright: ignore[reportUnknownArgumentType]
+            return found
+    return None
+
+
+async def _show(control: DaemonControl, show: Callable[[Snapshot], None]) -> None:
+    while True:
+        show(control.snapshot())
+        with anyio.move_on_after(_SHOW_S):
+            await control.changed()

@@ -1,0 +1,128 @@
+"""The one consumer of events: event, decision, journal, and only then the command.
+
+Events come in from the poller, the executor and people; what they lead to is durable before any of it is done. Many
+events that wait together share one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from opensymphony.clock import Clock
+from opensymphony.logs import get_logger
+from opensymphony.scheduler import step
+from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions import Decision, command_of
+from opensymphony.scheduler.events import Event, TimePassed
+from opensymphony.scheduler.records import Record, encode_record, encode_state
+from opensymphony.scheduler.state import State, next_due_ms
+from opensymphony.store.sqlite import Journal
+
+_QUEUE_MAX = 10_000
+"""Events that may wait; a poster waits when it is full."""
+_BATCH_MAX = 256
+_CHECKPOINT_EVERY = 2_000
+"""Records between two checkpoints: folding this many takes a few hundredths of a second."""
+
+log = get_logger(__name__)
+
+
+class Watcher(Protocol):
+    """Told of what was decided, once it is durable. Must not wait."""
+
+    def __call__(self, decisions: tuple[Decision, ...], at_ms: int) -> None: ...
+
+
+class Loop:
+    """Owns the state. Everything that changes it goes through `post`."""
+
+    def __init__(self, state: State, sequence: int, journal: Journal, clock: Clock) -> None:
+        self.state = state
+        self.sequence = sequence
+        self.clock = clock
+        self._journal = journal
+        self._since_checkpoint = 0
+        self._send, self._receive = anyio.create_memory_object_stream[Event](_QUEUE_MAX)
+        self._changed = anyio.Event()
+        self._posted = self._taken = 0
+        self._idle = anyio.Event()
+        self._watchers: list[Watcher] = []
+
+    async def post(self, event: Event) -> None:
+        """Hand in a fact; waits when too many are waiting already."""
+        self._posted += 1
+        await self._send.send(event)
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+
+    async def changed(self) -> None:
+        """Return at the next change of the state."""
+        await self._changed.wait()
+
+    async def settled(self) -> None:
+        """Return when every event handed in so far was taken and is durable."""
+        while self._taken < self._posted:
+            await self._idle.wait()
+
+    async def run(self, start: Callable[[Command], None]) -> None:
+        """Consume events until cancelled. `start` begins a command and returns at once."""
+        async with self._receive as events:
+            while True:
+                batch = await self._next(events)
+                await self._take(batch, start)
+                self._taken += sum(not isinstance(event, TimePassed) for event in batch)
+                self._idle.set()
+                self._idle = anyio.Event()
+
+    async def _next(self, events: MemoryObjectReceiveStream[Event]) -> list[Event]:
+        due_ms = next_due_ms(self.state)
+        wait_s = None if due_ms is None else max(0, due_ms - self.clock.now_ms()) / 1000
+        batch: list[Event] = []
+        with anyio.move_on_after(wait_s):
+            batch.append(await events.receive())
+        if not batch:
+            return [TimePassed(at_ms=self.clock.now_ms(), jitter=self.clock.jitter())]
+        while len(batch) < _BATCH_MAX:
+            try:
+                batch.append(events.receive_nowait())
+            except anyio.WouldBlock:
+                break
+        return batch
+
+    async def _take(self, batch: list[Event], start: Callable[[Command], None]) -> None:
+        rows: list[tuple[int, bytes]] = []
+        taken: list[tuple[tuple[Decision, ...], int]] = []
+        for event in batch:
+            decisions = step(self.state, event)
+            if decisions:
+                self.sequence += 1
+                record = Record(sequence=self.sequence, event=event, decisions=decisions)
+                rows.append((self.sequence, encode_record(record)))
+                taken.append((decisions, event.at_ms))
+        if not rows:
+            return
+        await self._journal.append(rows)
+        for decisions, at_ms in taken:
+            for decision in decisions:
+                command = command_of(decision)
+                if command is not None and command.key in self.state.pending:
+                    start(command)
+            for watcher in self._watchers:
+                watcher(decisions, at_ms)
+        self._changed.set()
+        self._changed = anyio.Event()
+        self._since_checkpoint += len(rows)
+        if self._since_checkpoint >= _CHECKPOINT_EVERY:
+            await self.write_checkpoint()
+
+    async def write_checkpoint(self) -> None:
+        self._since_checkpoint = 0
+        await self._journal.write_checkpoint(self.sequence, encode_state(self.state))
+
+
+Post = Callable[[Event], Awaitable[None]]

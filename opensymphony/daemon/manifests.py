@@ -1,0 +1,94 @@
+"""Leaves copies of what we know in each workspace, for people; nothing here is ever read for a decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import msgspec
+
+from opensymphony import __version__
+from opensymphony.clock import iso
+from opensymphony.errors import OpenSymphonyError
+from opensymphony.interfaces import Workspaces
+from opensymphony.logs import get_logger
+from opensymphony.model import TicketId, Workspace
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler.state import State
+from opensymphony.scheduler.view import ticket_view
+
+_QUEUE_MAX = 1_000
+_TELLING = (
+    d.WorkspaceAssigned,
+    d.ConversationAssigned,
+    d.TurnBegun,
+    d.VerificationNoted,
+    d.CommitDelivered,
+    d.EndingChosen,
+    d.RunEnded,
+)
+
+log = get_logger(__name__)
+
+
+class Manifests:
+    """Watches decisions; writes after they are durable, one ticket at a time."""
+
+    def __init__(self, state: State, workspaces: Workspaces) -> None:
+        self._state = state
+        self._workspaces = workspaces
+        self._send, self._receive = anyio.create_memory_object_stream[TicketId](_QUEUE_MAX)
+
+    def __call__(self, decisions: tuple[d.Decision, ...], at_ms: int) -> None:
+        for decision in decisions:
+            if isinstance(decision, _TELLING):
+                try:
+                    self._send.send_nowait(decision.ticket_id)
+                except anyio.WouldBlock:
+                    return  # copies for people: the next change writes them again
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with self._receive as wanted:
+            async for ticket_id in wanted:
+                entry = self._state.entries.get(ticket_id)
+                if entry is None or entry.workspace is None:
+                    continue
+                for name, content in self._contents(ticket_id).items():
+                    await self._write(entry.workspace, name, content)
+
+    def _contents(self, ticket_id: TicketId) -> dict[str, dict[str, Any]]:
+        entry = self._state.entries[ticket_id]
+        view = ticket_view(self._state, entry)
+        written = {"opensymphony": __version__, "instance": self._state.instance}
+        run = {
+            **written,
+            "generation": view.generation,
+            "phase": view.phase,
+            "stage": view.stage,
+            "outcome": entry.outcome,
+            "reason": view.reason,
+            "turns": view.turns,
+            "attempts": view.attempts,
+            "branch": view.branch,
+            "commit": view.commit,
+            "verified": view.verified,
+            "started_at": iso(view.started_ms) if view.started_ms else None,
+            "ended_at": iso(view.ended_ms) if view.ended_ms else None,
+            "usage": msgspec.to_builtins(view.usage),
+        }
+        contents = {"issue": {**written, "issue": msgspec.to_builtins(entry.ticket)}, "run": run}
+        if entry.conversation_id is not None:
+            contents["conversation"] = {
+                **written,
+                "conversation_id": entry.conversation_id,
+                "working_dir": view.workspace,
+                "prompted": entry.prompted,
+            }
+        return contents
+
+    async def _write(self, workspace: Workspace, name: str, content: dict[str, Any]) -> None:
+        try:
+            await self._workspaces.write_manifest(workspace, name, content)
+        except (OpenSymphonyError, OSError) as error:
+            log.warning("manifest not written", workspace=workspace.path, manifest=name, error=str(error))

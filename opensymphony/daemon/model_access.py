@@ -1,0 +1,53 @@
+"""The model that agents use: its name from policy or environment, its key from where the settings say."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from opensymphony import logs
+from opensymphony.errors import ConfigurationError, Problem
+from opensymphony.settings import Settings
+from opensymphony.workflow.policy import Policy
+
+_KEY = "openhands.conversation.agent.llm"
+
+
+def with_model(policy: Policy, settings: Settings) -> Policy:
+    """The policy with a model in it. Raises `ConfigurationError` when neither it nor the environment names one."""
+    llm = policy.openhands.conversation.agent.llm
+    model = llm.model or settings.llm_model
+    if model is None:
+        raise ConfigurationError(
+            [
+                Problem(
+                    file=settings.workflow_path,
+                    key=f"{_KEY}.model",
+                    message="no model is named: set it here, or set LLM_MODEL (as litellm names it, such as openai/gpt-5.4)",
+                    code="missing_model",
+                )
+            ]
+        )
+    replace = msgspec.structs.replace
+    conversation = policy.openhands.conversation
+    agent = replace(conversation.agent, llm=replace(llm, model=model))
+    return replace(policy, openhands=replace(policy.openhands, conversation=replace(conversation, agent=agent)))
+
+
+async def model_environment(policy: Policy, settings: Settings) -> dict[str, str]:
+    """The model's key and address under the names that the policy gives them.
+
+    A model without a key (one that runs on this machine) is allowed; a key that is named but cannot be read is not.
+    """
+    llm = policy.openhands.conversation.agent.llm
+    found: dict[str, str] = {}
+    secret = settings.secret("llm_api_key", llm.api_key_env)
+    if secret.available() or "llm_api_key" in settings.secrets:
+        key = await secret.reveal()
+        logs.know_secret(key)
+        found[llm.api_key_env] = key
+    base_url = os.environ.get(llm.base_url_env, "").strip() or settings.llm_base_url
+    if base_url:
+        found[llm.base_url_env] = base_url
+    return found

@@ -1,0 +1,94 @@
+"""Asks the tracker on its schedule and posts the differences: one event for each, and one for the poll itself."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+
+from opensymphony.clock import Clock
+from opensymphony.daemon.loop import Post
+from opensymphony.errors import OpenSymphonyError
+from opensymphony.interfaces import Tracker
+from opensymphony.logs import get_logger
+from opensymphony.model import TicketId
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.state import State
+
+_REFRESH_MAX = 100
+"""Ids in one refresh request."""
+_SLICE = 200
+"""Tickets compared before the loop gets its turn."""
+
+log = get_logger(__name__)
+
+
+class Poller:
+    """Reads the tracker. Correctness rests on this; every other way only makes it look sooner."""
+
+    def __init__(self, tracker: Tracker, state: State, clock: Clock, post: Post) -> None:
+        self._tracker = tracker
+        self._state = state
+        self._clock = clock
+        self._post = post
+        self._wanted = anyio.Event()
+        self.polls = 0
+        """Polls that were completed or failed."""
+
+    def refresh(self) -> None:
+        """Look now; several calls before the next poll are one."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            self._wanted = anyio.Event()
+            await self.poll()
+            policy = self._state.policy
+            interval_ms = policy.polling.interval_ms if policy is not None else 1_000
+            with anyio.move_on_after(interval_ms / 1000):
+                await self._wanted.wait()
+
+    async def poll(self) -> None:
+        """Read once. A tracker in trouble changes nothing about any ticket."""
+        try:
+            problems = await self._read()
+        except OpenSymphonyError as error:
+            log.warning("poll failed", error=str(error))
+            await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
+        else:
+            await self._post(e.PollCompleted(at_ms=self._clock.now_ms(), problems=problems))
+        self.polls += 1
+
+    async def _read(self) -> tuple[str, ...]:
+        policy = self._state.policy
+        if policy is None:
+            return ()
+        page = await self._tracker.fetch_candidates(policy.tracker.active_states)
+        seen: set[TicketId] = set()
+        for index, ticket in enumerate(page.tickets):
+            seen.add(ticket.id)
+            entry = self._state.entries.get(ticket.id)
+            if entry is None or entry.ticket != ticket:
+                await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket))
+            if index % _SLICE == _SLICE - 1:
+                await anyio.lowlevel.checkpoint()
+        await self._refresh_others(seen)
+        return page.problems
+
+    async def _refresh_others(self, seen: set[TicketId]) -> None:
+        """What we keep and the search no longer shows: moved on, closed, or gone."""
+        kept = [
+            ticket_id
+            for ticket_id, entry in self._state.entries.items()
+            if ticket_id not in seen and (entry.phase != "closed" or entry.workspace is not None)
+        ]
+        for start in range(0, len(kept), _REFRESH_MAX):
+            ids = kept[start : start + _REFRESH_MAX]
+            found = {ticket.id: ticket for ticket in await self._tracker.fetch_tickets(ids)}
+            for ticket_id in ids:
+                entry = self._state.entries.get(ticket_id)
+                ticket = found.get(ticket_id)
+                if ticket is None:
+                    await self._post(e.TicketVanished(at_ms=self._clock.now_ms(), ticket_id=ticket_id))
+                elif entry is not None and entry.ticket != ticket:
+                    await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket))

@@ -1,0 +1,26 @@
+"""Whether there is nothing left to do: what `run --once` and the demo wait for."""
+
+from __future__ import annotations
+
+from opensymphony.daemon.loop import Loop
+from opensymphony.daemon.poller import Poller
+from opensymphony.scheduler.state import State
+
+
+def at_rest(state: State) -> bool:
+    """Nothing runs, nothing is wanted, nothing is due and nothing could start."""
+    if state.running or state.pending:
+        return False
+    return not any(entry.phase == "retrying" or entry.ready_stamp for entry in state.entries.values())
+
+
+async def wait_for_rest(loop: Loop, poller: Poller) -> None:
+    """Return once the state is at rest and a further look at the tracker changes nothing about that."""
+    while True:
+        while not (poller.polls and at_rest(loop.state)):
+            await loop.changed()
+        before = loop.sequence
+        await poller.poll()
+        await loop.settled()
+        if loop.sequence == before and at_rest(loop.state):
+            return

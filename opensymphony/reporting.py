@@ -1,0 +1,110 @@
+"""What a ticket says about the work on it: one comment, edited in place."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from opensymphony.model import Usage, Verification, Work
+
+MARKER = "status"
+"""Names our one comment on every ticket."""
+
+_FINAL_TEXT_CHARS = 2_000
+_OUTPUT_CHARS = 1_500
+_FILES_MAX = 20
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What is known when the comment is written."""
+
+    identifier: str
+    headline: str
+    reason: str = ""
+    generation: int
+    turns: int
+    verifications: int
+    branch: str | None = None
+    commit: str | None = None
+    pushed: bool = False
+    work: Work | None = None
+    verify_command: str | None = None
+    verification: Verification | None = None
+    final_text: str = ""
+    usage: Usage = Usage()
+    elapsed_ms: int = 0
+    workspace_note: str = ""
+
+
+def compose(report: Report) -> str:
+    """The whole comment in Markdown. Never longer than a few thousand characters; what the agent said is quoted."""
+    lines = [f"**{report.headline}**", ""]
+    if report.reason:
+        lines += [_one_line(report.reason), ""]
+    lines += [f"- {name}: {text}" for name, text in _facts(report)]
+    if report.work is not None and report.work.files_changed:
+        shown = report.work.files_changed[:_FILES_MAX]
+        more = len(report.work.files_changed) - len(shown)
+        lines.append(
+            f"- files: {', '.join(f'`{_code(path)}`' for path in shown)}" + (f" and {more} more" if more else "")
+        )
+    if report.verification is not None and not report.verification.passed:
+        lines += ["", "The end of the failed verification:", "", "````text"]
+        lines += [report.verification.output_tail[-_OUTPUT_CHARS:].replace("````", "`\u200b```").strip(), "````"]
+    if report.final_text:
+        lines += ["", "The agent's own words:", ""]
+        lines += [f"> {line}".rstrip() for line in report.final_text[:_FINAL_TEXT_CHARS].strip().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if report.branch:
+        facts.append(("branch", f"`{_code(report.branch)}`"))
+    if report.commit:
+        facts.append(("commit", f"`{report.commit[:12]}`" + (" (pushed)" if report.pushed else "")))
+    if report.work is not None and report.work.summary:
+        facts.append(("changes", _one_line(report.work.summary.replace("\n", "; "))))
+    if report.verify_command:
+        facts.append(("verification", _verification(report)))
+    if report.turns:
+        facts.append(
+            ("effort", f"run {report.generation}, {_count(report.turns, 'turn')}, {_elapsed(report.elapsed_ms)}")
+        )
+    if report.usage.model_calls or report.usage.total_tokens:
+        facts.append(("cost", _cost(report.usage)))
+    if report.workspace_note:
+        facts.append(("workspace", _one_line(report.workspace_note)))
+    return facts
+
+
+def _verification(report: Report) -> str:
+    if report.verification is None:
+        return f"`{_code(report.verify_command or '')}` has not run yet"
+    verdict = "passed" if report.verification.passed else "failed"
+    if report.verification.exit_code is None:
+        verdict = "took too long"
+    attempt = f", attempt {report.verifications}" if report.verifications > 1 else ""
+    return f"`{_code(report.verify_command or '')}` {verdict}{attempt}"
+
+
+def _cost(usage: Usage) -> str:
+    tokens = f"{usage.total_tokens:,} tokens in {_count(usage.model_calls, 'model call')}"
+    return f"{tokens}, {usage.cost_micros / 1_000_000:.4f} in money" if usage.cost_micros else tokens
+
+
+def _elapsed(elapsed_ms: int) -> str:
+    seconds = elapsed_ms // 1000
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:600]
+
+
+def _code(text: str) -> str:
+    """Text that cannot end the inline code it stands in."""
+    return _one_line(text).replace("`", "'")

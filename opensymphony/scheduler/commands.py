@@ -1,0 +1,140 @@
+"""Effects that we want outside. Each is one thing done once, named by a key that is never used again.
+
+A command is an intent as soon as the decision that carries it is in the journal; it stays pending until an outcome with its
+key arrives, across any number of crashes. `daemon/executor.py` carries commands out, and nothing else does.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from opensymphony.interfaces import WorkspaceRequest
+from opensymphony.model import Claim, CommandKey, ConversationId, TicketId, Workspace
+
+
+class Effect(Struct, frozen=True, kw_only=True, tag=True):
+    """Root of every command."""
+
+    key: CommandKey
+    ticket_id: TicketId
+    generation: int
+
+
+class RereadTicket(Effect, frozen=True, kw_only=True):
+    """Read the ticket again by id: what a poll says may be old."""
+
+
+class ClaimTicket(Effect, frozen=True, kw_only=True):
+    """Make our claim visible on the ticket, or renew its heartbeat."""
+
+    claim: Claim
+    stale_after_ms: int
+
+
+class ReleaseClaim(Effect, frozen=True, kw_only=True):
+    """Take our claim off the ticket."""
+
+    claim: Claim
+
+
+class PrepareWorkspace(Effect, frozen=True, kw_only=True):
+    """Make or find the ticket's directory, on its branch."""
+
+    request: WorkspaceRequest
+
+
+class RunHook(Effect, frozen=True, kw_only=True):
+    """Run a hook of the repository's owners."""
+
+    workspace: Workspace
+    name: Literal["before_run", "after_run"]
+
+
+class OpenConversation(Effect, frozen=True, kw_only=True):
+    """Make or find the conversation."""
+
+    conversation_id: ConversationId
+    working_dir: str
+    title: str
+
+
+class SendMessage(Effect, frozen=True, kw_only=True):
+    """Deliver one message and let the agent run; its key travels with it."""
+
+    conversation_id: ConversationId
+    text: str
+
+
+class AwaitTurn(Effect, frozen=True, kw_only=True):
+    """Wait until the turn begun by `message_key` has ended."""
+
+    conversation_id: ConversationId
+    message_key: CommandKey
+
+
+class CollectWork(Effect, frozen=True, kw_only=True):
+    """Fetch the branch into our mirror and look at it."""
+
+    workspace: Workspace
+
+
+class VerifyWork(Effect, frozen=True, kw_only=True):
+    """Run the policy's check."""
+
+    workspace: Workspace
+    command: str
+    timeout_ms: int
+
+
+class PushCommit(Effect, frozen=True, kw_only=True):
+    """Push exactly this commit."""
+
+    workspace: Workspace
+    commit: str
+
+
+class TransitionTicket(Effect, frozen=True, kw_only=True):
+    """Move the ticket, unless a person moved it first."""
+
+    from_states: tuple[str, ...]
+    to_state: str
+
+
+class WriteComment(Effect, frozen=True, kw_only=True):
+    """Write or edit our one comment on the ticket."""
+
+    body: str
+
+
+class StopRun(Effect, frozen=True, kw_only=True):
+    """End what `target_key` has in flight, interrupt the conversation, and confirm that nothing runs."""
+
+    target_key: CommandKey | None
+    conversation_id: ConversationId | None
+
+
+class CleanWorkspace(Effect, frozen=True, kw_only=True):
+    """Remove the directory, unless it holds work that was never pushed."""
+
+    workspace: Workspace
+
+
+Command = (
+    RereadTicket
+    | ClaimTicket
+    | ReleaseClaim
+    | PrepareWorkspace
+    | RunHook
+    | OpenConversation
+    | SendMessage
+    | AwaitTurn
+    | CollectWork
+    | VerifyWork
+    | PushCommit
+    | TransitionTicket
+    | WriteComment
+    | StopRun
+    | CleanWorkspace
+)

@@ -1,0 +1,307 @@
+"""What we concluded, and what we want done. The counterpart is `events.py`.
+
+A decision changes the state through `evolve` and nothing else does. Some carry a command (`commands.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from opensymphony.model import (
+    AgentStatus,
+    Claim,
+    CommandKey,
+    ConversationId,
+    Ticket,
+    TicketId,
+    Usage,
+    Verification,
+    Work,
+    Workspace,
+)
+from opensymphony.scheduler.commands import Command
+from opensymphony.workflow.policy import Policy
+
+Stage = Literal[
+    "rereading",
+    "claiming",
+    "announcing",
+    "preparing",
+    "before_run",
+    "opening",
+    "sending",
+    "working",
+    "collecting",
+    "verifying",
+    "pushing",
+    "stopping",
+    "after_run",
+    "transitioning",
+    "reporting",
+    "cleaning",
+    "releasing",
+]
+"""Where a run is. Each stage is one command in flight, or the wait before its next try."""
+
+Outcome = Literal[
+    "succeeded", "needs_input", "needs_approval", "blocked", "failed", "gave_up", "stalled", "cancelled", "interrupted"
+]
+"""How a run ended. `failed` and `stalled` are tried again; `gave_up` is a failure that no further try would mend;
+`cancelled`: the ticket was taken from us; `interrupted`: we were told to stop and go on at the next start."""
+
+TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat"]
+
+
+class Concluded(Struct, frozen=True, kw_only=True, tag=True):
+    """Root of every decision."""
+
+
+class BootNoted(Concluded, frozen=True, kw_only=True):
+    at_ms: int
+    instance: str
+
+
+class PolicyAdopted(Concluded, frozen=True, kw_only=True):
+    policy: Policy
+
+
+class PolicyErrorNoted(Concluded, frozen=True, kw_only=True):
+    error: str
+
+
+class PollNoted(Concluded, frozen=True, kw_only=True):
+    at_ms: int
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class DrainBegun(Concluded, frozen=True, kw_only=True):
+    pass
+
+
+class TimersTaken(Concluded, frozen=True, kw_only=True):
+    """Everything due until then was looked at."""
+
+    until_ms: int
+
+
+class TimerSet(Concluded, frozen=True, kw_only=True):
+    kind: TimerKind
+    ticket_id: TicketId
+    generation: int
+    due_ms: int
+
+
+class TicketTracked(Concluded, frozen=True, kw_only=True):
+    """This is how the ticket looks now."""
+
+    at_ms: int
+    ticket: Ticket
+
+
+class TicketForgotten(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+
+
+class TicketWoken(Concluded, frozen=True, kw_only=True):
+    """A ticket that rested may be worked on again."""
+
+    at_ms: int
+    ticket_id: TicketId
+    keep_failures: bool = False
+
+
+class RunStarted(Concluded, frozen=True, kw_only=True):
+    at_ms: int
+    ticket_id: TicketId
+    generation: int
+
+
+class StageEntered(Concluded, frozen=True, kw_only=True):
+    """The run is in this stage now, and this command is wanted."""
+
+    at_ms: int
+    ticket_id: TicketId
+    stage: Stage
+    command: Command
+
+
+class StageDelayed(Concluded, frozen=True, kw_only=True):
+    """The stage's command failed for now and is tried again when due."""
+
+    at_ms: int
+    ticket_id: TicketId
+    due_ms: int
+    error: str
+
+
+class CommandIssued(Concluded, frozen=True, kw_only=True):
+    """A command beside the run's stage: a comment, a heartbeat, a clean-up."""
+
+    command: Command
+
+
+class CommandSettled(Concluded, frozen=True, kw_only=True):
+    """The command has its outcome; it is no longer pending."""
+
+    key: CommandKey
+
+
+class ClaimHeld(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    claim: Claim
+
+
+class WorkspaceAssigned(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    workspace: Workspace
+
+
+class WorkspaceRemoved(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    note: str = ""
+    """Why it was kept; empty when it is gone."""
+
+
+class ConversationAssigned(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    conversation_id: ConversationId
+    created: bool
+    usage: Usage
+
+
+class TurnBegun(Concluded, frozen=True, kw_only=True):
+    """A message with this key was delivered."""
+
+    at_ms: int
+    ticket_id: TicketId
+    message_key: CommandKey
+
+
+class ProgressNoted(Concluded, frozen=True, kw_only=True):
+    at_ms: int
+    ticket_id: TicketId
+    status: AgentStatus
+    tool_open: bool
+    summary: str
+    usage: Usage | None
+
+
+class TurnSettled(Concluded, frozen=True, kw_only=True):
+    at_ms: int
+    ticket_id: TicketId
+    usage: Usage
+    final_text: str
+
+
+class WorkNoted(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    work: Work
+
+
+class VerificationNoted(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    verification: Verification
+
+
+class CommitDelivered(Concluded, frozen=True, kw_only=True):
+    ticket_id: TicketId
+    commit: str
+
+
+class ContinuationCounted(Concluded, frozen=True, kw_only=True):
+    """The agent ended without what we need and is asked once more."""
+
+    ticket_id: TicketId
+
+
+class StopBegun(Concluded, frozen=True, kw_only=True):
+    """The run is being stopped; it ends like this once the stop is confirmed."""
+
+    ticket_id: TicketId
+    outcome: Outcome
+    reason: str
+    clean: bool = False
+
+
+class EndingChosen(Concluded, frozen=True, kw_only=True):
+    """The run is over but for its last stages."""
+
+    at_ms: int
+    ticket_id: TicketId
+    outcome: Outcome
+    reason: str
+    clean: bool = False
+    """The ticket is closed: its workspace goes when it may."""
+    retry_after_ms: int | None = None
+
+
+class RunEnded(Concluded, frozen=True, kw_only=True):
+    """Nothing of the run is left in flight."""
+
+    at_ms: int
+    ticket_id: TicketId
+    outcome: Outcome
+    reason: str
+    failures: int
+    due_ms: int | None = None
+    """When it is tried again; None: not by itself."""
+
+
+class TicketClosed(Concluded, frozen=True, kw_only=True):
+    """A ticket without a run is over, or out of our sight."""
+
+    at_ms: int
+    ticket_id: TicketId
+    reason: str
+
+
+class RunAbandoned(Concluded, frozen=True, kw_only=True):
+    """A run that had not begun to change anything: the ticket was not ours after all."""
+
+    at_ms: int
+    ticket_id: TicketId
+    reason: str
+    due_ms: int | None = None
+
+
+Decision = (
+    BootNoted
+    | PolicyAdopted
+    | PolicyErrorNoted
+    | PollNoted
+    | DrainBegun
+    | TimersTaken
+    | TimerSet
+    | TicketTracked
+    | TicketForgotten
+    | TicketWoken
+    | RunStarted
+    | StageEntered
+    | StageDelayed
+    | CommandIssued
+    | CommandSettled
+    | ClaimHeld
+    | WorkspaceAssigned
+    | WorkspaceRemoved
+    | ConversationAssigned
+    | TurnBegun
+    | ProgressNoted
+    | TurnSettled
+    | WorkNoted
+    | VerificationNoted
+    | CommitDelivered
+    | ContinuationCounted
+    | StopBegun
+    | EndingChosen
+    | RunEnded
+    | TicketClosed
+    | RunAbandoned
+)
+
+
+def command_of(decision: Decision) -> Command | None:
+    """The command that a decision carries, if any."""
+    return decision.command if isinstance(decision, StageEntered | CommandIssued) else None

@@ -1,0 +1,167 @@
+"""How a run ends, whatever ended it: stop if need be, then `after_run`, transition, comment, clean-up, release.
+
+The order is fixed, each stage is skipped when there is nothing to do, and a stage that fails for good never keeps the run
+from ending: the ticket is let go, and the comment says what it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opensymphony import reporting
+from opensymphony.model import Claim, Ticket
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.backoff import retry_delay_ms
+from opensymphony.scheduler.eligibility import among, is_terminal
+from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.state import Ending, State
+
+_ORDER: tuple[d.Stage, ...] = ("after_run", "transitioning", "reporting", "cleaning", "releasing")
+
+
+def begin_stop(plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = False) -> None:
+    """Stop whatever the run has in flight. It ends with this outcome once the stop is confirmed."""
+    run = plan.run
+    plan.add(d.StopBegun(ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean))
+    conversation_id = run.conversation_id
+    if conversation_id is None and run.stage == "opening":
+        # It may exist already, though nobody has told us yet.
+        conversation_id = conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
+    plan.enter("stopping", c.StopRun, target_key=run.key, conversation_id=conversation_id)
+
+
+def choose_ending(
+    plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = False, retry_after_ms: int | None = None
+) -> None:
+    """Decide how the run ends; `follow_up` enters its last stages once that is applied."""
+    if OUTCOMES[outcome].counts_as_failure and plan.entry.failures + 1 >= plan.policy.agent.max_failures:
+        reason = f"{reason} (failure {plan.entry.failures + 1} in a row, which is the limit)"
+        outcome = "gave_up"
+    plan.add(
+        d.EndingChosen(
+            at_ms=plan.at_ms,
+            ticket_id=plan.ticket.id,
+            outcome=outcome,
+            reason=reason,
+            clean=clean,
+            retry_after_ms=retry_after_ms,
+        )
+    )
+
+
+def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tuple[d.Decision, ...]:
+    """What needs the first decisions applied: the last stages of a run, and comments that tell what just happened."""
+    decisions: list[d.Decision] = []
+    for decision in decided:
+        if isinstance(decision, d.EndingChosen):
+            plan = Plan(state, state.entries[decision.ticket_id], event.at_ms, jitter=e.jitter_of(event))
+            assert plan.run.ending is not None, "an ending that was applied is there"
+            advance_ending(plan, plan.run.ending, after=None)
+            decisions.extend(plan.decisions)
+        elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
+            plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
+            if plan.run.ending is None and plan.policy.reporting.comment:
+                plan.issue(c.WriteComment, body=comment_body(plan, None, headline="Verification failed, sent back"))
+                decisions.extend(plan.decisions)
+    return tuple(decisions)
+
+
+def advance_ending(plan: Plan, ending: Ending, *, after: d.Stage | None) -> None:
+    """Enter the next last stage that has something to do, or end the run."""
+    remaining = _ORDER if after is None else _ORDER[_ORDER.index(after) + 1 :]
+    for stage in remaining:
+        if _enter(plan, ending, stage):
+            return
+    _end(plan, ending)
+
+
+def _enter(plan: Plan, ending: Ending, stage: d.Stage) -> bool:
+    run, policy = plan.run, plan.policy
+    if stage == "after_run" and run.prepared and run.workspace is not None and policy.hooks.after_run:
+        plan.enter(stage, c.RunHook, workspace=run.workspace, name="after_run")
+    elif stage == "transitioning" and (target := _target_state(plan, ending)) is not None:
+        plan.enter(stage, c.TransitionTicket, from_states=policy.tracker.active_states, to_state=target)
+    elif stage == "reporting" and run.claimed and policy.reporting.comment:
+        plan.enter(stage, c.WriteComment, body=comment_body(plan, ending))
+    elif stage == "cleaning" and ending.clean and plan.entry.workspace is not None:
+        plan.enter(stage, c.CleanWorkspace, workspace=plan.entry.workspace)
+    elif stage == "releasing" and plan.entry.claim is not None:
+        plan.enter(stage, c.ReleaseClaim, claim=plan.entry.claim)
+    else:
+        return False
+    return True
+
+
+def _target_state(plan: Plan, ending: Ending) -> str | None:
+    transitions = plan.policy.reporting.transitions
+    if ending.outcome == "succeeded":
+        target = transitions.succeeded
+    elif ending.outcome in ("needs_input", "needs_approval", "gave_up"):
+        target = transitions.needs_attention
+    else:
+        return None
+    return None if target is None or among(plan.ticket.state, (target,)) else target
+
+
+def _end(plan: Plan, ending: Ending) -> None:
+    rule, agent = OUTCOMES[ending.outcome], plan.policy.agent
+    failures = plan.entry.failures + 1 if rule.counts_as_failure else 0
+    due_ms = None
+    if rule.phase == "retrying":
+        delay_ms = retry_delay_ms(
+            failures, plan.jitter, first_ms=agent.retry_backoff_ms, max_ms=agent.max_retry_backoff_ms
+        )
+        due_ms = plan.at_ms + max(delay_ms, ending.retry_after_ms or 0)
+    plan.add(
+        d.RunEnded(
+            at_ms=plan.at_ms,
+            ticket_id=plan.ticket.id,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            failures=failures,
+            due_ms=due_ms,
+        )
+    )
+    if not ending.clean and is_terminal(plan.ticket, plan.policy.tracker):
+        close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
+
+
+def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:
+    """A ticket without a run is over: its workspace goes, unless that would lose work."""
+    plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=ticket.id, reason=reason))
+    if plan.entry.workspace is not None:
+        plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
+
+
+def claim_now(plan: Plan) -> Claim:
+    return Claim(instance=plan.state.instance, generation=plan.generation, heartbeat_ms=plan.at_ms)
+
+
+def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> str:
+    """The status comment as of now. `headline` and `reason` are for a run that goes on."""
+    entry, run = plan.entry, plan.run
+    usage = entry.usage + run.usage
+    branch = run.workspace.branch if run.workspace is not None else None
+    return reporting.compose(
+        reporting.Report(
+            identifier=plan.ticket.identifier,
+            headline=headline or (OUTCOMES[ending.outcome].headline if ending else "Working on it"),
+            reason=ending.reason if ending else reason,
+            generation=run.generation,
+            turns=run.turns,
+            verifications=run.verifications,
+            branch=branch,
+            commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
+            pushed=entry.commit is not None and run.work is not None and entry.commit == run.work.commit,
+            work=run.work,
+            verify_command=run.verify_command or None,
+            verification=run.verification,
+            final_text=run.final_text if ending else "",
+            usage=usage,
+            elapsed_ms=plan.at_ms - run.started_ms,
+            workspace_note=entry.note,
+        )
+    )

@@ -1,0 +1,218 @@
+"""Facts that reach the scheduler. Each carries its time; jitter and ids come inside, so that replay needs no luck.
+
+The counterpart is `decisions.py`: what we concluded from them and want done.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from opensymphony.errors import ErrorClass
+from opensymphony.model import (
+    ClaimAnswer,
+    Cleanup,
+    CommandKey,
+    Conversation,
+    HookResult,
+    Ticket,
+    TicketId,
+    TransitionAnswer,
+    TurnEnd,
+    TurnProgress,
+    Verification,
+    Work,
+    Workspace,
+)
+from opensymphony.workflow.policy import Policy
+
+
+class Happened(Struct, frozen=True, kw_only=True, tag=True):
+    """Root of every event."""
+
+    at_ms: int
+    """On the daemon's own clock, which never runs backwards."""
+
+
+class DaemonStarted(Happened, frozen=True, kw_only=True):
+    """The first event of every boot, before anything else is decided."""
+
+    instance: str
+    version: str
+
+
+class PolicyLoaded(Happened, frozen=True, kw_only=True):
+    """A WORKFLOW.md was read and is good."""
+
+    policy: Policy
+
+
+class PolicyRejected(Happened, frozen=True, kw_only=True):
+    """A WORKFLOW.md was read and is not good; the last good policy stays."""
+
+    error: str
+
+
+class TicketChanged(Happened, frozen=True, kw_only=True):
+    """A ticket is new to us or differs from our last reading."""
+
+    ticket: Ticket
+
+
+class TicketVanished(Happened, frozen=True, kw_only=True):
+    """A ticket that we knew is gone from the tracker."""
+
+    ticket_id: TicketId
+
+
+class PollCompleted(Happened, frozen=True, kw_only=True):
+    """The tracker was read; every difference was posted before this."""
+
+    problems: tuple[str, ...] = ()
+
+
+class PollFailed(Happened, frozen=True, kw_only=True):
+    """The tracker could not be read; nothing is concluded about any ticket."""
+
+    error: str
+
+
+class TimePassed(Happened, frozen=True, kw_only=True):
+    """Something is due."""
+
+    jitter: float = 0.0
+    """In [0, 1)."""
+
+
+class ShutdownRequested(Happened, frozen=True, kw_only=True):
+    """No new work; what runs is stopped and will go on at the next start."""
+
+
+class OperatorAsked(Happened, frozen=True, kw_only=True):
+    """A person asked for something on one ticket."""
+
+    request_id: str
+    ticket_id: TicketId
+    action: Literal["stop", "retry"]
+
+
+class TurnProgressed(Happened, frozen=True, kw_only=True):
+    """A sign of life of a turn."""
+
+    ticket_id: TicketId
+    generation: int
+    progress: TurnProgress
+
+
+class CommandOutcome(Happened, frozen=True, kw_only=True):
+    """Root of the events that settle a command; one whose key is not pending changes nothing."""
+
+    key: CommandKey
+    jitter: float = 0.0
+    """In [0, 1)."""
+
+
+class TicketReread(CommandOutcome, frozen=True, kw_only=True):
+    ticket: Ticket | None
+    """None: it is gone."""
+
+
+class ClaimSettled(CommandOutcome, frozen=True, kw_only=True):
+    answer: ClaimAnswer
+
+
+class WorkspacePrepared(CommandOutcome, frozen=True, kw_only=True):
+    workspace: Workspace
+
+
+class HookRan(CommandOutcome, frozen=True, kw_only=True):
+    result: HookResult
+
+
+class ConversationOpened(CommandOutcome, frozen=True, kw_only=True):
+    conversation: Conversation
+
+
+class MessageSent(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
+class TurnEnded(CommandOutcome, frozen=True, kw_only=True):
+    end: TurnEnd
+
+
+class WorkCollected(CommandOutcome, frozen=True, kw_only=True):
+    work: Work
+
+
+class WorkVerified(CommandOutcome, frozen=True, kw_only=True):
+    verification: Verification
+
+
+class CommitPushed(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
+class TicketTransitioned(CommandOutcome, frozen=True, kw_only=True):
+    answer: TransitionAnswer
+
+
+class CommentWritten(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
+class ClaimReleased(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
+class RunStopped(CommandOutcome, frozen=True, kw_only=True):
+    """Confirmed: nothing of the run is running any more."""
+
+
+class WorkspaceCleaned(CommandOutcome, frozen=True, kw_only=True):
+    cleanup: Cleanup
+
+
+class CommandFailed(CommandOutcome, frozen=True, kw_only=True):
+    """A command could not be carried out."""
+
+    error: str
+    error_class: ErrorClass = "retry"
+    retry_after_ms: int | None = None
+
+
+Event = (
+    DaemonStarted
+    | PolicyLoaded
+    | PolicyRejected
+    | TicketChanged
+    | TicketVanished
+    | PollCompleted
+    | PollFailed
+    | TimePassed
+    | ShutdownRequested
+    | OperatorAsked
+    | TurnProgressed
+    | TicketReread
+    | ClaimSettled
+    | WorkspacePrepared
+    | HookRan
+    | ConversationOpened
+    | MessageSent
+    | TurnEnded
+    | WorkCollected
+    | WorkVerified
+    | CommitPushed
+    | TicketTransitioned
+    | CommentWritten
+    | ClaimReleased
+    | RunStopped
+    | WorkspaceCleaned
+    | CommandFailed
+)
+
+
+def jitter_of(event: Event) -> float:
+    """The random number that came with the event; 0 for one that carries none."""
+    return event.jitter if isinstance(event, CommandOutcome | TimePassed) else 0.0

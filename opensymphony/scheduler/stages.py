@@ -1,0 +1,277 @@
+"""The stages of a run: what an outcome of each stage's command leads to.
+
+    rereading > claiming > announcing > preparing > before_run > opening > sending > working > collecting > verifying > pushing
+                                                                      ^                  |            |           |
+                                                                      +---- another turn (what changed) ----------+
+
+From working on: `turns.py`. Every stage may instead lead to an ending (`endings.py`). Without a repository, collecting and pushing fall away.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from opensymphony.errors import ConfigurationError
+from opensymphony.interfaces import WorkspaceRequest
+from opensymphony.model import Ticket, Usage
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler import messages
+from opensymphony.scheduler.backoff import retry_delay_ms
+from opensymphony.scheduler.eligibility import among, why_not_ours, why_not_yet
+from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, claim_now, comment_body
+from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.turns import collected, delivered, turn_ended, turn_settled, verified
+from opensymphony.workflow import prompt
+
+HEARTBEAT_MS = 300_000
+"""A claim is renewed this often, and stale after three times that: one missed renewal is not a death."""
+
+_HELD_ELSEWHERE_MS = 60_000
+_LAST_STAGE_TRIES_MAX = 5
+
+
+def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
+    """Go on from a command that was carried out."""
+    run = plan.entry.run
+    if run is None or run.key != command.key:
+        _settle_beside(plan, command, event)
+        return
+    match event:
+        case e.TicketReread():
+            _reread(plan, event.ticket)
+        case e.ClaimSettled():
+            _claimed(plan, event)
+        case e.TicketTransitioned():
+            _transitioned(plan, event)
+        case e.WorkspacePrepared():
+            plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
+            if plan.policy.hooks.before_run:
+                plan.enter("before_run", c.RunHook, workspace=event.workspace, name="before_run")
+            else:
+                _open(plan, event.workspace.path)
+        case e.HookRan():
+            _hook_ran(plan, event)
+        case e.ConversationOpened():
+            _opened(plan, event)
+        case e.MessageSent():
+            _sent(plan, command)
+        case e.TurnEnded():
+            turn_ended(plan, event.end)
+        case e.WorkCollected():
+            collected(plan, event.work)
+        case e.WorkVerified():
+            verified(plan, event.verification)
+        case e.CommitPushed():
+            delivered(plan, plan.run.work)
+        case e.RunStopped():
+            _stopped(plan, command)
+        case e.WorkspaceCleaned():
+            note = "" if event.cleanup.removed else event.cleanup.reason
+            plan.add(d.WorkspaceRemoved(ticket_id=plan.ticket.id, note=note))
+            _advance(plan)
+        case e.CommentWritten() | e.ClaimReleased():
+            _advance(plan)
+        case _:
+            raise TypeError(f"stage {run.stage} cannot end with {type(event).__name__}")
+
+
+def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> None:
+    """Go on from a command that could not be carried out."""
+    run = plan.entry.run
+    if run is None or run.key != command.key:
+        return  # a comment or a heartbeat: the next change writes it again
+    if run.stage == "stopping":
+        _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
+    elif run.ending is not None:
+        if event.error_class == "retry" and run.tries < _LAST_STAGE_TRIES_MAX:
+            _try_again(plan, event)
+        else:
+            advance_ending(plan, run.ending, after=run.stage)
+    elif run.stage in ("rereading", "claiming"):
+        plan.add(_abandoned(plan, event.error, plan.at_ms + _delay_ms(plan, 1, event)))
+    elif event.error_class == "retry":
+        choose_ending(plan, "failed", event.error, retry_after_ms=event.retry_after_ms)
+    elif event.error_class == "person":
+        choose_ending(plan, "needs_input", event.error)
+    else:
+        choose_ending(plan, "gave_up", event.error)
+
+
+def _try_again(plan: Plan, event: e.CommandFailed) -> None:
+    due_ms = plan.at_ms + _delay_ms(plan, plan.run.tries + 1, event)
+    plan.add(d.StageDelayed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, due_ms=due_ms, error=event.error))
+
+
+def _delay_ms(plan: Plan, failures: int, event: e.CommandFailed) -> int:
+    agent = plan.policy.agent
+    delay_ms = retry_delay_ms(failures, plan.jitter, first_ms=agent.retry_backoff_ms, max_ms=agent.max_retry_backoff_ms)
+    return max(delay_ms, event.retry_after_ms or 0)
+
+
+def _abandoned(plan: Plan, reason: str, due_ms: int | None = None) -> d.RunAbandoned:
+    return d.RunAbandoned(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason, due_ms=due_ms)
+
+
+def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
+    """An outcome that is not the stage's: a comment, a heartbeat, a clean-up, or one that a stop overtook."""
+    entry, run = plan.entry, plan.entry.run
+    if isinstance(event, e.WorkspaceCleaned):
+        plan.add(
+            d.WorkspaceRemoved(ticket_id=plan.ticket.id, note="" if event.cleanup.removed else event.cleanup.reason)
+        )
+    elif isinstance(event, e.ClaimSettled) and run is not None and run.ending is None and run.stopping is None:
+        if event.answer.granted and isinstance(command, c.ClaimTicket):
+            plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
+        elif not event.answer.granted:
+            holder = event.answer.holder
+            begin_stop(plan, "cancelled", f"{holder.instance if holder else 'another instance'} claimed it")
+    elif isinstance(event, e.WorkspacePrepared) and run is not None and entry.generation == command.generation:
+        plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
+    elif isinstance(event, e.TurnEnded) and run is not None and entry.generation == command.generation:
+        plan.add(turn_settled(plan, event.end))
+
+
+def _reread(plan: Plan, ticket: Ticket | None) -> None:
+    if ticket is None:
+        plan.add(_abandoned(plan, "it is gone from the tracker"))
+        plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
+        return
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)
+    if why:
+        plan.add(_abandoned(plan, why))
+        return
+    plan.enter("claiming", c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
+
+
+def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
+    if not event.answer.granted:
+        holder = event.answer.holder
+        who = f"instance {holder.instance}" if holder else "another instance"
+        plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
+        return
+    plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=claim_now(plan)))
+    plan.add(
+        d.TimerSet(
+            kind="heartbeat",
+            ticket_id=plan.ticket.id,
+            generation=plan.generation,
+            due_ms=plan.at_ms + HEARTBEAT_MS,
+        )
+    )
+    target = plan.policy.reporting.transitions.started
+    if target is not None and not among(plan.ticket.state, (target,)):
+        plan.enter("announcing", c.TransitionTicket, from_states=plan.policy.tracker.active_states, to_state=target)
+    else:
+        _announce_and_prepare(plan, plan.ticket)
+
+
+def _transitioned(plan: Plan, event: e.TicketTransitioned) -> None:
+    ticket = structs.replace(plan.ticket, state=event.answer.state)
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    if plan.run.ending is not None:
+        _advance(plan)
+        return
+    why = why_not_ours(ticket, plan.policy)
+    if why:
+        choose_ending(plan, "cancelled", why)
+    else:
+        _announce_and_prepare(plan, ticket)
+
+
+def _announce_and_prepare(plan: Plan, ticket: Ticket) -> None:
+    repository = plan.policy.repository
+    branch = None
+    if repository is not None:
+        try:
+            branch = prompt.render_branch(repository.branch, ticket)
+        except ConfigurationError as problem:
+            choose_ending(plan, "needs_input", str(problem))
+            return
+    if plan.policy.reporting.comment:
+        plan.issue(c.WriteComment, body=comment_body(plan, None))
+    request = WorkspaceRequest(
+        ticket=ticket,
+        generation=plan.generation,
+        repository_url=repository.url if repository else None,
+        base=repository.base if repository else None,
+        branch=branch,
+    )
+    plan.enter("preparing", c.PrepareWorkspace, request=request)
+
+
+def _hook_ran(plan: Plan, event: e.HookRan) -> None:
+    run, result = plan.run, event.result
+    if run.ending is not None:
+        _advance(plan)  # what `after_run` says changes nothing
+    elif result.status in ("failed", "timed_out"):
+        how = "took too long" if result.status == "timed_out" else f"ended with exit code {result.exit_code}"
+        last = result.output_tail.strip().splitlines()[-1:] or [""]
+        choose_ending(plan, "failed", f"the hook {result.name} {how}: {last[0][:200]}".rstrip(": "))
+    else:
+        assert run.workspace is not None
+        _open(plan, run.workspace.path)
+
+
+def _open(plan: Plan, working_dir: str) -> None:
+    entry = plan.entry
+    reuse = plan.policy.openhands.conversation.reuse_policy == "per_issue"
+    known = entry.conversation_id if reuse else None
+    conversation_id = known or conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
+    title = f"{plan.ticket.identifier}: {plan.ticket.title}"[:200]
+    plan.enter("opening", c.OpenConversation, conversation_id=conversation_id, working_dir=working_dir, title=title)
+
+
+def _opened(plan: Plan, event: e.ConversationOpened) -> None:
+    conversation, entry = event.conversation, plan.entry
+    plan.add(
+        d.ConversationAssigned(
+            ticket_id=plan.ticket.id,
+            conversation_id=conversation.id,
+            created=conversation.created,
+            usage=Usage() if conversation.created else conversation.usage,
+        )
+    )
+    if entry.prompted and not conversation.created:
+        text = messages.resumed(plan.ticket, entry.last_end)
+    else:
+        attempt = plan.generation - 1 or None
+        try:
+            text = prompt.render_prompt(plan.policy.prompt, plan.ticket, attempt)
+        except ConfigurationError as problem:
+            choose_ending(plan, "needs_input", str(problem))
+            return
+    plan.enter("sending", c.SendMessage, conversation_id=conversation.id, text=text)
+
+
+def _sent(plan: Plan, command: c.Command) -> None:
+    assert isinstance(command, c.SendMessage)
+    plan.add(d.TurnBegun(at_ms=plan.at_ms, ticket_id=plan.ticket.id, message_key=command.key))
+    plan.enter("working", c.AwaitTurn, conversation_id=command.conversation_id, message_key=command.key)
+    agent = plan.policy.agent
+    if agent.stall_timeout_ms > 0:
+        plan.add(
+            d.TimerSet(
+                kind="stall",
+                ticket_id=plan.ticket.id,
+                generation=plan.generation,
+                due_ms=plan.at_ms + agent.stall_timeout_ms,
+            )
+        )
+
+
+def _stopped(plan: Plan, command: c.Command) -> None:
+    assert isinstance(command, c.StopRun)
+    stopping = plan.run.stopping
+    assert stopping is not None, "a run in the stage `stopping` knows why"
+    if command.target_key is not None and command.target_key in plan.state.pending:
+        plan.add(d.CommandSettled(key=command.target_key))
+    choose_ending(plan, stopping.outcome, stopping.reason, clean=stopping.clean)
+
+
+def _advance(plan: Plan) -> None:
+    ending = plan.run.ending
+    assert ending is not None, f"stage {plan.run.stage} belongs to an ending"
+    advance_ending(plan, ending, after=plan.run.stage)

@@ -1,0 +1,165 @@
+"""What the scheduler knows. Owned by the loop, changed only by `evolve`, written whole into checkpoints.
+
+Ready tickets stand in heaps, one per capacity class; timers in one heap. Items are not searched for and removed: they carry a
+stamp, and one whose stamp is no longer its ticket's is dead and dropped when it comes to the top.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from opensymphony.model import (
+    AgentStatus,
+    Claim,
+    CommandKey,
+    ConversationId,
+    Phase,
+    Ticket,
+    TicketId,
+    Usage,
+    Verification,
+    Work,
+    Workspace,
+)
+from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions import Outcome, Stage
+from opensymphony.workflow.policy import Policy
+
+ReadyItem = tuple[int, int, str, str, int]
+"""Priority, created, identifier, ticket id, stamp: the order in which tickets start."""
+
+TimerItem = tuple[int, int, str, str, int]
+"""Due, serial, kind, ticket id, generation."""
+
+
+class Ending(Struct, kw_only=True):
+    """How a run ends, while its last stages still run."""
+
+    outcome: Outcome
+    reason: str
+    clean: bool = False
+    retry_after_ms: int | None = None
+
+
+class Run(Struct, kw_only=True):
+    """One period of work on a ticket."""
+
+    generation: int
+    started_ms: int
+    stage: Stage = "rereading"
+    stage_ms: int = 0
+    key: CommandKey | None = None
+    """The stage's command; None while its next try is awaited."""
+    command: Command | None = None
+    """The stage's command, kept for its next try."""
+    tries: int = 0
+    """Failed tries of this stage."""
+    claimed: bool = False
+    prepared: bool = False
+    """`before_run` was reached, so `after_run` is owed."""
+    workspace: Workspace | None = None
+    conversation_id: ConversationId | None = None
+    message_key: CommandKey | None = None
+    turns: int = 0
+    continuations: int = 0
+    verifications: int = 0
+    usage_before: Usage = Usage()
+    usage_now: Usage = Usage()
+    status: AgentStatus = "idle"
+    tool_open: bool = False
+    activity: str = ""
+    last_activity_ms: int = 0
+    final_text: str = ""
+    work: Work | None = None
+    verify_command: str = ""
+    """The check as it was run, its template rendered."""
+    verification: Verification | None = None
+    timers: dict[str, int] = field(default_factory=dict[str, int])
+    """When each kind of timer is due; an item of the heap with another time is dead."""
+    stopping: Ending | None = None
+    """A stop was begun; this is how the run ends once it is confirmed."""
+    ending: Ending | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return self.usage_now.since(self.usage_before)
+
+
+class Entry(Struct, kw_only=True):
+    """One ticket and all that we keep about it."""
+
+    ticket: Ticket
+    phase: Phase = "waiting_to_start"
+    since_ms: int = 0
+    generation: int = 0
+    step: int = 0
+    """Counts commands; part of every key."""
+    failures: int = 0
+    due_ms: int | None = None
+    ready_stamp: int = 0
+    """Non-zero while the ticket stands in a ready heap."""
+    resting_mark: str | None = None
+    """What the ticket looked like when we put it down; a change to anything else wakes it."""
+    reason: str = ""
+    outcome: Outcome | None = None
+    last_end: str = ""
+    """Why the last run ended; what its successor is told."""
+    run: Run | None = None
+    usage: Usage = Usage()
+    """Of earlier runs."""
+    turns: int = 0
+    """Of earlier runs."""
+    verifications: int = 0
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    workspace: Workspace | None = None
+    conversation_id: ConversationId | None = None
+    prompted: bool = False
+    """The conversation has had the full prompt."""
+    commit: str | None = None
+    verified: bool | None = None
+    final_text: str = ""
+    note: str = ""
+    claim: Claim | None = None
+    """Ours, while we hold it."""
+    comment_key: CommandKey | None = None
+    comment: str = ""
+    """The body last asked for."""
+
+
+class State(Struct, kw_only=True):
+    """Everything, at one moment between two events."""
+
+    instance: str = ""
+    policy: Policy | None = None
+    policy_error: str | None = None
+    entries: dict[TicketId, Entry] = field(default_factory=dict[TicketId, Entry])
+    pending: dict[CommandKey, Command] = field(default_factory=dict[CommandKey, Command])
+    """The outbox: every command that has no outcome yet, in the order of their decisions."""
+    running: dict[TicketId, str] = field(default_factory=dict[TicketId, str])
+    """Tickets with a run, and the capacity class each occupies."""
+    ready: dict[str, list[ReadyItem]] = field(default_factory=dict[str, list[ReadyItem]])
+    timers: list[TimerItem] = field(default_factory=list[TimerItem])
+    serial: int = 0
+    draining: bool = False
+    now_ms: int = 0
+    polled_ms: int | None = None
+    poll_error: str | None = None
+    poll_error_since_ms: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+def is_live_timer(state: State, item: TimerItem) -> bool:
+    """Whether a timer still means something."""
+    _, _, kind, ticket_id, generation = item
+    entry = state.entries.get(TicketId(ticket_id))
+    if entry is None or entry.generation != generation:
+        return False
+    if kind == "retry":
+        return entry.phase == "retrying" and entry.due_ms == item[0]
+    return entry.run is not None and entry.run.timers.get(kind) == item[0]
+
+
+def next_due_ms(state: State) -> int | None:
+    """When `TimePassed` is wanted next; None when nothing is due by itself."""
+    return state.timers[0][0] if state.timers else None

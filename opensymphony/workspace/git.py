@@ -1,0 +1,216 @@
+"""Every call of git that the daemon makes.
+
+In: arguments, and which repository, work tree and index. Out: standard output, or a `WorkspaceError` of one line. No
+configuration but our own is read: not the system's, not the user's, and callers never name a repository that an agent can
+write to as the one git runs in (see inspection.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import anyio.to_thread
+from msgspec import Struct
+
+from opensymphony import processes
+from opensymphony.errors import ErrorClass, WorkspaceError
+from opensymphony.workspace.paths import without_credentials
+
+LOCAL_TIMEOUT_MS = 120_000
+"""For work on this machine's disk: a status over a very large work tree takes tens of seconds."""
+
+REMOTE_TIMEOUT_MS = 900_000
+"""For a first fetch of a large repository over a slow line; a stalled transfer ends after a minute anyway."""
+
+OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+_ERROR_BYTES_MAX = 16 * 1024
+_LINE_CHARS_MAX = 400
+
+_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GIT_PAGER": "cat",
+    "GIT_EDITOR": "false",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # upload-pack in a partial clone would fetch what is missing with commands from that clone's configuration.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+    # Messages are recognised by their English text.
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+}
+
+_SETTINGS = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    f"core.attributesFile={os.devnull}",
+    f"core.excludesFile={os.devnull}",
+    "core.quotePath=false",
+    "credential.helper=",
+    "protocol.ext.allow=never",
+    "fetch.fsckObjects=true",
+    "transfer.fsckObjects=true",
+    "fetch.recurseSubmodules=false",
+    "submodule.recurse=false",
+    "push.followTags=false",
+    "push.gpgSign=false",
+    "log.showSignature=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+)
+
+_REMOTE_ENVIRONMENT = (
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+)
+"""How the operator reaches the repository; handed only to a git that talks to the address from the settings."""
+
+_PERSON = re.compile(
+    r"Authentication failed|Permission denied|could not read (Username|Password)|does not appear to be a git repository"
+    r"|[Rr]epository .*not found|does not exist|Host key verification failed|not allowed|dubious ownership"
+    r"|No space left on device|transport '.*' not allowed",
+)
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What one call of git said."""
+
+    exit_code: int
+    output: str
+    errors: str
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(self.output.splitlines())
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The entries of a `-z` listing; one that the size limit cut in half is left out."""
+        entries = self.output.split("\0")
+        cut = len(self.output.encode()) >= OUTPUT_BYTES_MAX
+        return tuple(entry for entry in entries[1 if cut else 0 :] if entry)
+
+
+class Git:
+    """Runs git; `nonce` marks its processes as ours."""
+
+    def __init__(self, nonce: str) -> None:
+        self._nonce = nonce
+
+    async def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        git_dir: str | None = None,
+        work_tree: str | None = None,
+        index: str | None = None,
+        remote: bool = False,
+        stdin: str = "",
+    ) -> Answer:
+        """Run git and raise when it fails."""
+        answer = await self.ask(
+            arguments, git_dir=git_dir, work_tree=work_tree, index=index, remote=remote, stdin=stdin
+        )
+        if answer.exit_code != 0:
+            raise failure(arguments[0], answer)
+        return answer
+
+    async def ask(
+        self,
+        arguments: Sequence[str],
+        *,
+        git_dir: str | None = None,
+        work_tree: str | None = None,
+        index: str | None = None,
+        remote: bool = False,
+        stdin: str = "",
+        settings: Sequence[str] = (),
+    ) -> Answer:
+        """Run git and return its answer, whatever the exit code; raises only when git is missing or takes too long."""
+        place = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_INDEX_FILE": index}
+        env = self._environment({name: value for name, value in place.items() if value is not None}, remote=remote)
+        options = [part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)]
+        timeout_ms = REMOTE_TIMEOUT_MS if remote else LOCAL_TIMEOUT_MS
+        # processes.run keeps one stream; warnings must not turn up among the paths of a listing.
+        try:
+            errors = tempfile.NamedTemporaryFile(prefix="opensymphony-git-")  # noqa: SIM115
+        except OSError as error:
+            message = f"no temporary file can be made in {tempfile.gettempdir()}: {error.strerror}; make room there"
+            raise WorkspaceError(message) from error
+        with errors:
+            completed = await processes.run(
+                ["sh", "-c", 'errors=$1; shift; exec "$@" 2>"$errors"', "sh", errors.name, "git", *options, *arguments],
+                cwd=work_tree or git_dir or "/",
+                env=env,
+                timeout_ms=timeout_ms,
+                output_bytes_max=OUTPUT_BYTES_MAX,
+                input_bytes=stdin.encode() if stdin else None,
+            )
+            said = await anyio.to_thread.run_sync(_tail, errors.name)
+        if completed.timed_out or completed.exit_code is None:
+            message = f"git {arguments[0]} took longer than {timeout_ms // 1000} s and was ended: try again"
+            raise WorkspaceError(message)
+        if completed.exit_code == 127:
+            message = "git could not be started: is it installed, and is the directory there? " + one_line(said)
+            raise WorkspaceError(message.strip(), error_class="person")
+        return Answer(exit_code=completed.exit_code, output=completed.output, errors=said)
+
+    def _environment(self, place: Mapping[str, str], *, remote: bool) -> dict[str, str]:
+        passed_on: dict[str, str] = {}
+        if remote:
+            passed_on = {name: os.environ[name] for name in _REMOTE_ENVIRONMENT if name in os.environ}
+            passed_on.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+        return processes.scrubbed_environment(self._nonce, {**_ENVIRONMENT, **passed_on, **place})
+
+
+def failure(verb: str, answer: Answer, *, error_class: ErrorClass | None = None, advice: str = "") -> WorkspaceError:
+    """A failed call of git as one line for a person.
+
+    Who can help is told by what git said, unless the caller knows; `advice` is for a failure that a person has to mend.
+    """
+    said = f"{answer.errors}\n{answer.output}"
+    if error_class is None:
+        error_class = "person" if _PERSON.search(said) else "retry"
+    message = f"git {verb} failed: {one_line(said) or f'exit code {answer.exit_code}'}"
+    if advice and error_class == "person":
+        message = f"{message}: {advice}"
+    return WorkspaceError(message, error_class=error_class)
+
+
+def one_line(said: str) -> str:
+    """The lines of git's output that tell the cause, as one short line without control characters or credentials."""
+    lines = [line.removeprefix("remote:").strip() for line in without_credentials(said).splitlines()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "!", "sh:"))]
+    chosen = telling[:3] or [line for line in lines if line and not line.startswith("hint:")][-2:]
+    text = "; ".join(plain(line) for line in chosen)
+    return text if len(text) <= _LINE_CHARS_MAX else text[: _LINE_CHARS_MAX - 3] + "..."
+
+
+def plain(text: str) -> str:
+    """The text without control characters, which could redraw a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
+def _tail(path: str) -> str:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - _ERROR_BYTES_MAX))
+        return file.read(_ERROR_BYTES_MAX).decode(errors="replace")

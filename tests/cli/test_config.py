@@ -1,0 +1,92 @@
+"""`opensymphony config check` and `config show`."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from opensymphony.cli import config
+
+app = typer.Typer()
+app.command()(config.check)
+app.command()(config.show)
+
+GOOD = "---\ntracker: {kind: files, provider: {path: board}}\n---\nDo it.\n"
+WARNING = "---\ntracker: {kind: files, provider: {path: board}}\npoling: {}\n---\nDo it.\n"
+BAD = (
+    "---\ntracker: {kind: files, provider: {path: board}}\nagent: {max_turns: 0}\nhooks: {timeout_ms: x}\n---\nDo it.\n"
+)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize(("text", "code", "lines"), [(GOOD, 0, 1), (WARNING, 1, 2), (BAD, 2, 3)])
+def test_check_says_what_is_wrong_by_its_exit_code_and_a_line_each(here, text, code, lines):
+    """0: nothing; 1: warnings; 2: errors."""
+    (here / "WORKFLOW.md").write_text(text)
+    result = run("check")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == lines
+
+
+def test_check_names_file_line_key_and_code(here):
+    """So that an editor can jump there."""
+    (here / "other.md").write_text(BAD)
+    lines = run("check", "other.md").stderr.splitlines()
+    assert lines[0].startswith("error: other.md:3: agent.max_turns: must be a whole number from 1")
+    assert lines[0].endswith("[bad_value]")
+    assert lines[1].startswith("error: other.md:4: hooks.timeout_ms:")
+
+
+def test_check_as_json(here):
+    """For programs."""
+    (here / "WORKFLOW.md").write_text(WARNING)
+    result = run("check", "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert document["ok"] is False
+    assert [(problem["key"], problem["line"], problem["code"]) for problem in document["problems"]] == [
+        ("poling", 3, "unknown_key")
+    ]
+
+
+def test_check_reads_the_settings_too(here):
+    """Both files are the configuration."""
+    (here / "WORKFLOW.md").write_text(GOOD)
+    (here / "opensymphony.toml").write_text("[server]\nport = -1")
+    result = run("check")
+    assert result.exit_code == 2
+    assert "opensymphony.toml:2: server.port:" in result.stderr
+
+
+def test_show_prints_the_resolved_policy(here):
+    """Defaults filled in, paths absolute."""
+    (here / "WORKFLOW.md").write_text(GOOD)
+    result = run("show")
+    assert result.exit_code == 0
+    policy = json.loads(result.stdout)
+    assert policy["tracker"]["provider"] == {"path": str(here / "board")}
+    assert policy["agent"]["max_turns"] == 20
+
+
+def test_show_tells_warnings_and_goes_on(here):
+    """Data on standard output, narration on standard error."""
+    (here / "WORKFLOW.md").write_text(WARNING)
+    result = run("show")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)
+    assert "unknown key" in result.stderr
+
+
+def test_the_commands_import_nothing_heavy():
+    """`--help` is fast."""
+    import subprocess
+    import sys
+
+    code = "import sys, opensymphony.cli.config, opensymphony.cli.paths; print(' '.join(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"httpx", "textual", "liquid", "ruamel.yaml", "structlog", "anyio"} & set(modules)

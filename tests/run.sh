@@ -1,0 +1,26 @@
+#!/bin/sh
+# ./dev test: the whole suite under coverage, fast tests first, then those that drive the real agent-server.
+# ./dev test <pytest arguments>: just pytest with these.
+set -eu
+cd "$(dirname "$0")/.."
+
+install_server() { python -c 'import typer; from opensymphony.cli.install import install; typer.run(install)'; }
+
+if [ $# -gt 0 ]; then
+  case " $*" in *live*) install_server || exit 1 ;; esac
+  exec python -m pytest "$@"
+fi
+
+failed=0
+install_server || failed=1 # the fast tests run all the same
+coverage erase
+coverage run -m pytest -m "not live" || failed=1
+coverage run -m pytest -m live || failed=1
+coverage combine --quiet
+coverage report
+floor=$(cat tests/coverage_floor.txt)
+coverage report --format=total --precision=1 | awk -v floor="$floor" '
+  $1 < floor { print "coverage: " $1 " % is below the floor of " floor " % (tests/coverage_floor.txt)"; exit 1 }
+  $1 > floor + 1 { print "coverage: " $1 " %: raise the floor of " floor " % in tests/coverage_floor.txt"; exit }
+  { print "coverage: " $1 " %, floor " floor " %" }' >&2 || failed=1
+exit $failed

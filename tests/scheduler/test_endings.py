@@ -1,0 +1,130 @@
+"""The last stages of a run, and what becomes of the ticket."""
+
+from opensymphony.model import Cleanup
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import events as e
+from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
+from tests.scheduler.playbook import Playbook, policy
+
+
+def test_failures_back_off_and_then_need_attention() -> None:
+    """Each failure doubles the wait; the last one allowed goes to a person instead."""
+    book = Playbook(policy(agent=AgentPolicy(max_failures=3)))
+    book.ticket("A-1")
+    waits: list[int] = []
+    for _ in range(2):
+        book.until(c.AwaitTurn)
+        book.fail(c.AwaitTurn)
+        book.settle_all()
+        entry = book.entry("A-1")
+        assert entry.due_ms is not None
+        waits.append(entry.due_ms - book.now_ms)
+        book.passes(entry.due_ms - book.now_ms)
+    assert waits == [7_500, 15_000]
+    book.until(c.AwaitTurn)
+    book.fail(c.AwaitTurn)
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.outcome) == ("needs_person", "gave_up")
+    assert "failure 3 in a row" in entry.reason
+
+
+def test_an_error_that_needs_a_person_is_not_retried() -> None:
+    """A wrong credential does not get better by trying."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.OpenConversation)
+    book.fail(c.OpenConversation, "person")
+    book.settle_all()
+    assert book.entry("A-1").outcome == "needs_input"
+
+
+def test_a_ticket_that_needs_attention_is_moved_where_the_policy_says() -> None:
+    """`needs_attention` applies to questions and to giving up alike."""
+    transitions = TransitionsPolicy(succeeded="In Review", needs_attention="Help Wanted")
+    book = Playbook(policy(reporting=ReportingPolicy(transitions=transitions)))
+    book.ticket("A-1")
+    book.until(c.OpenConversation)
+    book.fail(c.OpenConversation, "final")
+    assert book.pending(c.TransitionTicket).to_state == "Help Wanted"
+    book.settle_all()
+    assert book.entry("A-1").ticket.state == "Help Wanted"
+    book.ticket("A-1", "Help Wanted")
+    assert book.kinds() == [], "our own move is no person's change"
+
+
+def test_a_comment_that_cannot_be_written_does_not_keep_the_run_alive() -> None:
+    """The last stages are tried a few times, then the ticket is let go."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn)
+    book.until(c.PushCommit)
+    book.answer(c.PushCommit)
+    book.answer(c.TransitionTicket)
+    for _ in range(5):
+        book.fail(c.WriteComment)
+        due_ms = book.state.timers[0][0]
+        book.passes(due_ms - book.now_ms)
+    book.fail(c.WriteComment)
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+
+
+def test_a_stop_is_tried_until_it_is_confirmed() -> None:
+    """Stopped means confirmed stopped: a stop that fails leaves the run in its place."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.ticket("A-1", "Backlog")
+    for _ in range(8):
+        book.fail(c.StopRun)
+        assert book.entry("A-1").run is not None
+        book.passes(300_000)
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed"
+
+
+def test_a_workspace_with_unpushed_work_is_kept_and_said_so() -> None:
+    """Closing a ticket never destroys work that exists nowhere else."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.ticket("A-1", "Done")
+    book.until(c.CleanWorkspace)
+    book.answer(c.CleanWorkspace, cleanup=Cleanup(removed=False, reason="2 commits were never pushed"))
+    book.settle_all()
+    assert book.entry("A-1").workspace is not None
+    assert book.entry("A-1").note == "2 commits were never pushed"
+
+
+def test_a_ticket_in_review_that_is_closed_loses_its_workspace() -> None:
+    """The work was pushed; the person closed the ticket; nothing is left over."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    book.ticket("A-1", "Done")
+    assert book.kinds() == ["CleanWorkspace"]
+    book.settle_all()
+    assert book.entry("A-1").workspace is None
+
+
+def test_a_stop_while_the_conversation_is_opened_names_it() -> None:
+    """It may exist on the server although nobody has told us: it is interrupted all the same."""
+    book = Playbook()
+    book.ticket("A-1")
+    opening = book.until(c.OpenConversation)
+    assert isinstance(opening, c.OpenConversation)
+    book.ticket("A-1", "Backlog")
+    assert book.pending(c.StopRun).conversation_id == opening.conversation_id
+
+
+def test_a_policy_that_arrives_during_a_run_keeps_it_running() -> None:
+    """Hot changes apply to what is decided next."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=policy(verify_command=None)))
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+    assert book.entry("A-1").verified is None

@@ -1,0 +1,42 @@
+"""What an operator sees, and why."""
+
+from opensymphony.model import ServerState, TicketId, TicketRef
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler.view import snapshot
+from opensymphony.workflow.policy import AgentPolicy
+from tests.scheduler.playbook import Playbook, policy
+
+
+def reasons(book: Playbook) -> dict[str, str]:
+    shown = snapshot(book.state, sequence=1, at_ms=book.now_ms, server=ServerState(status="ready"), status="running")
+    return {view.identifier: f"{view.phase}: {view.reason}" for view in shown.tickets}
+
+
+def test_every_ticket_has_one_sentence_that_explains_it() -> None:
+    """Running, waiting for a place, blocked, not ours, waiting for a person: each says why."""
+    book = Playbook(policy(agent=AgentPolicy(max_concurrent_agents=1, max_turns=1)))
+    book.ticket("A-1", priority=1)
+    book.ticket("A-2", priority=2)
+    book.ticket("A-3", priority=3, blocked_by=(TicketRef(id=TicketId("A-1"), identifier="A-1", state="Todo"),))
+    book.ticket("A-4", "Backlog")
+    assert reasons(book) == {
+        "A-1": "running: run 1 is rereading",
+        "A-2": "waiting_to_start: it waits for a place: 1 of 1 agents are at work",
+        "A-3": "waiting_to_start: it is blocked by A-1 (Todo)",
+        "A-4": "waiting_to_start: its state Backlog is not one of the active states",
+    }
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork, passed=False)
+    assert "A-1" in reasons(book)
+
+
+def test_usage_and_counts_survive_the_end_of_a_run() -> None:
+    """What a ticket cost is the sum over its runs."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    shown = snapshot(book.state, sequence=9, at_ms=book.now_ms, server=ServerState(status="ready"), status="running")
+    view = shown.tickets[0]
+    assert (view.turns, view.attempts, view.usage.total_tokens) == (1, 1, 110)
+    assert shown.usage == view.usage
+    assert view.reason == "ready for review"

@@ -1,0 +1,111 @@
+"""The documentation says what the code does: every key has its heading and its default, every example loads."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import NODEFAULT, inspect
+
+from opensymphony import settings
+from opensymphony.schema import key_paths
+from opensymphony.workflow import keys, load
+from opensymphony.workflow.policy import Policy
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def section_of(page, key):
+    """The text below the heading of a key, up to the next heading."""
+    found = re.search(rf"^#+ `{re.escape(key)}`\n(.*?)(?=^#|\Z)", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    return found[1] if found else None
+
+
+def defaults(info, prefix=""):
+    """Every leaf key of a Struct with its default, as the documentation writes it."""
+    for field in info.fields:
+        type_ = field.type
+        if isinstance(type_, inspect.UnionType):
+            type_ = next(kind for kind in type_.types if not isinstance(kind, inspect.NoneType))
+        if isinstance(type_, inspect.StructType):
+            yield from defaults(type_, f"{prefix}{field.encode_name}.")
+            continue
+        value = field.default_factory() if field.default_factory is not NODEFAULT else field.default
+        if value is NODEFAULT:
+            yield prefix + field.encode_name, "Required."
+        elif value is None:
+            yield prefix + field.encode_name, "Default: none."
+        else:
+            yield prefix + field.encode_name, f"Default: `{json.dumps(msgspec.to_builtins(value))}`."
+
+
+@pytest.mark.parametrize("key", [key for key in key_paths(Policy) if key != "prompt"])
+def test_each_policy_key_has_its_heading(key):
+    """Whoever reads a key in a WORKFLOW.md finds it in docs/workflow.md."""
+    assert section_of("workflow.md", key)
+
+
+def test_documented_policy_defaults_are_the_real_ones():
+    """A default is documented as it is."""
+    documented = [(key, text) for key, text in defaults(inspect.type_info(Policy)) if key != "prompt"]
+    wrong = [key for key, text in documented if text not in section_of("workflow.md", key)]
+    assert documented and not wrong
+
+
+@pytest.mark.parametrize("key", key_paths(settings._File))
+def test_each_setting_has_its_heading(key):
+    """Whoever reads a key in an opensymphony.toml finds it in docs/settings.md."""
+    assert section_of("settings.md", key)
+
+
+def test_documented_settings_defaults_are_the_real_ones():
+    """A default is documented as it is."""
+    documented = [(key, text) for key, text in defaults(inspect.type_info(settings._File)) if key != "secrets"]
+    wrong = [key for key, text in documented if text not in section_of("settings.md", key)]
+    assert documented and not wrong
+
+
+def test_each_key_of_others_is_in_the_table_of_compatibility():
+    """What is accepted, ignored or removed is said in one table."""
+    table = (DOCS / "workflow.md").read_text().partition("# Compatibility")[2]
+    assert not [key for key in keys.documented() if f"`{key}`" not in table]
+
+
+def test_each_variable_of_a_secret_is_documented():
+    """Every secret and its environment variable stand in docs/settings.md."""
+    page = (DOCS / "settings.md").read_text()
+    for name, variable in settings.SECRET_VARIABLES.items():
+        assert re.search(rf"^\| `{name}` \| `{variable}`", page, re.MULTILINE), name
+    assert not [name for name in settings.LATER_VARIABLES if f"`{name}`" not in page]
+
+
+def yaml_examples():
+    """Every front matter that stands in the documentation."""
+    pages = sorted(DOCS.rglob("*.md"))
+    blocks = [
+        (page, block) for page in pages for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)
+    ]
+    return [
+        pytest.param(block, id=f"{page.name}-{at}")
+        for at, (page, block) in enumerate(blocks)
+        if block.startswith("---")
+    ]
+
+
+@pytest.mark.parametrize("example", yaml_examples())
+def test_each_workflow_in_the_documentation_loads(example):
+    """An example that is copied works, without a warning."""
+    loaded = load(example, "WORKFLOW.md", {}, "/h/someone", "/project")
+    assert loaded.problems == ()
+    assert loaded.policy is not None
+
+
+def test_each_settings_example_in_the_documentation_loads(tmp_path):
+    """An example that is copied works, without a warning."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", (DOCS / "settings.md").read_text(), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        (tmp_path / "opensymphony.toml").write_text(block)
+        _, problems = settings.load_settings(str(tmp_path / "WORKFLOW.md"), environment={"LINEAR_API_KEY": "x"})
+        assert problems == ()
