@@ -15,7 +15,6 @@ from opensymphony.agents.openhands.messages import (
     message_text,
     read,
     read_event,
-    to_status,
     tool_names,
 )
 from opensymphony.agents.openhands.mirror import Mirror, key_of, marker
@@ -190,12 +189,6 @@ def test_an_odd_event_costs_nothing_but_itself(raw: bytes) -> None:
     mirror = folded(status("running"), odd, status("finished"))
     assert (mirror.last_seq, mirror.status, mirror.usage.total_tokens) == (2, "finished", 0)
     assert (message_text(odd), finish_text(odd), tool_names(odd)) == ("", None, ())
-
-
-def test_an_unknown_status_is_unknown() -> None:
-    """A status of a newer server has a name with us."""
-    assert [to_status(value) for value in ("stuck", "dreaming", "unknown", "")] == ["stuck"] + ["unknown"] * 3
-    assert folded(status("dreaming")).status == "unknown"
 
 
 def test_what_is_kept_is_bounded() -> None:

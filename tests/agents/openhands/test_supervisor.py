@@ -11,17 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import msgspec
 import pytest
 
-from opensymphony.agents.openhands import environment
 from opensymphony.agents.openhands import supervisor as supervisor_module
-from opensymphony.agents.openhands.environment import Places, prepare
-from opensymphony.agents.openhands.ownership import choose_port, listener_pid, new_record, read_record, write_record
+from opensymphony.agents.openhands.environment import Places
+from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record
 from opensymphony.agents.openhands.supervisor import ServerFailed, Supervisor, last_lines, limit_log
-from opensymphony.clock import Clock, new_id
+from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError, InstanceError
-from opensymphony.processes import NONCE_VARIABLE, end_all, is_alive, list_processes, process_start_time, start
+from opensymphony.processes import is_alive, list_processes, process_start_time
 from opensymphony.workflow.policy import LocalServerPolicy
 
 STAND_IN = """#!{python}
@@ -197,99 +195,6 @@ async def test_a_deaf_server_is_killed(python: str, places: Places, monkeypatch:
         pid = supervisor.state().pid or 0
         began = process_start_time(pid)
     assert not is_alive(pid, began)
-
-
-async def test_a_living_daemons_server_is_not_taken(python: str, places: Places) -> None:
-    """A record of a daemon that is alive: its server is its own."""
-    with open(os.devnull, "r+b") as null:
-        other = await start(["sleep", "300"], cwd="/", env={}, stdin=null.fileno(), output=null.fileno())
-    record = msgspec.structs.replace(
-        new_record(nonce=new_id(), port=1, session_key="k"),
-        daemon_pid=other.pid,
-        daemon_start_time=process_start_time(other.pid),
-    )
-    places.state.mkdir()
-    write_record(places.owner_record, record)
-    told = await first_failure(make(python, places), InstanceError)
-    assert f"pid {other.pid}" in told
-    assert read_record(places.owner_record) == record
-    other.kill()
-    await other.wait()
-
-
-async def test_what_only_looks_like_an_orphan_is_left_alone(python: str, places: Places) -> None:
-    """The recorded pid belongs to another process now; only what carries the nonce is ended."""
-    nonce = new_id()
-    with open(os.devnull, "r+b") as null:
-        foreign = await start(["sleep", "300"], cwd="/", env={}, stdin=null.fileno(), output=null.fileno())
-        stray = await start(
-            ["sleep", "300"], cwd="/", env={NONCE_VARIABLE: nonce}, stdin=null.fileno(), output=null.fileno()
-        )
-    record = msgspec.structs.replace(
-        new_record(nonce=nonce, port=1, session_key="k"),
-        daemon_pid=2**22 + 1,
-        daemon_start_time=5,
-        pid=foreign.pid,
-        start_time=5,
-    )
-    places.state.mkdir()
-    write_record(places.owner_record, record)
-    async with running(make(python, places)):
-        assert is_alive(foreign.pid, process_start_time(foreign.pid))
-        assert await stray.wait() == -signal.SIGTERM
-    foreign.kill()
-    await foreign.wait()
-    assert await end_all(nonce) == 0
-
-
-async def test_an_unreadable_record_does_not_stop_the_start(python: str, places: Places) -> None:
-    """Garbage in its place is no owner."""
-    places.state.mkdir()
-    places.owner_record.write_bytes(b"\xff{")
-    async with running(make(python, places)) as supervisor:
-        assert supervisor.state().status == "ready"
-
-
-def test_the_environment_has_our_settings_and_no_secret_of_ours(
-    places: Places, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The user's PATH and the policy's additions, never the daemon's credentials; what identifies us cannot be overridden."""
-    monkeypatch.setenv("LLM_API_KEY", "canary")
-    monkeypatch.setenv("PATH", "/users/bin")
-    env = prepare(
-        places, nonce="n", session_key="key", extra={"OH_MAX_CONCURRENT_RUNS": "3", "HOME": "/root", "X": "1"}
-    )
-    assert "canary" not in str(env)
-    assert (env["PATH"], env["X"], env["OH_MAX_CONCURRENT_RUNS"]) == ("/users/bin", "1", "3")
-    assert (env["HOME"], env[NONCE_VARIABLE]) == (str(places.home), "n")
-    assert (places.home / ".gitconfig").read_text().startswith("[user]")
-    assert places.home.stat().st_mode & 0o777 == 0o700
-
-
-def test_the_tmux_directory_leaves_room_for_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long state path gives a short directory that stays the same, is ours alone, and is refused when it is not."""
-    monkeypatch.setattr(environment.tempfile, "gettempdir", lambda: f"/tmp/o{os.getpid()}")
-    short = Path(f"/tmp/o{os.getpid()}")
-    short.mkdir()
-    places = Places(state=tmp_path / ("long" * 20), conversations=tmp_path / "c")
-    found = [prepare(places, nonce="n", session_key="k", extra={})["TMUX_TMPDIR"] for _ in range(2)]
-    directory = Path(found[0])
-    assert found[0] == found[1]
-    assert (directory.parent, directory.stat().st_mode & 0o777) == (short, 0o700)
-    directory.rmdir()
-    directory.symlink_to(tmp_path)
-    with pytest.raises(AgentServerError, match="somebody else"):
-        prepare(places, nonce="n", session_key="k", extra={})
-    directory.unlink()
-    short.rmdir()
-
-
-def test_an_empty_secret_key_is_told(places: Places) -> None:
-    """A file cut off by a full disk is not used as a key."""
-    places.state.mkdir()
-    places.secret_key.touch()
-    with pytest.raises(AgentServerError, match=r"agent-server\.secret"):
-        prepare(places, nonce="n", session_key="k", extra={})
 
 
 def test_the_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
