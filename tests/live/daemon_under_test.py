@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class DaemonUnderTest:
             "LLM_BASE_URL": model_url,
             "LLM_API_KEY": "canary-key",
         }
+        # Compiled once, a command starts in half a second instead of five.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for directory in (self.temporary, root / "home"):
             directory.mkdir(parents=True)
 
@@ -301,6 +303,3 @@ def scripted(scripts: Mapping[str, Sequence[Step]]) -> Play:
 def _settled(messages: Sequence[Message]) -> int:
     results = [text_of(message) for message in messages if message.get("role") == "tool"]
     return sum(not any(words in result for words in _INTERRUPTED) for result in results)
-
-
-Prepared = Callable[[str], Awaitable[DaemonUnderTest]]

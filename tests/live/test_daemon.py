@@ -72,7 +72,11 @@ async def test_a_board_by_hand(daemon: DaemonUnderTest, stage: Stage) -> None:
     await kill_the_server(daemon)
     for name in ("LOST-1", "KEPT-2", "CUT-3"):
         await daemon.until(f"{name} is done", has(name, phase="in_review", state="In Review", verified=True))
-        assert await daemon.commits(f"opensymphony/{name}")
+        run = json.loads((daemon.workspaces / name / ".opensymphony" / "run.json").read_text())
+        assert (run["branch"], run["generation"]) == (f"opensymphony/{name}", 1 if name == "CUT-3" else 2)
+    assert await daemon.commits("opensymphony/LOST-1") == ["LOST-1 1"]
+    assert await daemon.commits("opensymphony/KEPT-2") == ["KEPT-2 2", "KEPT-2 1"]
+    assert await daemon.commits("opensymphony/CUT-3") == ["CUT-3 1"]
     assert not daemon.processes("sleep 100")
     assert not daemon.processes("sleep 90")
     await daemon.signal(signal.SIGINT)
@@ -142,3 +146,101 @@ async def kill_the_server(daemon: DaemonUnderTest) -> None:
         "the server is back", lambda now: now.server.restarts == 1 and now.server.status == "ready"
     )
     assert seen.server.pid != snapshot.server.pid
+
+
+async def test_a_killed_daemon_goes_on_where_it_was(daemon: DaemonUnderTest, stage: Stage) -> None:
+    """kill -9 while one agent runs a tool and another waits for its model: the next start finishes each ticket once, with
+    one conversation, one message, one commit and one comment, and ends what the first one left."""
+    thinking: list[str] = []
+
+    def think() -> ToolCall:
+        thinking.append("once more")
+        return commit("THINK-2") if len(thinking) > 1 else shell("true", delay_ms=20_000)
+
+    mark = daemon.root / "mark"
+    stage.play = scripted(
+        {
+            "TOOL-1": [shell(once(mark, f"{STRAYS}; sleep 904")), commit("TOOL-1"), finish()],
+            "THINK-2": [shell("pwd"), think, commit("THINK-2"), finish()],
+        }
+    )
+    await daemon.lay_out("verify: {command: 'ls {{ issue.key }}-1.txt'}\n")
+    for name in ("TOOL-1", "THINK-2"):
+        daemon.ticket(name)
+    killed = await daemon.start("run")
+    for number in (904, 1000, 1001):
+        await daemon.wait_for("the tool runs", lambda n=number: daemon.processes(f"sleep {n}"))
+    await daemon.wait_for("the model is asked", lambda: thinking)
+    killed.kill()
+    assert await killed.wait() == -signal.SIGKILL
+    first_boot = daemon.processes()
+    assert any("openhands.agent_server" in line for line in first_boot.values())
+
+    await daemon.run_once()
+    assert daemon.processes() == {}
+    assert len(daemon.stored_conversations()) == 2
+    assert len(daemon.user_messages()) == 2
+    for name in ("TOOL-1", "THINK-2"):
+        assert daemon.state(name) == "In Review"
+        assert await daemon.commits(f"opensymphony/{name}") == [f"{name} 1"]
+        assert daemon.comments(name).count("<!-- opensymphony:comment") == 1
+        assert "Ready for review" in daemon.comments(name)
+        assert "effort: run 1, 1 turn" in daemon.comments(name)
+
+
+async def test_signals_stop_it_and_the_next_start_goes_on(daemon: DaemonUnderTest, stage: Stage) -> None:
+    """SIGTERM drains: the agent is interrupted, the ticket says so, the journal is closed. A second signal ends a drain that
+    takes long at once. Each leaves no process, and each next start goes on in the same conversation."""
+    marks = [daemon.root / name for name in ("first", "second", "slow")]
+    stage.play = scripted(
+        {
+            "STOP-1": [
+                shell(once(marks[0], f"{STRAYS}; sleep 905")),
+                shell(once(marks[1], f"{STRAYS.replace('stray', 'again')}; sleep 906")),
+                commit("STOP-1"),
+                finish(),
+            ]
+        }
+    )
+    hooks = f"hooks: {{after_run: '[ ! -e {marks[2]} ] || sleep 907', timeout_ms: 100000}}\n"
+    await daemon.lay_out(hooks + "verify: {command: 'ls {{ issue.key }}-1.txt'}\n")
+    daemon.ticket("STOP-1")
+    await daemon.start("run")
+    await at_work(daemon, 905)
+    await daemon.signal(signal.SIGTERM)
+    assert await daemon.ended(30) == 0
+    assert_stopped(daemon)
+    assert "Interrupted, will go on" in daemon.comments("STOP-1")
+    assert daemon.state("STOP-1") == "In Progress"
+    assert not re.search("(?m)^claim", (daemon.board / "STOP-1.md").read_text())
+
+    await daemon.start("run")
+    await at_work(daemon, 906)
+    marks[2].touch()
+    await daemon.signal(signal.SIGINT)
+    await daemon.wait_for("the drain waits for a hook", lambda: daemon.processes("sleep 907"))
+    await daemon.signal(signal.SIGINT)
+    assert await daemon.ended(30) == 0
+    assert_stopped(daemon)
+    marks[2].unlink()
+
+    await daemon.run_once()
+    assert_stopped(daemon)
+    assert daemon.state("STOP-1") == "In Review"
+    assert len(daemon.stored_conversations()) == 1
+    assert await daemon.commits("opensymphony/STOP-1") == ["STOP-1 1"]
+    assert daemon.comments("STOP-1").count("<!-- opensymphony:comment") == 1
+
+
+async def at_work(daemon: DaemonUnderTest, number: int) -> None:
+    """Wait until the agent sleeps and its strays are there."""
+    for wanted in (number, 1000, 1001):
+        await daemon.wait_for(f"sleep {wanted} runs", lambda n=wanted: daemon.processes(f"sleep {n}"))
+
+
+def assert_stopped(daemon: DaemonUnderTest) -> None:
+    """Nothing runs, nothing pretends to run, and the journal was closed: its last words are in the file itself."""
+    assert daemon.processes() == {}
+    left = {path.name for path in daemon.store.iterdir()}
+    assert not left & {"daemon.json", "token", "agent-server.json", "journal.db-wal"}
+    assert "Traceback" not in daemon.told()
