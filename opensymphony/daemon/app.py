@@ -113,8 +113,8 @@ class Daemon:
                 manifests = Manifests(state, workspaces)
                 loop.watch(manifests)
                 executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
-                self.address = await self._listen(tasks, control)
                 stack.callback(self._withdraw_address)
+                self.address = await self._listen(tasks, control)
                 if self._announce is not None:
                     self._announce(self.address.url)
                 tasks.start_soon(runtime.server.run, name="agent-server")
@@ -167,7 +167,6 @@ class Daemon:
 
     async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
         token, token_file = new_secret(), self._store / "token"
-        write_token(token_file, token)
         host, wanted = self.settings.host, self.settings.port
         try:
             port: int = await tasks.start(serve_app, build_app(control, token), host, wanted, name="listener")
@@ -176,6 +175,7 @@ class Daemon:
                 f"cannot listen on {host}:{wanted} ({error.strerror or error}): "
                 "stop what uses the port, or choose another with --port or server.port"
             ) from error
+        write_token(token_file, token)
         address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
         (self._store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
         return address

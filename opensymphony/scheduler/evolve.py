@@ -183,7 +183,7 @@ def _stage_entered(state: State, decision: d.StageEntered) -> None:
     run.key = decision.command.key
     run.command = decision.command
     run.last_activity_ms = decision.at_ms
-    run.prepared = run.prepared or decision.stage == "before_run"
+    run.prepared = run.prepared or decision.stage in ("before_run", "opening")
     if isinstance(decision.command, c.VerifyWork):
         run.verify_command = decision.command.command
     entry.step += 1

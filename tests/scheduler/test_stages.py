@@ -93,6 +93,15 @@ def test_hooks_run_around_the_run() -> None:
     assert book.entry("A-1").phase == "retrying"
 
 
+def test_after_run_needs_no_before_run() -> None:
+    """The hook after the work is owed to every run whose workspace was ready, whether or not one came before."""
+    book = Playbook(policy(hooks=HooksPolicy(after_run="teardown")))
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.fail(c.AwaitTurn)
+    assert book.pending(c.RunHook).name == "after_run"
+
+
 def test_a_failing_before_run_starts_no_agent() -> None:
     """The hook's failure is the run's, and `after_run` is owed all the same."""
     book = Playbook(policy(hooks=HooksPolicy(before_run="setup", after_run="teardown")))
