@@ -20,8 +20,8 @@ def doctor(
 ) -> None:
     """Check that everything a run needs is here.
 
-    Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, folders, agent-server and port; starts and
-    changes nothing. Exit code 1 when a check fails; a warning is no failure.
+    Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, folders,
+    agent-server and port; starts and changes nothing. Exit code 1 when a check fails; a warning is no failure.
     """
     import anyio
 
