@@ -66,4 +66,4 @@ def installation_state(tool_dir: Path) -> tuple[str, str]:
     from opensymphony.agents.openhands.installation import check
 
     state = check(tool_dir)
-    return state.status, state.detail
+    return state.status, state.detail or f"{state.version} in {tool_dir}"

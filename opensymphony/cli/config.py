@@ -14,7 +14,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 
 
 def check(workflow: WorkflowArgument = None, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """List every problem of WORKFLOW.md and opensymphony.toml; exit 0 without any, 1 with warnings only, 2 with errors."""
+    """List every problem of WORKFLOW.md and opensymphony.toml.
+
+    Exit code 0 without any, 1 with warnings only, 2 with errors.
+    """
     from opensymphony.cli import loading, output
 
     loaded = loading.load(workflow, config_path=config)
@@ -34,7 +37,10 @@ def check(workflow: WorkflowArgument = None, config: ConfigOption = None, json: 
 
 
 def show(workflow: WorkflowArgument = None, config: ConfigOption = None) -> None:
-    """Print the resolved policy as JSON: defaults filled in, variables and paths resolved, no secret in it."""
+    """Print as JSON what WORKFLOW.md comes to.
+
+    Defaults are filled in, variables and paths resolved; no secret is in it.
+    """
     from opensymphony.cli import loading, output
 
     _, policy = loading.required(workflow, config_path=config)

@@ -14,17 +14,27 @@ if TYPE_CHECKING:
 def demo(
     keep: Annotated[
         Path | None,
-        typer.Option("--keep", metavar="DIR", help="Keep repository, board, workspaces, journal and logs here."),
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            help="Keep repository, board, workspaces, journal and logs here; a new or empty directory.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="A real model, as litellm names it; key and address from LLM_API_KEY, LLM_BASE_URL."
+            "--model",
+            metavar="PROVIDER/NAME",
+            help="A real model, as litellm names it; its key from LLM_API_KEY. Default: LLM_MODEL, else the script.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output at the end.")] = False,
 ) -> None:
-    """Watch four tickets become reviewed changes: no account, no key, about a minute."""
+    """Watch tickets become changes to review: no account, no key.
+
+    A script answers in place of a model; the agent-server, git and the tests are real. It takes about a minute, and the first
+    time as long as the agent-server's installation.
+    """
     import os
     import tempfile
 
@@ -127,10 +137,12 @@ def _settings(directory: Path, workflow: Path, tool_dir: Path) -> Settings:
 
 
 def _command() -> str:
-    """How this program is called from where the person stands."""
-    import shutil
+    """How a person calls this program afterwards: `./dev` has put it on a PATH that ends with itself."""
+    import os
+    import shlex
 
-    return "opensymphony" if shutil.which("opensymphony") else ".venv/bin/opensymphony"
+    root = os.environ.get("OPENSYMPHONY_DEV")
+    return shlex.quote(os.path.join(root, ".venv", "bin", "opensymphony")) if root else "opensymphony"
 
 
 def _remove(directory: Path) -> None:

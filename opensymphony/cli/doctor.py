@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from opensymphony.daemon.checks import Check
 
 
 def doctor(
@@ -12,9 +16,13 @@ def doctor(
     config: Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Check paths, git, uv, settings, workflow, prompt, agent-server and ports. Exit code 1 when something fails."""
+    """Check that everything a run needs is here.
+
+    Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, folders,
+    agent-server and port; starts and changes nothing. Exit code 1 when a check fails; a warning is no failure.
+    """
     import anyio
 
     from opensymphony.cli import loading, output
@@ -27,8 +35,16 @@ def doctor(
         output.document({"ok": not failed, "checks": checks})
     else:
         for check in checks:
-            fix = f": {check.fix}" if check.fix else ""
-            output.data(output.one_line(f"{check.status.upper():<5} {check.name:<16} {check.detail}{fix}"))
-        output.say("everything is fine" if not failed else f"{len(failed)} of {len(checks)} checks failed")
+            output.data(output.one_line(f"{check.status.upper():<5} {check.name:<15} {check.detail}"))
+            if check.fix:
+                output.data(output.one_line(f"{'':<21} to do: {check.fix}"))
+        output.say(_verdict(checks))
     if failed:
         raise SystemExit(output.FAILED)
+
+
+def _verdict(checks: Sequence[Check]) -> str:
+    failed = sum(check.status == "fail" for check in checks)
+    warned = sum(check.status == "warn" for check in checks)
+    told = f"{failed} of {len(checks)} checks failed" if failed else "everything that a run needs is here"
+    return f"{told}; {warned} warning{'' if warned == 1 else 's'}" if warned else told

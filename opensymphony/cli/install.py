@@ -16,11 +16,18 @@ def install(
     target: Annotated[str, typer.Argument(help="What to install: openhands, the pinned agent-server.")] = "openhands",
     tool_dir: Annotated[
         Path | None,
-        typer.Option("--tool-dir", metavar="DIR", help="Where to; default ~/.opensymphony/openhands-server."),
+        typer.Option(
+            "--tool-dir",
+            metavar="DIR",
+            help="Where to. Default: OPENSYMPHONY_TOOL_DIR, else ~/.opensymphony/openhands-server.",
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Install the pinned agent-server, repair it, or find that it is there already."""
+    """Install the pinned agent-server, or repair it.
+
+    Every package is checked against its hash. When it is there already, nothing is changed.
+    """
     import anyio
     import msgspec
 

@@ -6,7 +6,10 @@ from opensymphony.cli.config import ConfigOption, JsonOption, WorkflowArgument
 
 
 def paths(workflow: WorkflowArgument = None, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Print where the files of this installation are, also when WORKFLOW.md cannot be read."""
+    """Print where the files of this installation are.
+
+    Also when WORKFLOW.md cannot be read.
+    """
     from opensymphony.cli import loading, output
 
     loaded = loading.load(workflow, config_path=config)

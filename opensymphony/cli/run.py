@@ -18,7 +18,10 @@ def run(
         str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65_535, help="Of the operator's listener; 0 takes a free one.")
+        int | None,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65_535, help="Of the operator's listener; 0 takes a free one."
+        ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
     dry_run: Annotated[
@@ -26,7 +29,11 @@ def run(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
 ) -> None:
-    """Work on the tickets of a board until stopped (Ctrl-C drains; a second one ends at once)."""
+    """Work on the tickets of a board until stopped.
+
+    Ctrl-C or SIGTERM stops it in good order: nothing new is started, agents are interrupted and confirmed to have stopped.
+    A second signal ends at once.
+    """
     import anyio
 
     from opensymphony.cli import loading, output

@@ -17,7 +17,10 @@ def status(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole snapshot as one JSON document.")] = False,
 ) -> None:
-    """Show every ticket, where it stands, and why. Exit code 1 when no daemon is running."""
+    """Show every ticket, where it stands, and why.
+
+    Exit code 1 when no daemon is running for this WORKFLOW.md.
+    """
     from opensymphony.api.client import fetch_snapshot, find_daemon
     from opensymphony.cli import loading, output
     from opensymphony.errors import InstanceError

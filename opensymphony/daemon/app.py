@@ -27,6 +27,7 @@ from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
+from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.rest import wait_for_rest
@@ -112,6 +113,7 @@ class Daemon:
                 control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
                 manifests = Manifests(state, workspaces)
                 loop.watch(manifests)
+                loop.watch(Narration(state))
                 executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
                 stack.callback(self._withdraw_address)
                 self.address = await self._listen(tasks, control)

@@ -53,9 +53,10 @@ def _skipped(*names: str) -> list[Check]:
 def _workflow(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> Check:
     said = "; ".join(str(problem) for problem in problems)
     if policy is None or any(problem.severity == "error" for problem in problems):
-        return Check(
-            name="workflow", status="fail", detail=said, fix="correct it; `opensymphony config check` lists all"
-        )
+        fix = "correct it; `opensymphony config check` shows one problem a line"
+        if any(problem.code == "missing_workflow_file" for problem in problems):
+            fix = "go to the directory of your WORKFLOW.md or name it; docs/quickstart.md shows how to write one"
+        return Check(name="workflow", status="fail", detail=said, fix=fix)
     if problems:
         return Check(name="workflow", status="warn", detail=said)
     return Check(name="workflow", status="pass", detail=settings.workflow_path)
@@ -88,8 +89,8 @@ def _uv() -> Check:
         return Check(
             name="uv",
             status="warn",
-            detail="uv was not found",
-            fix="only `install` needs it: run it through ./dev, or install uv",
+            detail="uv was not found on the PATH; only `opensymphony install` needs it",
+            fix="install it, or use ./dev, which brings it, when the agent-server has to be installed",
         )
     return Check(name="uv", status="pass", detail=found)
 
@@ -139,7 +140,7 @@ async def _tracker(policy: Policy) -> Check:
             await tracker.close()
     except OpenSymphonyError as error:
         return Check(name="tracker", status="fail", detail=str(error), fix="correct the tracker section of WORKFLOW.md")
-    detail = f"{len(page.tickets)} tickets in an active state"
+    detail = f"{len(page.tickets)} ticket{'' if len(page.tickets) == 1 else 's'} in an active state"
     if page.problems:
         return Check(name="tracker", status="warn", detail=f"{detail}; {'; '.join(page.problems)}")
     return Check(name="tracker", status="pass", detail=detail)

@@ -179,19 +179,22 @@ def result_table(snapshot: Snapshot, width: int) -> Table:
 
 def next_steps(snapshot: Snapshot, files: DemoFiles, *, kept: bool, command: str) -> list[str]:
     """What can be done from here: commands that exist, with the paths they need."""
-    lines = ["", "What to do next:"]
+    steps: list[tuple[str, str]] = []
     branch = next((view.branch for view in snapshot.tickets if view.verified and view.branch), None)
     if kept:
         if branch is not None:
-            lines.append(f"  see a change        git -C {_quoted(files.repository)} log -p main..{_quoted(branch)}")
-        lines.append(f"  read the tickets    ls {_quoted(files.board)}")
+            steps.append(("see a change", f"git -C {_quoted(files.repository)} log -p main..{_quoted(branch)}"))
+        steps.append(("read the tickets and what was written on them", f"more {_quoted(files.board)}/*.md"))
     else:
-        lines.append(f"  keep all of it      {command} demo --keep DIRECTORY")
-    lines.append(f"  use a real model    LLM_API_KEY=... {command} demo --model PROVIDER/NAME")
-    lines.append(
-        f"  your own repository write a WORKFLOW.md (docs/quickstart.md), then: {command} doctor; {command} run"
+        steps.append(("keep repository, board and workspaces to look at them", f"{command} demo --keep DIRECTORY"))
+    steps.append(("use a real model", f"LLM_API_KEY=... {command} demo --model PROVIDER/NAME"))
+    steps.append(
+        (
+            "use it on your own repository: write a ticket and a WORKFLOW.md (docs/quickstart.md), then",
+            f"{command} doctor",
+        )
     )
-    return lines
+    return ["", "What to do next:", *(line for what, how in steps for line in (f"  {what}:", f"    {how}"))]
 
 
 def _quoted(value: object) -> str:
