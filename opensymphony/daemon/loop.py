@@ -60,6 +60,11 @@ class Loop:
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
 
+    def close(self) -> None:
+        """Give back the queue; whoever still posts is told so."""
+        self._send.close()
+        self._receive.close()
+
     async def changed(self) -> None:
         """Return at the next change of the state."""
         await self._changed.wait()
