@@ -106,6 +106,8 @@ class Loop:
             decisions = step(self.state, event)
             if decisions:
                 self.sequence += 1
+                # As recovery does: a clock that goes on from a checkpoint must not start before the last record.
+                self.state.now_ms = max(self.state.now_ms, event.at_ms)
                 record = Record(sequence=self.sequence, event=event, decisions=decisions)
                 rows.append((self.sequence, encode_record(record)))
                 taken.append((decisions, event.at_ms))
