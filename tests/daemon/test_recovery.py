@@ -268,7 +268,7 @@ async def test_records_that_do_not_fit_stop_the_start(tmp_path: Path) -> None:
         "UPDATE records SET body = (SELECT body FROM records WHERE sequence = 7) WHERE sequence = 2",
     )
     try:
-        with pytest.raises(StoreError, match="record 2 .*does not fit") as refused:
+        with pytest.raises(StoreError, match="record 2: it does not fit") as refused:
             await recover(journal)
     finally:
         await journal.close()
@@ -280,7 +280,11 @@ def test_only_the_target_of_a_stop_is_left_out() -> None:
 
     def stop(key: str, target: str) -> c.StopRun:
         return c.StopRun(
-            key=CommandKey(key), ticket_id=TicketId("T"), generation=1, target_key=CommandKey(target), conversation_id=None
+            key=CommandKey(key),
+            ticket_id=TicketId("T"),
+            generation=1,
+            target_key=CommandKey(target),
+            conversation_id=None,
         )
 
     def read(key: str) -> c.RereadTicket:

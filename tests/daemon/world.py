@@ -114,9 +114,7 @@ class World:
 
     def make(self, policy: Policy | None = None, **given: Any) -> Daemon:
         settings = given.pop("settings", None) or self.settings()
-        return Daemon(
-            settings, policy or self.policy(), environment={}, open_runtime=self.agents.open_runtime, **given
-        )
+        return Daemon(settings, policy or self.policy(), environment={}, open_runtime=self.agents.open_runtime, **given)
 
     async def once(self, policy: Policy | None = None, *, seconds: float = 45) -> Snapshot:
         """A daemon from its start until nothing is left to do."""

@@ -118,7 +118,11 @@ class ScriptedRuntime:
             self._world.talks[request.conversation_id] = Talk(request)
         talk = self._world.talks[request.conversation_id]
         return Conversation(
-            id=request.conversation_id, created=created, status="idle", usage=_usage(len(talk.ends)), tools=("terminal",)
+            id=request.conversation_id,
+            created=created,
+            status="idle",
+            usage=_usage(len(talk.ends)),
+            tools=("terminal",),
         )
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
