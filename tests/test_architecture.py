@@ -24,7 +24,6 @@ WITHOUT_MIRROR = {
     "errors.py",
     "interfaces.py",
     "model.py",
-    "processes.py",
     "workflow/policy.py",
 }
 DRAWERS = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}

@@ -48,6 +48,9 @@ _DRAIN_MS = 60_000
 
 _END_CHILDREN_S = 30
 
+OpenRuntime = Callable[..., Runtime]
+"""Opens where agents run; takes what `agents.open_runtime` takes."""
+
 log = get_logger(__name__)
 
 
@@ -62,10 +65,11 @@ class Daemon:
         environment: Mapping[str, str],
         once: bool = False,
         announce: Callable[[str], None] | None = None,
+        open_runtime: OpenRuntime = open_runtime,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
-        `announce` is told the listener's address as soon as it is bound.
+        `announce` is told the listener's address as soon as it is bound; `open_runtime` says where agents run.
         """
         self.settings = settings
         self.policy = policy
@@ -74,6 +78,7 @@ class Daemon:
         self.address: Address | None = None
         self._environment = environment
         self._announce = announce
+        self._runtime_opener = open_runtime
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
 
@@ -101,6 +106,7 @@ class Daemon:
             state, sequence = await recover(journal)
             clock = Clock(not_before_ms=state.now_ms)
             loop = Loop(state, sequence, journal, clock)
+            stack.callback(loop.close)
             nonce = new_id()
             await _end_last_boot(self._store, nonce)
             stack.push_async_callback(_end_children, nonce)
@@ -112,11 +118,12 @@ class Daemon:
                 poller = Poller(tracker, state, clock, loop.post)
                 control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
                 manifests = Manifests(state, workspaces)
+                stack.callback(manifests.close)
                 loop.watch(manifests)
                 loop.watch(Narration(state))
                 executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
-                self.address = await self._listen(tasks, control)
                 stack.callback(self._withdraw_address)
+                self.address = await self._listen(tasks, control)
                 if self._announce is not None:
                     self._announce(self.address.url)
                 tasks.start_soon(runtime.server.run, name="agent-server")
@@ -146,7 +153,7 @@ class Daemon:
         return Path(self.settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
 
     def _open_runtime(self, clock: Clock) -> Runtime:
-        return open_runtime(
+        return self._runtime_opener(
             lambda: self.policy,
             tool_dir=Path(self.settings.tool_dir),
             state_dir=self._store,
@@ -169,7 +176,6 @@ class Daemon:
 
     async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
         token, token_file = new_secret(), self._store / "token"
-        write_token(token_file, token)
         host, wanted = self.settings.host, self.settings.port
         try:
             port: int = await tasks.start(serve_app, build_app(control, token), host, wanted, name="listener")
@@ -178,6 +184,7 @@ class Daemon:
                 f"cannot listen on {host}:{wanted} ({error.strerror or error}): "
                 "stop what uses the port, or choose another with --port or server.port"
             ) from error
+        write_token(token_file, token)
         address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
         (self._store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
         return address

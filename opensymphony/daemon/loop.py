@@ -60,6 +60,11 @@ class Loop:
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
 
+    def close(self) -> None:
+        """Give back the queue; whoever still posts is told so."""
+        self._send.close()
+        self._receive.close()
+
     async def changed(self) -> None:
         """Return at the next change of the state."""
         await self._changed.wait()
@@ -101,6 +106,8 @@ class Loop:
             decisions = step(self.state, event)
             if decisions:
                 self.sequence += 1
+                # As recovery does: a clock that goes on from a checkpoint must not start before the last record.
+                self.state.now_ms = max(self.state.now_ms, event.at_ms)
                 record = Record(sequence=self.sequence, event=event, decisions=decisions)
                 rows.append((self.sequence, encode_record(record)))
                 taken.append((decisions, event.at_ms))

@@ -47,6 +47,11 @@ class Manifests:
                 except anyio.WouldBlock:
                     return  # copies for people: the next change writes them again
 
+    def close(self) -> None:
+        """Give back the queue."""
+        self._send.close()
+        self._receive.close()
+
     async def run(self) -> None:
         """Write until cancelled."""
         async with self._receive as wanted:

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from opensymphony.errors import StoreError
 from opensymphony.scheduler.commands import Command, StopRun
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import decode_record, decode_state
 from opensymphony.scheduler.state import State
-from opensymphony.store.sqlite import Journal
+from opensymphony.store.sqlite import START_ANEW, Journal
 
 
 async def recover(journal: Journal) -> tuple[State, int]:
     """The state and the sequence number of its last record. Raises `StoreError` when either cannot be read."""
     checkpoint, rows = await journal.load()
-    state, sequence = (decode_state(checkpoint[1]), checkpoint[0]) if checkpoint else (State(), 0)
+    state, sequence = State(), 0
+    if checkpoint is not None:
+        sequence = checkpoint[0]
+        with _telling(journal, f"the checkpoint after record {sequence}"):
+            state = decode_state(checkpoint[1])
     for number, body in rows:
         if number != sequence + 1:
-            raise StoreError(
-                f"the journal lacks record {sequence + 1}: restore a backup, or move the journal away to start anew"
-            )
-        record = decode_record(body)
-        for decision in record.decisions:
-            try:
+            raise StoreError(f"the journal {journal.path} lacks record {sequence + 1}: {START_ANEW}")
+        with _telling(journal, f"record {number}"):
+            record = decode_record(body)
+            for decision in record.decisions:
                 evolve(state, decision)
-            except KeyError as error:
-                raise StoreError(f"journal record {number} does not fit those before it ({error})") from error
         state.now_ms = max(state.now_ms, record.event.at_ms)
         sequence = number
     return state, sequence
+
+
+@contextmanager
+def _telling(journal: Journal, what: str) -> Generator[None]:
+    """Whatever is wrong with it: which file, which part, and what to do."""
+    try:
+        yield
+    except KeyError as error:
+        detail = f"it does not fit the records before it ({error})"
+        raise StoreError(f"the journal {journal.path}: {what}: {detail}: {START_ANEW}") from error
+    except (StoreError, TypeError) as error:
+        raise StoreError(f"the journal {journal.path}: {what}: {error}: {START_ANEW}") from error
 
 
 def unfinished(state: State) -> list[Command]:

@@ -34,7 +34,8 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
         case e.DaemonStarted():
             return (d.BootNoted(at_ms=event.at_ms, instance=event.instance),)
         case e.PolicyLoaded():
-            return (d.PolicyAdopted(policy=event.policy),) if event.policy != state.policy else ()
+            same = event.policy == state.policy and state.policy_error is None
+            return () if same else (d.PolicyAdopted(policy=event.policy),)
         case e.PolicyRejected():
             return (d.PolicyErrorNoted(error=event.error),) if event.error != state.policy_error else ()
         case e.TicketChanged():

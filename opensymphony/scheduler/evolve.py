@@ -23,7 +23,7 @@ _DEAD_ITEMS_MAX = 64
 
 def evolve(state: State, decision: d.Decision) -> None:
     """Apply a decision. Raises `KeyError` when it speaks of a ticket that the state does not know: a corrupt journal."""
-    _APPLY[type(decision)](state, decision)
+    APPLY[type(decision)](state, decision)
 
 
 def _entry(state: State, ticket_id: TicketId) -> Entry:
@@ -183,7 +183,7 @@ def _stage_entered(state: State, decision: d.StageEntered) -> None:
     run.key = decision.command.key
     run.command = decision.command
     run.last_activity_ms = decision.at_ms
-    run.prepared = run.prepared or decision.stage == "before_run"
+    run.prepared = run.prepared or decision.stage in ("before_run", "opening")
     if isinstance(decision.command, c.VerifyWork):
         run.verify_command = decision.command.command
     entry.step += 1
@@ -360,7 +360,7 @@ def _run_abandoned(state: State, decision: d.RunAbandoned) -> None:
     refresh_ready(state, entry)
 
 
-_APPLY: dict[type, Callable[[State, Any], None]] = {
+APPLY: dict[type, Callable[[State, Any], None]] = {
     d.BootNoted: _boot_noted,
     d.PolicyAdopted: _policy_adopted,
     d.PolicyErrorNoted: _policy_error_noted,

@@ -4,7 +4,7 @@
                                                                       ^                  |            |           |
                                                                       +---- another turn (what changed) ----------+
 
-Every stage may instead lead to an ending (`endings.py`). Without a repository, collecting and pushing fall away.
+From working on: `turns.py`. Every stage may instead lead to an ending (`endings.py`). Without a repository, collecting and pushing fall away.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import structs
 
 from opensymphony.errors import ConfigurationError
 from opensymphony.interfaces import WorkspaceRequest
-from opensymphony.model import Ticket, TurnEnd, Usage, Verification, Work
+from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -22,6 +22,7 @@ from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.eligibility import among, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, claim_now, comment_body
 from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.turns import collected, delivered, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
 HEARTBEAT_MS = 300_000
@@ -29,10 +30,6 @@ HEARTBEAT_MS = 300_000
 
 _HELD_ELSEWHERE_MS = 60_000
 _LAST_STAGE_TRIES_MAX = 5
-_CONTINUATIONS_MAX = 1
-_UNCOMMITTED_TURNS_MAX = 2
-_PERSON_KINDS = ("auth", "quota", "config")
-"""Failures of a model that no further try mends: a key, a quota, a model name."""
 
 
 def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
@@ -61,13 +58,13 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.MessageSent():
             _sent(plan, command)
         case e.TurnEnded():
-            _turn_ended(plan, event.end)
+            turn_ended(plan, event.end)
         case e.WorkCollected():
-            _collected(plan, event.work)
+            collected(plan, event.work)
         case e.WorkVerified():
-            _verified(plan, event.verification)
+            verified(plan, event.verification)
         case e.CommitPushed():
-            _delivered(plan, plan.run.work)
+            delivered(plan, plan.run.work)
         case e.RunStopped():
             _stopped(plan, command)
         case e.WorkspaceCleaned():
@@ -133,7 +130,7 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
     elif isinstance(event, e.WorkspacePrepared) and run is not None and entry.generation == command.generation:
         plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
     elif isinstance(event, e.TurnEnded) and run is not None and entry.generation == command.generation:
-        plan.add(_turn_settled(plan, event.end))
+        plan.add(turn_settled(plan, event.end))
 
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
@@ -263,127 +260,6 @@ def _sent(plan: Plan, command: c.Command) -> None:
                 due_ms=plan.at_ms + agent.stall_timeout_ms,
             )
         )
-
-
-def _turn_settled(plan: Plan, end: TurnEnd) -> d.TurnSettled:
-    return d.TurnSettled(at_ms=plan.at_ms, ticket_id=plan.ticket.id, usage=end.usage, final_text=end.final_text)
-
-
-def _turn_ended(plan: Plan, end: TurnEnd) -> None:
-    plan.add(_turn_settled(plan, end))
-    match end.status:
-        case "finished" | "idle":
-            _finished(plan)
-        case "stuck":
-            choose_ending(plan, "stalled", "the agent repeated itself without getting anywhere")
-        case "waiting_for_confirmation":
-            choose_ending(plan, "needs_approval", "the agent waits for an approval")
-        case "paused":
-            choose_ending(plan, "needs_input", "somebody paused the conversation on the agent-server")
-        case "error":
-            failure = end.failure
-            if failure is None:
-                choose_ending(plan, "failed", "the conversation ended in an error without a detail")
-                return
-            reason = f"{failure.code}: {failure.detail[:300]}"
-            if failure.kind in _PERSON_KINDS or failure.code == "tools_missing":
-                choose_ending(plan, "needs_input", reason)
-            else:
-                choose_ending(plan, "failed", reason)
-        case _:
-            choose_ending(plan, "failed", f"the conversation ended in the state {end.status}")
-
-
-def _finished(plan: Plan) -> None:
-    run = plan.run
-    if run.workspace is not None and run.workspace.branch is not None:
-        plan.enter("collecting", c.CollectWork, workspace=run.workspace)
-    elif not _enter_verification(plan):
-        _delivered(plan, None)
-
-
-def _collected(plan: Plan, work: Work) -> None:
-    run = plan.run
-    plan.add(d.WorkNoted(ticket_id=plan.ticket.id, work=work))
-    assert run.workspace is not None
-    if work.commit is None or work.commits_ahead == 0:
-        if run.continuations < _CONTINUATIONS_MAX:
-            _another_turn(plan, messages.nothing_committed(run.workspace.branch or ""))
-        else:
-            choose_ending(plan, "needs_input", "the agent ended twice without a commit")
-    elif work.uncommitted:
-        if run.continuations < _UNCOMMITTED_TURNS_MAX:
-            _another_turn(plan, messages.left_uncommitted(work))
-        else:
-            listed = ", ".join(work.uncommitted[:5])
-            choose_ending(plan, "needs_input", f"the agent leaves files uncommitted: {listed}")
-    elif not _enter_verification(plan):
-        _push(plan, work)
-
-
-def _another_turn(plan: Plan, text: str, *, continuation: bool = True) -> None:
-    """Send only what changed, in the same conversation, unless the run has had its turns."""
-    run = plan.run
-    limit = plan.policy.agent.max_turns
-    if run.turns >= limit:
-        choose_ending(plan, "needs_input", f"the run has had its {limit} turns (agent.max_turns)")
-        return
-    if continuation:
-        plan.add(d.ContinuationCounted(ticket_id=plan.ticket.id))
-    assert run.conversation_id is not None
-    plan.enter("sending", c.SendMessage, conversation_id=run.conversation_id, text=text)
-
-
-def _enter_verification(plan: Plan) -> bool:
-    verify, run = plan.policy.verify, plan.run
-    if verify.command is None or run.workspace is None:
-        return False
-    try:
-        command = prompt.render_command(verify.command, plan.ticket)
-    except ConfigurationError as problem:
-        choose_ending(plan, "needs_input", str(problem))
-        return True
-    plan.enter("verifying", c.VerifyWork, workspace=run.workspace, command=command, timeout_ms=verify.timeout_ms)
-    return True
-
-
-def _verified(plan: Plan, verification: Verification) -> None:
-    run, verify = plan.run, plan.policy.verify
-    plan.add(d.VerificationNoted(ticket_id=plan.ticket.id, verification=verification))
-    if verification.passed:
-        if run.work is not None:
-            _push(plan, run.work)
-        else:
-            _delivered(plan, None)
-        return
-    left = verify.max_attempts - run.verifications - 1
-    if left <= 0:
-        choose_ending(plan, "gave_up", f"its verification failed {run.verifications + 1} times")
-        return
-    command = run.command.command if isinstance(run.command, c.VerifyWork) else verify.command or ""
-    _another_turn(plan, messages.verification_failed(command, verification, left), continuation=False)
-
-
-def _push(plan: Plan, work: Work) -> None:
-    run, repository = plan.run, plan.policy.repository
-    assert run.workspace is not None and work.commit is not None
-    if repository is not None and repository.push:
-        plan.enter("pushing", c.PushCommit, workspace=run.workspace, commit=work.commit)
-    else:
-        _delivered(plan, work)
-
-
-def _delivered(plan: Plan, work: Work | None) -> None:
-    """The work is where it belongs. Who moves the ticket on decides whether that is a success."""
-    run = plan.run
-    if work is not None and work.commit is not None:
-        plan.add(d.CommitDelivered(ticket_id=plan.ticket.id, commit=work.commit))
-    if plan.policy.reporting.transitions.succeeded is not None:
-        choose_ending(plan, "succeeded", "")
-    elif run.continuations < _CONTINUATIONS_MAX:
-        _another_turn(plan, messages.continue_unfinished(plan.ticket))
-    else:
-        choose_ending(plan, "needs_input", "the work is done; the policy names no state to move the ticket to")
 
 
 def _stopped(plan: Plan, command: c.Command) -> None:

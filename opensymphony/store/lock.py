@@ -20,20 +20,33 @@ class InstanceLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises `InstanceError` naming the owner's pid and host when another process holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        """Raises `InstanceError` naming the owner's pid and host when another process holds it, or why it cannot be held."""
+        descriptor = None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._hold(descriptor)
+        except BaseException as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            if isinstance(error, OSError):
+                raise InstanceError(
+                    f"{self._what} cannot be used ({error.filename or self._path}: {error.strerror}): "
+                    "make it a directory that this user can write, or name another"
+                ) from error
+            raise
+        self._descriptor = descriptor
+
+    def _hold(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             owner = os.read(descriptor, 200).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
             raise InstanceError(
                 f"another daemon ({owner}) already uses {self._what}: stop it first, or choose another"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        self._descriptor = descriptor
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,13 +28,25 @@ CREATE TABLE IF NOT EXISTS checkpoints (sequence INTEGER PRIMARY KEY, body BLOB 
 
 _CHECKPOINTS_KEPT = 2
 
+START_ANEW = "restore a backup, or move the journal away to start anew"
+"""What to do about a journal that cannot be read."""
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free space on its disk, then start again",
+    sqlite3.SQLITE_IOERR: "see that its disk is there, works and has space, then start again",
+    sqlite3.SQLITE_READONLY: "make the file and its directory writable",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its directory writable",
+    sqlite3.SQLITE_BUSY: "end the program that holds it open",
+    sqlite3.SQLITE_LOCKED: "end the program that holds it open",
+}
+
 
 class Journal:
     """One daemon's journal. Every call runs in one worker thread at a time, never on the loop."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
         self._connection = connection
-        self._path = path
         self._limiter = anyio.CapacityLimiter(1)
 
     @staticmethod
@@ -44,24 +57,21 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(format_number),))
-            found = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()[0]
-            if found != str(format_number):
+            try:
+                _make_ready(connection, path, format_number)
+            except BaseException:
                 connection.close()
-                raise StoreError(
-                    f"the journal {path} has format {found}, this release reads {format_number}: "
-                    "use the release that wrote it, or move the file away to start anew"
-                )
+                raise
             return connection
 
         try:
             return Journal(await anyio.to_thread.run_sync(connect), path)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+        except OSError as error:
             raise StoreError(
-                f"the journal {path} cannot be opened ({error}): move it away to start anew, or restore a backup"
+                f"the journal {path} cannot be opened ({error.strerror}): make its directory writable, "
+                "or name another store"
             ) from error
 
     async def fact(self, name: str, default: str) -> str:
@@ -77,13 +87,8 @@ class Journal:
         """Write all of these or none, durably. Raises `StoreError`; then nothing was written."""
 
         def write() -> None:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _transaction(self._connection):
                 self._connection.executemany("INSERT INTO records VALUES (?, ?)", records)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
 
         await self._in_thread(write)
 
@@ -91,14 +96,13 @@ class Journal:
         """Keep the state as of `sequence`; recovery reads the newest and the records after it."""
 
         def write() -> None:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (sequence, body))
-            self._connection.execute(
-                "DELETE FROM checkpoints WHERE sequence NOT IN "
-                "(SELECT sequence FROM checkpoints ORDER BY sequence DESC LIMIT ?)",
-                (_CHECKPOINTS_KEPT,),
-            )
-            self._connection.execute("COMMIT")
+            with _transaction(self._connection):
+                self._connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (sequence, body))
+                self._connection.execute(
+                    "DELETE FROM checkpoints WHERE sequence NOT IN "
+                    "(SELECT sequence FROM checkpoints ORDER BY sequence DESC LIMIT ?)",
+                    (_CHECKPOINTS_KEPT,),
+                )
 
         await self._in_thread(write)
 
@@ -124,4 +128,35 @@ class Journal:
         try:
             return await anyio.to_thread.run_sync(call, limiter=self._limiter)
         except sqlite3.Error as error:
-            raise StoreError(f"the journal {self._path} cannot be used: {error}") from error
+            raise _unusable(self.path, error) from error
+
+
+def _make_ready(connection: sqlite3.Connection, path: Path, format_number: int) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.executescript(_SCHEMA)
+    connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(format_number),))
+    found = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()[0]
+    if found != str(format_number):
+        raise StoreError(
+            f"the journal {path} has format {found}, this release reads {format_number}: "
+            "use the release that wrote it, or move the journal away to start anew"
+        )
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has rolled it back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
+    # The extended codes of SQLite keep the kind of trouble in their lowest byte.
+    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return StoreError(f"the journal {path} cannot be used ({error}): {_REMEDIES.get(kind, START_ANEW)}")

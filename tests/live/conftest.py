@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from opensymphony.agents.openhands.environment import Places
+from opensymphony.agents.openhands.installation import python_path
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.agents.openhands.supervisor import Supervisor
 from opensymphony.clock import Clock, new_id
@@ -28,14 +29,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def server_python() -> str:
-    """The interpreter of the installed agent-server."""
+def server_python(request: pytest.FixtureRequest) -> str:
+    """The interpreter of the agent-server: the shared installation's, unless OPENSYMPHONY_TEST_SERVER_PYTHON names one."""
     given = os.environ.get("OPENSYMPHONY_TEST_SERVER_PYTHON")
-    if given:
-        return given
-    installation = pytest.importorskip("opensymphony.agents.openhands.installation")
-    tool_dir = Path(os.environ.get("OPENSYMPHONY_TOOL_DIR", Path.home() / ".opensymphony" / "openhands-server"))
-    return str(installation.python_path(tool_dir))
+    return given or python_path(request.getfixturevalue("agent_server_tool_dir"))
 
 
 class Stage:

@@ -67,6 +67,8 @@ class Playbook:
         self.now_ms = 1_000_000
         self.records: list[bytes] = []
         self.tickets: dict[TicketId, Ticket] = {}
+        self.fold_every = 1
+        """After how many records the journal is folded anew and compared."""
         self.send(e.DaemonStarted(at_ms=self.now_ms, instance="one", version="test"))
         self.send(e.PolicyLoaded(at_ms=self.now_ms, policy=chosen or policy()))
 
@@ -76,7 +78,8 @@ class Playbook:
         if decisions:
             record = Record(sequence=len(self.records) + 1, event=event, decisions=decisions)
             self.records.append(encode_record(record))
-        assert encode_state(self.recovered()) == encode_state(self.state), "recovery differs from the live state"
+        if len(self.records) % self.fold_every == 0:
+            assert encode_state(self.recovered()) == encode_state(self.state), "recovery differs from the live state"
         self.check()
         return decisions
 

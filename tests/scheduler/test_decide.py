@@ -215,6 +215,8 @@ def test_a_policy_that_did_not_change_is_no_decision() -> None:
     assert book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=same)) == ()
     assert book.send(e.PolicyRejected(at_ms=book.now_ms, error="line 3")) != ()
     assert book.state.policy_error == "line 3"
+    assert book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=same)) != (), "mended by putting the old text back"
+    assert book.state.policy_error is None
 
 
 def test_a_terminal_ticket_that_we_never_saw_is_not_tracked() -> None:

@@ -72,11 +72,15 @@ def write_record(path: Path, record: OwnerRecord) -> None:
 
 
 def read_record(path: Path) -> OwnerRecord | None:
-    """None when there is none, or none that we can read."""
+    """None when there is none, or it is no record. Raises `AgentServerError` when it may not be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=OwnerRecord)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+    except OSError as error:
+        raise AgentServerError(
+            f"{path}: {error.strerror}: the agent-server's state directory cannot be used"
+        ) from error
 
 
 def forget_record(path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import anyio
+
 from opensymphony.agents.openhands.client import Client, ConversationGone, Unanswered, Unreached
 from opensymphony.agents.openhands.messages import FullStateValue, to_status
 from opensymphony.agents.openhands.mirror import Change, Mirror
@@ -67,6 +69,7 @@ class Turn:
         """While set: this much silence decides."""
         self._attach_state: FullStateValue | None = None
         self._contradiction: tuple[int, str] | None = None
+        self._logged_at = anyio.current_time()
         self._reminders = 0
         self._reported_ms = 0
 
@@ -89,10 +92,13 @@ class Turn:
                     f"agent-server: conversation {self._conversation_id} was made anew by somebody else"
                 )
             case Logged():
+                self._logged_at = anyio.current_time()
                 await self._tell(self._mirror.fold(item.seq, item.event))
                 return await self._check_tools() if item.event.kind == "SystemPromptEvent" else None
             case CaughtUp():
-                self._settling_s = _SETTLE_S
+                # Perhaps no socket can be had at all, and no silence on one: then the time without news decides.
+                if self._mirror.status != "running" and anyio.current_time() - self._logged_at >= _SETTLE_S:
+                    return await self._judge()
             case FullState():
                 await self._tell(self._mirror.adopt(item.value, with_status=not item.on_attach))
                 if not item.on_attach:

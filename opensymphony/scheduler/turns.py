@@ -1,0 +1,138 @@
+"""What follows from the end of a turn: look at the work, verify it, push it, or send what is missing back as another turn."""
+
+from __future__ import annotations
+
+from opensymphony.errors import ConfigurationError
+from opensymphony.model import TurnEnd, Verification, Work
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import messages
+from opensymphony.scheduler.endings import choose_ending
+from opensymphony.scheduler.plan import Plan
+from opensymphony.workflow import prompt
+
+_CONTINUATIONS_MAX = 1
+_UNCOMMITTED_TURNS_MAX = 2
+_PERSON_KINDS = ("auth", "quota", "config")
+"""Failures of a model that no further try mends: a key, a quota, a model name."""
+
+
+def turn_settled(plan: Plan, end: TurnEnd) -> d.TurnSettled:
+    return d.TurnSettled(at_ms=plan.at_ms, ticket_id=plan.ticket.id, usage=end.usage, final_text=end.final_text)
+
+
+def turn_ended(plan: Plan, end: TurnEnd) -> None:
+    plan.add(turn_settled(plan, end))
+    match end.status:
+        case "finished" | "idle":
+            _finished(plan)
+        case "stuck":
+            choose_ending(plan, "stalled", "the agent repeated itself without getting anywhere")
+        case "waiting_for_confirmation":
+            choose_ending(plan, "needs_approval", "the agent waits for an approval")
+        case "paused":
+            choose_ending(plan, "needs_input", "somebody paused the conversation on the agent-server")
+        case "error":
+            failure = end.failure
+            if failure is None:
+                choose_ending(plan, "failed", "the conversation ended in an error without a detail")
+                return
+            reason = f"{failure.code}: {failure.detail[:300]}"
+            if failure.kind in _PERSON_KINDS or failure.code == "tools_missing":
+                choose_ending(plan, "needs_input", reason)
+            else:
+                choose_ending(plan, "failed", reason)
+        case _:
+            choose_ending(plan, "failed", f"the conversation ended in the state {end.status}")
+
+
+def _finished(plan: Plan) -> None:
+    run = plan.run
+    if run.workspace is not None and run.workspace.branch is not None:
+        plan.enter("collecting", c.CollectWork, workspace=run.workspace)
+    elif not _enter_verification(plan):
+        delivered(plan, None)
+
+
+def collected(plan: Plan, work: Work) -> None:
+    run = plan.run
+    plan.add(d.WorkNoted(ticket_id=plan.ticket.id, work=work))
+    assert run.workspace is not None
+    if work.commit is None or work.commits_ahead == 0:
+        if run.continuations < _CONTINUATIONS_MAX:
+            _another_turn(plan, messages.nothing_committed(run.workspace.branch or ""))
+        else:
+            choose_ending(plan, "needs_input", "the agent ended twice without a commit")
+    elif work.uncommitted:
+        if run.continuations < _UNCOMMITTED_TURNS_MAX:
+            _another_turn(plan, messages.left_uncommitted(work))
+        else:
+            listed = ", ".join(work.uncommitted[:5])
+            choose_ending(plan, "needs_input", f"the agent leaves files uncommitted: {listed}")
+    elif not _enter_verification(plan):
+        _push(plan, work)
+
+
+def _another_turn(plan: Plan, text: str, *, continuation: bool = True) -> None:
+    """Send only what changed, in the same conversation, unless the run has had its turns."""
+    run = plan.run
+    limit = plan.policy.agent.max_turns
+    if run.turns >= limit:
+        choose_ending(plan, "needs_input", f"the run has had its {limit} turns (agent.max_turns)")
+        return
+    if continuation:
+        plan.add(d.ContinuationCounted(ticket_id=plan.ticket.id))
+    assert run.conversation_id is not None
+    plan.enter("sending", c.SendMessage, conversation_id=run.conversation_id, text=text)
+
+
+def _enter_verification(plan: Plan) -> bool:
+    verify, run = plan.policy.verify, plan.run
+    if verify.command is None or run.workspace is None:
+        return False
+    try:
+        command = prompt.render_command(verify.command, plan.ticket)
+    except ConfigurationError as problem:
+        choose_ending(plan, "needs_input", str(problem))
+        return True
+    plan.enter("verifying", c.VerifyWork, workspace=run.workspace, command=command, timeout_ms=verify.timeout_ms)
+    return True
+
+
+def verified(plan: Plan, verification: Verification) -> None:
+    run, verify = plan.run, plan.policy.verify
+    plan.add(d.VerificationNoted(ticket_id=plan.ticket.id, verification=verification))
+    if verification.passed:
+        if run.work is not None:
+            _push(plan, run.work)
+        else:
+            delivered(plan, None)
+        return
+    left = verify.max_attempts - run.verifications - 1
+    if left <= 0:
+        choose_ending(plan, "gave_up", f"its verification failed {run.verifications + 1} times")
+        return
+    command = run.command.command if isinstance(run.command, c.VerifyWork) else verify.command or ""
+    _another_turn(plan, messages.verification_failed(command, verification, left), continuation=False)
+
+
+def _push(plan: Plan, work: Work) -> None:
+    run, repository = plan.run, plan.policy.repository
+    assert run.workspace is not None and work.commit is not None
+    if repository is not None and repository.push:
+        plan.enter("pushing", c.PushCommit, workspace=run.workspace, commit=work.commit)
+    else:
+        delivered(plan, work)
+
+
+def delivered(plan: Plan, work: Work | None) -> None:
+    """The work is where it belongs. Who moves the ticket on decides whether that is a success."""
+    run = plan.run
+    if work is not None and work.commit is not None:
+        plan.add(d.CommitDelivered(ticket_id=plan.ticket.id, commit=work.commit))
+    if plan.policy.reporting.transitions.succeeded is not None:
+        choose_ending(plan, "succeeded", "")
+    elif run.continuations < _CONTINUATIONS_MAX:
+        _another_turn(plan, messages.continue_unfinished(plan.ticket))
+    else:
+        choose_ending(plan, "needs_input", "the work is done; the policy names no state to move the ticket to")

@@ -1,0 +1,91 @@
+"""The wire as we read it: sums, names, and answers of a newer server."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from opensymphony.agents.openhands.messages import (
+    ConversationInfo,
+    Event,
+    EventPage,
+    Frame,
+    Stats,
+    finish_text,
+    message_text,
+    read,
+    read_event,
+    to_failure,
+    to_status,
+    to_usage,
+    tool_names,
+)
+from opensymphony.model import AgentFailure, Usage
+
+
+def test_an_unknown_status_is_unknown() -> None:
+    """A status of a newer server has a name with us."""
+    assert [to_status(value) for value in ("stuck", "dreaming", "unknown", "")] == ["stuck"] + ["unknown"] * 3
+
+
+def test_usage_of_both_forms_is_read() -> None:
+    """The full form tells the number of calls, the compact one does not; a cost is rounded to micro-units."""
+    tokens = {"prompt_tokens": 3, "completion_tokens": 4, "cache_read_tokens": 1, "reasoning_tokens": 2}
+    full = {"accumulated_cost": 0.0000014, "accumulated_token_usage": tokens, "token_usages": [{}, {}]}
+    stats = read(
+        json.dumps({"usage_to_metrics": {"agent": full, "idle": {"accumulated_token_usage": None}}}).encode(), Stats
+    )
+    assert stats is not None
+    assert to_usage(stats) == Usage(
+        prompt_tokens=3, completion_tokens=4, cache_read_tokens=1, reasoning_tokens=2, cost_micros=1, model_calls=2
+    )
+    assert to_usage(Stats()) == Usage()
+
+
+def test_fields_of_a_newer_server_are_passed_over() -> None:
+    """At every level, and what is not there has a default."""
+    page = msgspec.json.decode(b'{"items": [{"kind": "New", "x": 1}], "total": 1}', type=EventPage)
+    info = msgspec.json.decode(
+        b'{"id": "c", "agent": {"tools": [{"name": "t", "params": {}}]}, "y": 2}', type=ConversationInfo
+    )
+    assert (page.items[0].kind, page.next_page_id, info.agent.tools[0].name) == ("New", None, "t")
+    assert info.workspace.working_dir == ""
+
+
+def test_the_text_of_a_message_is_its_text_parts() -> None:
+    """Images and unknown parts have none."""
+    parts = [{"type": "text", "text": "a"}, {"type": "image", "image_urls": ["x"]}, {"type": "text", "text": "b"}]
+    event = Event(kind="MessageEvent", llm_message=Raw(json.dumps({"content": parts}).encode()))
+    assert message_text(event) == "a\nb"
+
+
+def test_only_a_finish_action_has_last_words() -> None:
+    """Another tool's `message` argument is not the agent's end."""
+    finish = Event(kind="ActionEvent", action=Raw(b'{"kind": "FinishAction", "message": "done"}'))
+    other = Event(kind="ActionEvent", action=Raw(b'{"kind": "MailAction", "message": "hi"}'))
+    assert (finish_text(finish), finish_text(other), finish_text(Event(kind="ActionEvent"))) == ("done", None, None)
+
+
+def test_a_failure_without_a_class_may_be_tried_again() -> None:
+    """A server that does not classify gets the harmless defaults; an endless detail is cut."""
+    assert to_failure(Event(kind="ConversationErrorEvent", detail="x" * 9_000)) == AgentFailure(
+        code="unknown", detail="x" * 2_000, kind="unknown", retryable=True
+    )
+
+
+def test_tool_classes_become_names() -> None:
+    """Humps become underscores, the ending goes."""
+    tools = Raw(b'[{"kind": "TaskTrackerTool"}, {"kind": "MCPToolDefinition"}, {"kind": "GrepTool", "title": null}]')
+    assert tool_names(Event(kind="SystemPromptEvent", tools=tools)) == ("task_tracker", "mcptool_definition", "grep")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b'"text"', b'{"type": 3}', b"\xff\xfe", b'{"type": "durable", "seq": "1"}']
+)
+def test_what_is_no_frame_is_none(raw: bytes) -> None:
+    """Garbage is an answer, never an exception."""
+    assert read(raw, Frame) is None
+    assert read_event(Raw(raw)).kind == "unreadable"

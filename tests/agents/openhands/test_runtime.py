@@ -1,0 +1,185 @@
+"""What the runtime does when answers are lost; whole turns are in tests/live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from opensymphony.agents.openhands import runtime as runtime_module
+from opensymphony.agents.openhands.mirror import marker
+from opensymphony.agents.openhands.runtime import OpenHandsRuntime
+from opensymphony.clock import Clock
+from opensymphony.errors import AgentServerError
+from opensymphony.interfaces import ConversationRequest
+from opensymphony.model import CommandKey, ConversationId
+from opensymphony.workflow.policy import (
+    ConversationPolicy,
+)
+from tests.agents.openhands.fakes import FakeServer, always, full_state, in_turn, say, sync
+
+ID = ConversationId("c1")
+KEY = CommandKey("A-1#1/turn-1/send")
+REQUEST = ConversationRequest(conversation_id=ID, working_dir="/w", title="T")
+TOOLS = [{"name": name} for name in ("terminal", "file_editor", "task_tracker")]
+WHOLE = {"id": "c1", "execution_status": "idle", "agent": {"tools": TOOLS}, "workspace": {"working_dir": "/w"}}
+ENVIRONMENT = {"LLM_MODEL": "openai/m", "LLM_API_KEY": "k", "LLM_BASE_URL": "http://127.0.0.1:1/v1"}
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeServer]:
+    async with FakeServer().serving() as server:
+        server.answers |= {"GET /server_info": always({"version": "1.58.0"}), "PATCH ": always({})}
+        yield server
+
+
+@pytest.fixture
+async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenHandsRuntime]:
+    monkeypatch.setattr(runtime_module, "_LOOK_AGAIN_S", 0.01)
+    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
+    yield made
+    await made.close()
+
+
+class Log:
+    """The server's log of one conversation, with a POST that may lose its answer."""
+
+    def __init__(self, fake: FakeServer, *, statuses: list[int], delivered: list[bool]) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.posts = 0
+        self._statuses = statuses
+        self._delivered = delivered
+        fake.answers |= {"GET /events/search": self.search, "POST /events": self.post, "POST /run": always({})}
+
+    async def post(self, request: Request) -> Response:
+        if self._delivered[self.posts]:
+            message = await request.json()
+            self.add("MessageEvent", source="user", llm_message=message)
+        self.posts += 1
+        return JSONResponse({}, self._statuses[self.posts - 1])
+
+    async def search(self, request: Request) -> Response:
+        query = request.query_params
+        events = [one for one in self.events if query.get("kind") in (None, one["kind"])]
+        if "body" in query:
+            events = [one for one in events if query["body"] in json.dumps(one)]
+        if query.get("sort_order") == "TIMESTAMP_DESC":
+            events.reverse()
+        return JSONResponse({"items": events})
+
+    def add(self, kind: str, **fields: Any) -> None:
+        self.events.append({"id": f"e{len(self.events)}", "kind": kind, **fields})
+
+
+async def test_a_message_carries_its_key(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The key is the last line of the text, where people who read it see only a comment."""
+    log = Log(fake, statuses=[200], delivered=[True])
+    await runtime.send(ID, KEY, "Do it.")
+    assert log.events[0]["llm_message"]["content"][0]["text"] == f"Do it.\n\n{marker(KEY)}"
+    assert log.events[0]["llm_message"]["run"] is True
+
+
+async def test_a_message_whose_answer_was_lost_is_not_sent_again(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A 500 after delivery: the message is found, the agent is started, nothing is doubled."""
+    log = Log(fake, statuses=[500], delivered=[True])
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, len(log.events)) == (1, 1)
+    assert "POST /run" in fake.requests
+
+
+async def test_a_message_that_did_not_arrive_is_sent_again(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A 500 without delivery: it is looked for, not found, and sent once more."""
+    log = Log(fake, statuses=[500, 200], delivered=[False, True])
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, len(log.events)) == (2, 1)
+
+
+async def test_nothing_is_sent_again_while_a_tool_is_open(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The lost message may wait behind the tool: it is looked for only when the tool has its result."""
+    log = Log(fake, statuses=[500], delivered=[False])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+    looks = 0
+    original = log.search
+
+    async def search(request: Request) -> Response:
+        nonlocal looks
+        looks += request.query_params.get("sort_order") == "TIMESTAMP_DESC"
+        if looks == 3 and len(log.events) == 1:
+            log.add("ObservationEvent", tool_call_id="call")
+            log.add("MessageEvent", source="user", llm_message={"content": [{"type": "text", "text": marker(KEY)}]})
+        return await original(request)
+
+    fake.answers["GET /events/search"] = search
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, looks) == (1, 3)
+
+
+async def test_a_full_server_has_the_message_already(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """429: the message is saved; only the run is asked for again."""
+    log = Log(fake, statuses=[429], delivered=[True])
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, fake.requests[-1]) == (1, "POST /run")
+
+
+async def test_a_message_that_was_heard_is_left_alone(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Sent, run and ended: sending again does nothing at all."""
+    log = Log(fake, statuses=[200], delivered=[True])
+    await runtime.send(ID, KEY, "Do it.")
+    log.add("ConversationStateUpdateEvent", key="execution_status", value="error")
+    fake.requests.clear()
+    await runtime.send(ID, KEY, "Do it.")
+    assert not [asked for asked in fake.requests if asked.startswith("POST")]
+
+
+async def test_a_server_that_never_answers_is_an_error_in_the_end(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Attempts are counted."""
+    log = Log(fake, statuses=[500] * 3, delivered=[False] * 3)
+    with pytest.raises(AgentServerError, match="3 attempts"):
+        await runtime.send(ID, KEY, "Do it.")
+    assert log.posts == 3
+
+
+async def test_a_create_that_failed_and_made_it_is_not_trusted(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """500, but a conversation is there (trap 9): it looks whole and may be broken; without a message nothing is lost anew."""
+    fake.answers |= {"POST ": in_turn((500, {}), (201, WHOLE)), "GET ": always(WHOLE), "DELETE ": always({})}
+    found = await runtime.open(REQUEST)
+    assert (found.id, found.server_version, found.created) == ("c1", "1.58.0", True)
+    assert "DELETE " in fake.requests
+
+
+async def test_a_half_made_conversation_is_made_anew(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A conversation without the tools we asked for and without a message is removed, then created again."""
+    half = {**WHOLE, "agent": {"tools": []}}
+    fake.answers |= {"POST ": in_turn((200, half), (201, WHOLE)), "DELETE ": always({})}
+    found = await runtime.open(REQUEST)
+    assert found.created
+    assert [asked for asked in fake.requests if asked in ("POST ", "DELETE ")] == ["POST ", "DELETE ", "POST "]
+
+
+async def test_a_conversation_that_stays_broken_is_an_error(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Two attempts, then the cause is told."""
+    fake.answers |= {"POST ": always({"detail": "Internal", "exception": "ValueError: tool"}, 500)}
+    with pytest.raises(AgentServerError, match="ValueError: tool"):
+        await runtime.open(REQUEST)
+
+
+async def test_a_conversation_with_a_history_keeps_its_tools(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A policy that changed its tools does not cost a history; another directory does not go unnoticed."""
+    old = {**WHOLE, "agent": {"tools": []}, "last_user_message_id": "m"}
+    fake.answers |= {"POST ": always(old)}
+    assert (await runtime.open(REQUEST)).created is False
+    with pytest.raises(AgentServerError, match=r"works in /w, not in /v"):
+        await runtime.open(ConversationRequest(conversation_id=ID, working_dir="/v", title="T"))
+    assert "DELETE " not in fake.requests
+
+
+async def test_stopping_interrupts_until_it_shows(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """An interruption that had no effect is repeated; the end is told by the server's memory, not by its answer."""
+    fake.answers["POST /interrupt"] = always({})
+    fake.scenes = [say(sync(0), full_state("running")), say(sync(0), full_state("paused"))]
+    await runtime.stop(ID)
+    assert fake.requests.count("POST /interrupt") == 2

@@ -1,0 +1,211 @@
+"""The life of a managed server, with a small stand-in for it; the real one is in tests/live."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from opensymphony.agents.openhands import supervisor as supervisor_module
+from opensymphony.agents.openhands.environment import Places
+from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record
+from opensymphony.agents.openhands.supervisor import ServerFailed, Supervisor, last_lines, limit_log
+from opensymphony.clock import Clock
+from opensymphony.errors import AgentServerError, InstanceError
+from opensymphony.processes import is_alive, list_processes, process_start_time
+from opensymphony.workflow.policy import LocalServerPolicy
+
+STAND_IN = """#!{python}
+import http.server, json, os, signal, sys, time
+mode = os.environ.get("MODE", "")
+if mode == "exit":
+    print('{{"message": "starting"}}', flush=True); print("ImportError: no module named flask", file=sys.stderr); sys.exit(7)
+if mode == "silent":
+    time.sleep(300)
+if mode == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        body = {{"/ready": {{}}, "/server_info": {{"version": "1.58.0"}}, "/api/conversations/count": 0,
+                "/api/conversations/search": {{"items": [{{"id": "c1"}}]}}}}.get(path, {{}})
+        allowed = not path.startswith("/api") or self.headers["X-Session-API-Key"] == os.environ["OH_SESSION_API_KEYS_0"]
+        data = json.dumps(body).encode()
+        self.send_response(200 if allowed else 401)
+        self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
+    def do_POST(self):
+        print("asked", self.path, flush=True)
+        self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{{}}")
+    def log_message(self, *args): pass
+port = int(sys.argv[sys.argv.index("--port") + 1])
+os.spawnlp(os.P_NOWAIT, "setsid", "setsid", "sleep", "300")
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(state=tmp_path / "state", conversations=tmp_path / "conversations")
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    path = tmp_path / "python"
+    path.write_text(STAND_IN.format(python=sys.executable))
+    path.chmod(0o755)
+    return str(path)
+
+
+def make(python: str, places: Places, *, mode: str = "", port: int = 0, **policy: int) -> Supervisor:
+    settings = LocalServerPolicy(env={"MODE": mode}, **policy)
+    return Supervisor(python=python, places=places, policy=settings, clock=Clock(), port=port)
+
+
+@asynccontextmanager
+async def running(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
+    async with anyio.create_task_group() as tasks:
+        with anyio.fail_after(20):
+            await tasks.start(supervisor.run)
+        yield supervisor
+        tasks.cancel_scope.cancel()
+    assert list_processes(supervisor.nonce) == ()
+
+
+async def first_failure(supervisor: Supervisor, kind: type[Exception]) -> str:
+    with anyio.fail_after(20), pytest.raises(kind) as caught:
+        await supervisor.run()
+    assert supervisor.state().status == "failed"
+    assert supervisor.state().detail == str(caught.value)
+    assert list_processes(supervisor.nonce) == ()
+    return str(caught.value)
+
+
+async def test_a_server_is_started_told_and_ended(python: str, places: Places) -> None:
+    """Ready with address, pid and version; agents interrupted before the end; after it nothing is left but its files."""
+    supervisor = make(python, places)
+    assert supervisor.state().status == "stopped"
+    async with running(supervisor):
+        state = supervisor.state()
+        assert (state.status, state.version, state.restarts) == ("ready", "1.58.0", 0)
+        assert (await supervisor.wait_ready()).base_url == state.base_url
+        record = read_record(places.owner_record)
+        assert record is not None
+        assert (record.pid, record.port) == (state.pid, int(str(state.base_url).rpartition(":")[2]))
+        assert len(list_processes(supervisor.nonce)) == 2
+    assert supervisor.state().status == "stopped"
+    assert "asked /api/conversations/c1/interrupt" in places.log.read_text()
+    assert not places.owner_record.exists()
+    with pytest.raises(ServerFailed, match="stopped"):
+        await supervisor.wait_ready()
+
+
+async def test_the_secret_key_stays_and_the_session_key_does_not(python: str, places: Places) -> None:
+    """Stored conversations can be read by the next server; old session keys open nothing."""
+    keys: list[str] = []
+    for _ in range(2):
+        async with running(make(python, places)) as supervisor:
+            keys.append(supervisor.endpoint().session_key)
+            secret = places.secret_key.read_text()
+    assert keys[0] != keys[1]
+    assert places.secret_key.read_text() == secret
+    assert places.secret_key.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_server_that_exits_at_its_start_is_noticed_at_once(python: str, places: Places) -> None:
+    """Not the time limit but the exit is told, with the last lines of the log, of whatever kind."""
+    told = await first_failure(make(python, places, mode="exit"), ServerFailed)
+    assert "exit code 7" in told
+    assert "starting | ImportError: no module named flask" in told
+    assert str(places.log) in told
+    assert "\n" not in told
+
+
+async def test_a_server_that_stays_silent_is_given_up(python: str, places: Places) -> None:
+    """After the policy's time."""
+    supervisor = make(python, places, mode="silent", startup_timeout_ms=1_000)
+    assert "did not answer within 1 s" in await first_failure(supervisor, ServerFailed)
+
+
+async def test_a_missing_interpreter_names_the_remedy(places: Places) -> None:
+    """No environment installed: the command that makes it."""
+    assert "opensymphony install openhands" in await first_failure(make("/no/python", places), ServerFailed)
+
+
+async def test_a_state_directory_that_cannot_be_made_is_told(python: str, tmp_path: Path) -> None:
+    """A file where a directory should be."""
+    (tmp_path / "file").touch()
+    places = Places(state=tmp_path / "file" / "state", conversations=tmp_path / "c")
+    assert str(tmp_path / "file") in await first_failure(make(python, places), AgentServerError)
+
+
+async def test_a_foreign_server_on_the_port_is_refused(python: str, places: Places) -> None:
+    """One line that names port and process; the other is left alone."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        told = await first_failure(make(python, places, port=port), InstanceError)
+        assert f"port {port}" in told
+        assert f"pid {os.getpid()}" in told
+        assert listener_pid(port) == os.getpid()
+    async with running(make(python, places, port=port)) as supervisor:
+        assert str(supervisor.state().base_url).endswith(f":{port}")
+    assert choose_port(port) == port
+
+
+async def test_a_server_that_dies_is_started_again(python: str, places: Places) -> None:
+    """The address changes with the boot, strays of the dead one are ended."""
+    async with running(make(python, places)) as supervisor:
+        first, nonce = supervisor.endpoint(), supervisor.nonce
+        os.kill(supervisor.state().pid or 0, signal.SIGKILL)
+        with anyio.fail_after(20):
+            while supervisor.state().status == "ready" and supervisor.endpoint() == first:
+                await anyio.sleep(0.02)
+            second = await supervisor.wait_ready()
+        assert list_processes(nonce) == ()
+        assert (second.boot, first.boot) == (2, 1)
+        assert second.session_key != first.session_key
+        assert supervisor.state().restarts == 1
+
+
+async def test_a_server_that_dies_too_often_is_given_up(python: str, places: Places) -> None:
+    """The budget is kept, whoever waits is told, and the daemon lives on."""
+    async with running(make(python, places, max_restarts=1)) as supervisor:
+        for _ in range(2):
+            pid = (await supervisor.wait_ready()) and supervisor.state().pid
+            os.kill(pid or 0, signal.SIGKILL)
+            with anyio.fail_after(20):
+                while supervisor.state().pid == pid and supervisor.state().status == "ready":
+                    await anyio.sleep(0.02)
+        with anyio.fail_after(20), pytest.raises(ServerFailed, match="died 2 times"):
+            await supervisor.wait_ready()
+        assert supervisor.state().status == "failed"
+
+
+async def test_a_deaf_server_is_killed(python: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets its grace, then no more."""
+    monkeypatch.setattr(supervisor_module, "_STOP_GRACE_S", 0.2)
+    monkeypatch.setattr(supervisor_module, "_REST_GRACE_MS", 100)
+    async with running(make(python, places, mode="deaf")) as supervisor:
+        pid = supervisor.state().pid or 0
+        began = process_start_time(pid)
+    assert not is_alive(pid, began)
+
+
+def test_the_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
+    """A writer that appends goes on at the beginning; what was there is kept once."""
+    log = tmp_path / "agent-server.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"old\n" * 10)
+        limit_log(log, bytes_max=20)
+        writer.write(b"new\n")
+    assert log.read_text() == "new\n"
+    assert log.with_suffix(".log.1").read_text() == "old\n" * 10
+    assert last_lines(log) == "new"
+    limit_log(tmp_path / "absent.log")
+    assert last_lines(tmp_path / "absent.log") == "no log"

@@ -1,0 +1,119 @@
+"""What follows from the end of a turn."""
+
+import pytest
+
+from opensymphony.model import AgentFailure, TurnEnd, Work
+from opensymphony.scheduler import commands as c
+from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
+from tests.scheduler.playbook import GOOD_WORK, Playbook, policy
+
+
+def test_a_failed_verification_goes_back_as_a_turn_in_the_same_conversation() -> None:
+    """The agent gets the output of the check, and only that; the second check may pass."""
+    book = Playbook()
+    book.ticket("A-1")
+    first = book.until(c.SendMessage)
+    assert isinstance(first, c.SendMessage)
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork, passed=False)
+    second = book.pending(c.SendMessage)
+    assert second.conversation_id == first.conversation_id
+    assert "`make test`, which ended with exit code 1" in second.text
+    assert "output" in second.text
+    assert "Verification failed, sent back" in book.pending(c.WriteComment).body
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+    assert book.entry("A-1").verifications == 2
+    assert book.entry("A-1").turns == 2
+
+
+def test_verification_is_tried_only_as_often_as_the_policy_says() -> None:
+    """After the last failed check a person is asked; the comment shows the end of the output."""
+    book = Playbook()
+    book.ticket("A-1")
+    for _ in range(3):
+        book.until(c.VerifyWork)
+        book.answer(c.VerifyWork, passed=False)
+    comment = book.until(c.WriteComment)
+    assert isinstance(comment, c.WriteComment)
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.outcome) == ("needs_person", "gave_up")
+    assert "failed 3 times" in entry.reason
+
+
+def test_no_commit_is_asked_for_once_and_then_left_to_a_person() -> None:
+    """`finished` without work is one continuation, never a loop."""
+    book = Playbook()
+    book.ticket("A-1")
+    for expected in ("SendMessage", "WriteComment"):
+        book.until(c.CollectWork)
+        book.answer(c.CollectWork, work=Work(commit=None, commits_ahead=0))
+        assert expected in book.kinds("A-1")
+    book.settle_all()
+    assert book.entry("A-1").outcome == "needs_input"
+
+
+def test_uncommitted_files_are_sent_back_by_name() -> None:
+    """What is verified and pushed is what is committed, so leftovers are a turn."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork, work=Work(commit="d" * 40, commits_ahead=1, uncommitted=("left.py",)))
+    assert "- left.py" in book.pending(c.SendMessage).text
+
+
+@pytest.mark.parametrize(
+    ("end", "phase", "outcome"),
+    [
+        (TurnEnd(status="stuck"), "retrying", "stalled"),
+        (TurnEnd(status="paused"), "needs_person", "needs_input"),
+        (TurnEnd(status="waiting_for_confirmation"), "needs_person", "needs_approval"),
+        (TurnEnd(status="deleting"), "retrying", "failed"),
+        (TurnEnd(status="unknown"), "retrying", "failed"),
+        (TurnEnd(status="error"), "retrying", "failed"),
+        (TurnEnd(status="error", failure=AgentFailure(code="X", detail="d", kind="transient")), "retrying", "failed"),
+        (
+            TurnEnd(status="error", failure=AgentFailure(code="X", detail="d", kind="auth")),
+            "needs_person",
+            "needs_input",
+        ),
+    ],
+)
+def test_every_end_of_a_turn_has_its_consequence(end: TurnEnd, phase: str, outcome: str) -> None:
+    """No status of the agent-server leaves a run hanging."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=end)
+    book.settle_all()
+    assert (book.entry("A-1").phase, book.entry("A-1").outcome) == (phase, outcome)
+
+
+def test_a_run_has_at_most_its_turns() -> None:
+    """`agent.max_turns` ends in a question to a person, with the work kept."""
+    book = Playbook(policy(agent=AgentPolicy(max_turns=1)))
+    book.ticket("A-1")
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork, passed=False)
+    book.settle_all()
+    assert "agent.max_turns" in book.entry("A-1").reason
+
+
+def test_without_a_target_state_the_work_waits_for_a_person_after_one_continuation() -> None:
+    """A policy that names no state for success must not make an endless loop."""
+    book = Playbook(policy(reporting=ReportingPolicy(transitions=TransitionsPolicy())))
+    book.ticket("A-1")
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.turns, entry.commit) == ("needs_person", 2, GOOD_WORK.commit)
+
+
+def test_without_a_repository_nothing_is_collected_or_pushed() -> None:
+    """An empty workspace is the hooks' business; the check still decides."""
+    book = Playbook(policy(repository=None))
+    book.ticket("A-1")
+    book.until(c.VerifyWork)
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+    assert book.entry("A-1").commit is None
