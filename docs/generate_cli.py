@@ -25,7 +25,7 @@ error is one line: cause, place, what to do. A command that takes a WORKFLOW.md 
 |---|---|
 | 0 | done; `run` also after the first Ctrl-C or SIGTERM |
 | 1 | a check or the operation failed |
-| 2 | usage or configuration: WORKFLOW.md, opensymphony.toml, or another daemon that holds the store, the workspaces or the port |
+| 2 | usage or configuration; or another daemon has the store, the workspaces or the port |
 | 3 | the tracker could not be used |
 | 4 | the agent-server could not be used |
 | 130 | interrupted |
