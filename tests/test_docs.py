@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,14 @@ from opensymphony.schema import key_paths
 from opensymphony.workflow import keys, load
 from opensymphony.workflow.policy import Policy
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+CLI = runpy.run_path(str(DOCS / "generate_cli.py"))
+COMMANDS = dict(CLI["commands"]())
+OPTIONS = {path: CLI["options"](command) for path, command in COMMANDS.items()}
+LATER = {"init"}
+"""Spoken of as not there yet."""
 
 
 def section_of(page, key):
@@ -109,3 +117,78 @@ def test_each_settings_example_in_the_documentation_loads(tmp_path):
         (tmp_path / "opensymphony.toml").write_text(block)
         _, problems = settings.load_settings(str(tmp_path / "WORKFLOW.md"), environment={"LINEAR_API_KEY": "x"})
         assert problems == ()
+
+
+def anchors(page):
+    """The anchors of a page's headings, as they are made for links: in lower case, without marks, joined by hyphens."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_each_link_between_documents_resolves(page):
+    """A link leads to a file that is there, and to a heading that it has."""
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        place = (page.parent / name).resolve() if name else page
+        if not place.is_file() or (anchor and anchor not in anchors(place)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_each_page_is_in_the_index():
+    """Whoever starts at docs/index.md finds every page."""
+    linked = {(DOCS / name).resolve() for name in re.findall(r"\]\(([^)#\s]+)\)", (DOCS / "index.md").read_text())}
+    assert [page for page in DOCS.rglob("*.md") if page.name != "index.md" and page.resolve() not in linked] == []
+
+
+def test_the_reference_of_commands_is_the_commands_own():
+    """docs/cli.md is what `python docs/generate_cli.py` writes, with a heading for each command."""
+    page = (DOCS / "cli.md").read_text()
+    assert page == CLI["page"](), "run python docs/generate_cli.py"
+    assert [path for path in COMMANDS if f"\n## `{path}`\n" not in page] == []
+
+
+def test_the_table_of_outcomes_is_that_of_the_scheduler():
+    """docs/architecture.md has what `python docs/generate_outcomes.py` writes."""
+    script = runpy.run_path(str(DOCS / "generate_outcomes.py"))
+    between = (DOCS / "architecture.md").read_text().partition(script["BEGIN"])[2].partition(script["END"])[0]
+    assert between == script["generated"](), "run python docs/generate_outcomes.py"
+
+
+def code_of(page):
+    """Every line of code in a page: of blocks, and between backticks."""
+    text = page.read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^    (.+)$", text, re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()] + indented + re.findall(r"`([^`\n]+)`", text)
+
+
+def unknown_in(line):
+    """What a line of code calls of ours that does not exist."""
+    for called in re.findall(r"(?:^|[\s/])(?:opensymphony|dev) ([a-z][^;|&`]*)", line):
+        words = called.split()
+        path = next((path for path in (" ".join(words[:2]), words[0]) if path in COMMANDS), None)
+        if path is None:
+            if words[0] not in {"test", "check", "config", *LATER}:
+                yield words[0]
+            continue
+        yield from (word for word in words if word.startswith("--") and word not in OPTIONS[path] | {"--version"})
+    if re.fullmatch(r"--[a-z][a-z-]*( [A-Z]+)?", line) and line.split()[0] not in set().union(*OPTIONS.values()):
+        yield line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_each_command_and_option_that_is_named_exists(page):
+    """Nobody is told to type what there is not."""
+    assert [(line, name) for line in code_of(page) for name in unknown_in(line)] == []
+
+
+def test_a_command_that_does_not_exist_is_noticed():
+    """The check above can fail."""
+    assert list(unknown_in("opensymphony frobnicate --now")) == ["frobnicate"]
+    assert list(unknown_in("$ opensymphony run --never")) == ["--never"]
+    assert list(unknown_in("./dev demo --keep DIR")) == []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import anyio
 from msgspec import Struct
 
 from opensymphony import processes
@@ -20,6 +21,8 @@ from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import Policy
 from opensymphony.workflow.prompt import render_branch, render_command, render_prompt, sample_ticket
+from opensymphony.workspace.git import Git
+from opensymphony.workspace.paths import without_credentials
 
 _PROBE_TIMEOUT_MS = 10_000
 _GIT_OLDEST = (2, 30)
@@ -126,19 +129,18 @@ async def _repository(policy: Policy) -> Check:
     repository = policy.repository
     if repository is None:
         return Check(name="repository", status="pass", detail="none: workspaces start empty for hooks.after_create")
-    done = await processes.run(
-        ["git", "ls-remote", "--exit-code", "--heads", repository.url, repository.base],
-        cwd="/",
-        env={**processes.scrubbed_environment(new_id()), "GIT_TERMINAL_PROMPT": "0"},
-        timeout_ms=_PROBE_TIMEOUT_MS,
-    )
-    if done.exit_code == 0:
-        return Check(name="repository", status="pass", detail=f"{repository.url} has the branch {repository.base}")
-    said = " ".join(done.output.split())[-200:] or "no such branch"
+    # As a run does it: another configuration or environment of git would prove nothing.
+    shown, said = without_credentials(repository.url), f"no answer within {_PROBE_TIMEOUT_MS // 1000} s"
+    with anyio.move_on_after(_PROBE_TIMEOUT_MS / 1000):
+        arguments = ["ls-remote", "--exit-code", "--heads", "--", repository.url, f"refs/heads/{repository.base}"]
+        answer = await Git(new_id()).ask(arguments, remote=True)
+        if answer.exit_code == 0:
+            return Check(name="repository", status="pass", detail=f"{shown} has the branch {repository.base}")
+        said = without_credentials(" ".join(answer.errors.split()))[:300] or "no such branch"
     return Check(
         name="repository",
         status="fail",
-        detail=f"{repository.url}: {repository.base} cannot be read: {said}",
+        detail=f"{shown}: {repository.base} cannot be read: {said}",
         fix="correct repository.url or repository.base in WORKFLOW.md",
     )
 
