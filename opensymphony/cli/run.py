@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opensymphony.errors import Problem
     from opensymphony.model import Snapshot
     from opensymphony.settings import Settings
     from opensymphony.workflow.policy import Policy
@@ -56,6 +59,7 @@ def run(
 async def _serve(settings: Settings, policy: Policy, once: bool) -> None:
     from opensymphony import logs
     from opensymphony.cli import output
+    from opensymphony.cli.loading import read_workflow
     from opensymphony.daemon.app import Daemon
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.daemon.model_access import model_environment, with_model
@@ -63,10 +67,16 @@ async def _serve(settings: Settings, policy: Policy, once: bool) -> None:
     logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
     chosen = with_model(policy, settings)
 
+    def read_again() -> tuple[Policy | None, Sequence[Problem]]:
+        loaded = read_workflow(settings.workflow_path)
+        return (with_model(loaded.policy, settings) if loaded.policy is not None else None), loaded.problems
+
     async def work(foreground: Foreground) -> None:
         environment = await model_environment(chosen, settings)
         output.say("isolation: none: agents run as this user and can read what this user can read")
-        daemon = Daemon(settings, chosen, environment=environment, once=once, announce=output.data)
+        daemon = Daemon(
+            settings, chosen, environment=environment, once=once, announce=output.data, read_policy=read_again
+        )
         await foreground.serve(daemon)
 
     try:

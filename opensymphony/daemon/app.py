@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
+from msgspec import Struct
 
 from opensymphony import __version__, processes
 from opensymphony.agents import Runtime, open_runtime
@@ -31,8 +32,10 @@ from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
+from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.errors import InstanceError
+from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
@@ -55,6 +58,17 @@ OpenRuntime = Callable[..., Runtime]
 log = get_logger(__name__)
 
 
+class _Parts(Struct, frozen=True, kw_only=True):
+    """What a boot has opened."""
+
+    instance: str
+    loop: Loop
+    tracker: Tracker
+    workspaces: WorkspaceManager
+    runtime: Runtime
+    poller: Poller
+
+
 class Daemon:
     """One boot of the daemon. `run` is its whole life."""
 
@@ -66,11 +80,13 @@ class Daemon:
         environment: Mapping[str, str],
         once: bool = False,
         announce: Callable[[str], None] | None = None,
+        read_policy: ReadPolicy | None = None,
         open_runtime: OpenRuntime = open_runtime,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
-        `announce` is told the listener's address as soon as it is bound; `open_runtime` says where agents run.
+        `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
+        when it has changed (None: it is not followed); `open_runtime` says where agents run.
         """
         self.settings = settings
         self.policy = policy
@@ -79,6 +95,7 @@ class Daemon:
         self.address: Address | None = None
         self._environment = environment
         self._announce = announce
+        self._read_policy = read_policy
         self._runtime_opener = open_runtime
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
@@ -101,53 +118,77 @@ class Daemon:
         if self.policy.repository is not None:
             await require_git()
         async with AsyncExitStack() as stack:
-            root = Path(self.policy.workspace.root)
-            for directory, what in ((self._store, "the store"), (root, "the workspace root")):
-                stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
-            journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
-            stack.push_async_callback(journal.close)
-            instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
-            state, sequence = await recover(journal)
-            clock = Clock(not_before_ms=state.now_ms)
-            loop = Loop(state, sequence, journal, clock)
-            stack.callback(loop.close)
-            nonce = new_id()
-            await _end_last_boot(self._store, nonce)
-            stack.push_async_callback(_end_children, nonce)
-            tracker = open_tracker(self.policy.tracker, clock)
-            stack.push_async_callback(tracker.close)
-            workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
-            runtime = self._open_runtime(clock)
+            parts = await self._open(stack)
             async with anyio.create_task_group() as tasks:
-                poller = Poller(tracker, state, clock, loop.post)
-                control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
-                manifests = Manifests(state, workspaces)
-                stack.callback(manifests.close)
-                loop.watch(manifests)
-                loop.watch(Narration(state))
-                executor = Executor(tasks, loop.post, state, clock, tracker, workspaces, runtime.agents)
-                stack.callback(self._withdraw_address)
-                self.address = await self._listen(tasks, control)
-                if self._announce is not None:
-                    self._announce(self.address.url)
-                tasks.start_soon(runtime.server.run, name="agent-server")
-                tasks.start_soon(manifests.run, name="manifests")
-                await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=instance, version=__version__))
-                await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-                for command in unfinished(state):
-                    executor.start(command, recovered=True)
-                tasks.start_soon(loop.run, executor.start, name="loop")
-                tasks.start_soon(poller.run, name="poller")
-                control.status = "running"
-                log.info("started", instance=instance, url=self.address.url, records=sequence)
-                task_status.started(control)
-                await self._live(loop, poller)
-                await _drain(loop)
+                task_status.started(await self._start(parts, stack, tasks))
+                await self._live(parts)
+                await _drain(parts.loop)
                 tasks.cancel_scope.cancel()
-            await loop.write_checkpoint()
+            await parts.loop.write_checkpoint()
             if self.control is not None:
                 self.control.status = "stopped"
-            log.info("stopped", records=loop.sequence)
+            log.info("stopped", records=parts.loop.sequence)
+
+    async def _open(self, stack: AsyncExitStack) -> _Parts:
+        """Take the locks, recover the state, end what the last boot left, and open every adapter."""
+        root = Path(self.policy.workspace.root)
+        for directory, what in ((self._store, "the store"), (root, "the workspace root")):
+            stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
+        journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
+        stack.push_async_callback(journal.close)
+        instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
+        state, sequence = await recover(journal)
+        clock = Clock(not_before_ms=state.now_ms)
+        loop = Loop(state, sequence, journal, clock)
+        stack.callback(loop.close)
+        nonce = new_id()
+        await _end_last_boot(self._store, nonce)
+        stack.push_async_callback(_end_children, nonce)
+        tracker = open_tracker(self.policy.tracker, clock)
+        stack.push_async_callback(tracker.close)
+        workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+        return _Parts(
+            instance=instance,
+            loop=loop,
+            tracker=tracker,
+            workspaces=workspaces,
+            runtime=self._open_runtime(clock),
+            poller=Poller(tracker, state, clock, loop.post),
+        )
+
+    async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
+        """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
+        loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
+        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        manifests = Manifests(state, parts.workspaces)
+        stack.callback(manifests.close)
+        loop.watch(manifests)
+        loop.watch(Narration(state))
+        executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        stack.callback(self._withdraw_address)
+        self.address = await self._listen(tasks, control)
+        if self._announce is not None:
+            self._announce(self.address.url)
+        tasks.start_soon(parts.runtime.server.run, name="agent-server")
+        tasks.start_soon(manifests.run, name="manifests")
+        await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
+        await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
+        for command in unfinished(state):
+            executor.start(command, recovered=True)
+        tasks.start_soon(loop.run, executor.start, name="loop")
+        tasks.start_soon(parts.poller.run, name="poller")
+        if self._read_policy is not None:
+
+            def adopt(policy: Policy) -> None:
+                self.policy = policy
+                parts.workspaces.use(policy)
+
+            path = Path(self.settings.workflow_path)
+            reload = Reload(path, self._read_policy, self.policy, adopt, loop.post, clock)
+            tasks.start_soon(reload.run, name="reload")
+        control.status = "running"
+        log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
+        return control
 
     @property
     def conversations_dir(self) -> Path:
@@ -166,11 +207,11 @@ class Daemon:
             clock=clock,
         )
 
-    async def _live(self, loop: Loop, poller: Poller) -> None:
+    async def _live(self, parts: _Parts) -> None:
         async with anyio.create_task_group() as tasks:
 
             async def until_rest() -> None:
-                await wait_for_rest(loop, poller)
+                await wait_for_rest(parts.loop, parts.poller)
                 tasks.cancel_scope.cancel()
 
             if self.once:

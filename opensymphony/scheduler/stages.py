@@ -4,7 +4,8 @@
                                                                       ^                  |            |           |
                                                                       +---- another turn (what changed) ----------+
 
-From working on: `turns.py`. Every stage may instead lead to an ending (`endings.py`). Without a repository, collecting and pushing fall away.
+What follows from the end of a turn is in `turns.py`. Every stage may instead lead to an ending (`endings.py`). Without a
+repository, collecting and pushing fall away.
 """
 
 from __future__ import annotations
