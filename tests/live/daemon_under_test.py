@@ -91,7 +91,12 @@ class DaemonUnderTest:
 
     def ticket(self, name: str, state: str = "Todo", **head: object) -> None:
         """A person adds a ticket."""
-        lines = ["---", f"title: Work on {name}", f"state: {state}", *(f"{key}: {value}" for key, value in head.items())]
+        lines = [
+            "---",
+            f"title: Work on {name}",
+            f"state: {state}",
+            *(f"{key}: {value}" for key, value in head.items()),
+        ]
         (self.board / f"{name}.md").write_text("\n".join([*lines, "---", "Do it.", ""]))
 
     def move(self, name: str, state: str) -> None:
