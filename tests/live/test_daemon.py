@@ -7,15 +7,13 @@ import os
 import re
 import signal
 import socket
-from pathlib import Path
 
-import anyio
 import pytest
 
 from opensymphony.demo.model import ToolCall
 from opensymphony.model import Snapshot
 from tests.live.conftest import Stage
-from tests.live.daemon_under_test import DaemonUnderTest, both, commit, finish, has, once, scripted, shell, view
+from tests.live.daemon_under_test import DaemonUnderTest, both, commit, finish, has, once, scripted, shell
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -105,8 +103,8 @@ async def close_and_open(daemon: DaemonUnderTest) -> None:
     daemon.move("LOST-1", "Done")
     daemon.move("KEPT-2", "Cancelled")
     await daemon.until("both are closed", both(has("LOST-1", phase="closed"), has("KEPT-2", phase="closed")))
-    await daemon.wait_for("nothing works on them", lambda: not daemon.processes("sleep 901"), seconds=0.5)
-    await daemon.wait_for("nothing works on them", lambda: not daemon.processes("sleep 902"), seconds=0.5)
+    await daemon.wait_for("nothing works on them", lambda: not daemon.processes("sleep 901"), seconds=1)
+    await daemon.wait_for("nothing works on them", lambda: not daemon.processes("sleep 902"), seconds=1)
     assert daemon.processes("sleep 903")
     assert (daemon.state("LOST-1"), daemon.state("KEPT-2")) == ("Done", "Cancelled")
     assert not (daemon.workspaces / "LOST-1").exists()
