@@ -48,7 +48,7 @@ class Foreground:
             show(daemon.control.snapshot())
 
     async def obey_signals(self, scope: anyio.CancelScope) -> None:
-        """Until cancelled."""
+        """Until cancelled: also while the end is being made, so that no further signal can cut that short."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 again, self.interrupted = self.interrupted, True
@@ -56,7 +56,7 @@ class Foreground:
                 if again or self._daemon is None:
                     log.warning("ending at once", signal=name)
                     scope.cancel()
-                    return
+                    continue
                 log.warning("stopping: agents are interrupted first; a second signal ends at once", signal=name)
                 self._daemon.stop()
 
@@ -69,8 +69,9 @@ async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> bo
     foreground = Foreground()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(foreground.obey_signals, tasks.cancel_scope)
-            await work(foreground)
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(foreground.obey_signals, scope)
+                await work(foreground)
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         error = _first_of_ours(group)

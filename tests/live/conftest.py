@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +21,7 @@ from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd, TurnProgress
 from opensymphony.processes import list_processes
 from opensymphony.workflow.policy import ConversationPolicy, LocalServerPolicy
+from tests.live.daemon_under_test import DaemonUnderTest
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +131,15 @@ async def live(supervisor: Supervisor, endpoint: ModelEndpoint, tmp_path: Path) 
     runtime = OpenHandsRuntime(supervisor, policy=policy, environment=model_environment(endpoint), clock=Clock())
     yield Live(runtime, supervisor, tmp_path)
     await runtime.close()
+
+
+@pytest.fixture
+async def daemon(endpoint: ModelEndpoint, agent_server_tool_dir: Path) -> AsyncIterator[DaemonUnderTest]:
+    """An installation of its own that nothing was made in yet; after the test nothing of it is left."""
+    # A short path: sockets of tmux below it have room for about 100 characters.
+    with tempfile.TemporaryDirectory(prefix="os-") as directory:
+        made = DaemonUnderTest(Path(directory).resolve(), agent_server_tool_dir, endpoint.base_url)
+        try:
+            yield made
+        finally:
+            await made.clean_up()

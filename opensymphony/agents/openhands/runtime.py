@@ -148,7 +148,8 @@ class OpenHandsRuntime:
         """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
         self._stopped.add(conversation_id)
         with anyio.move_on_after(_STOP_S):
-            while self._server.state().status not in ("stopped", "failed"):
+            # In a server that starts nothing runs: what an earlier one left running was ended before.
+            while self._server.state().status not in ("stopped", "starting", "failed"):
                 try:
                     if not await self._client.interrupt(conversation_id) or await self._is_quiet(conversation_id):
                         return

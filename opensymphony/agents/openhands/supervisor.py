@@ -102,7 +102,9 @@ class Supervisor:
         """
         failure = ""
         try:
-            await end_orphan(self.places.owner_record)
+            # Bounded, and not to be cut short: a stop during it would leave the orphan.
+            with anyio.CancelScope(shield=True):
+                await end_orphan(self.places.owner_record)
             await self._boot("starting")
             task_status.started()
             await self._keep_alive()
