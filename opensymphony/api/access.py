@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+from opensymphony.settings import is_loopback
+
+_AUTHORITY = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(:[0-9]*)?")
 
 
 def write_token(path: Path, token: str) -> None:
@@ -26,19 +29,24 @@ def write_token(path: Path, token: str) -> None:
     temporary.replace(path)
 
 
-def error_response(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
 
 
-def refusal(request: Request, token: str, hosts: Sequence[str] = _LOOPBACK_NAMES) -> Response | None:
+def refusal(request: Request, token: str) -> Response | None:
     """Why this request is refused; None when it may pass."""
-    host = request.headers.get("host", "").rsplit(":", 1)[0] if "host" in request.headers else ""
-    if host.lower() not in hosts:
+    if not _is_ours(request.headers.get("host", "")):
         return error_response(403, "forbidden_host", "this listener answers only to this machine's own names")
     origin = request.headers.get("origin")
-    if origin is not None and origin.split("://", 1)[-1].rsplit(":", 1)[0].lower() not in hosts:
+    if origin is not None and not _is_ours(origin.split("://", 1)[-1]):
         return error_response(403, "forbidden_origin", "requests of other sites are refused")
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return error_response(401, "unauthorized", "send the token of this daemon as a bearer header")
     return None
+
+
+def _is_ours(authority: str) -> bool:
+    """Whether a host, with or without a port, is a name of this machine's loopback, IPv6 in brackets."""
+    match = _AUTHORITY.fullmatch(authority)
+    return match is not None and is_loopback((match["ipv6"] or match["name"]).lower())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -14,6 +14,8 @@ from opensymphony.model import Snapshot
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
+
+T = TypeVar("T")
 
 _TIMEOUT_S = 10
 
@@ -44,18 +46,24 @@ def find_daemon(store_dir: str) -> Address:
 
 def fetch_snapshot(address: Address) -> Snapshot:
     """The daemon's picture right now. Raises `InstanceError` when it does not answer."""
-    return msgspec.convert(_get(address, "/api/v1/snapshot"), Snapshot)
+    return _get(address, "/api/v1/snapshot", Snapshot)
 
 
-def _get(address: Address, path: str) -> Any:
+def _get(address: Address, path: str, kind: type[T]) -> T:
     try:
         token = Path(address.token_file).read_text()
         answer = httpx.get(
             f"{address.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT_S, trust_env=False
         )
         answer.raise_for_status()
-        return answer.json()
-    except (OSError, httpx.HTTPError) as error:
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.MsgspecError as error:
         raise InstanceError(
-            f"the daemon at {address.url} does not answer ({error}): it may have just ended; see its log"
+            f"what answers at {address.url} is no daemon of this release ({error}): it may be another program, or an "
+            "older daemon; see its log"
+        ) from error
+    except (OSError, httpx.HTTPError) as error:
+        said = " ".join(str(error).split())
+        raise InstanceError(
+            f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
         ) from error

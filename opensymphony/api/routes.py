@@ -60,14 +60,20 @@ def build_app(control: Control, token: str) -> Starlette:
             Route("/api/v1/state", guarded(state), methods=["GET"]),
             Route("/api/v1/refresh", guarded(refresh), methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, Exception: _defect},
     )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
-    return error_response(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}")
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return error_response(error.status_code, code, message, error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """The server logs the error itself; who asked is told no more than that there was one."""
+    return error_response(500, "internal_error", f"{request.method} {request.url.path}: see the daemon's log")
 
 
 def _json(content: object, status: int = 200) -> Response:

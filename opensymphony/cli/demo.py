@@ -76,6 +76,7 @@ async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any
     from opensymphony import logs
     from opensymphony.cli import output
     from opensymphony.cli.loading import read_workflow
+    from opensymphony.daemon.checks import require_git
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.demo.board import make_demo
     from opensymphony.demo.play import play_demo
@@ -87,6 +88,7 @@ async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any
 
     async def work(foreground: Foreground) -> None:
         nonlocal found
+        await require_git()  # the installation may take minutes
         tool_dir = await _installed()
         files = await make_demo(directory)
         logs.set_up(directory=str(directory / "logs"), stream=nowhere)  # the terminal belongs to the screen

@@ -23,6 +23,7 @@ from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
+from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
@@ -93,9 +94,12 @@ class Daemon:
     async def run(self, *, task_status: TaskStatus[DaemonControl] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until `stop`, or with `once` until nothing is left to do.
 
-        Raises `InstanceError`, `StoreError`, `InstallationError` or `AgentServerError` when it cannot start or go on;
-        whatever was started is ended again before anything is raised.
+        Raises `InstanceError`, `StoreError`, `InstallationError`, `WorkspaceError` or `AgentServerError`, perhaps in a
+        group, when it cannot start or go on, and with `once` a `ServiceError` when the tracker cannot be read; whatever
+        was started is ended again before anything is raised.
         """
+        if self.policy.repository is not None:
+            await require_git()
         async with AsyncExitStack() as stack:
             root = Path(self.policy.workspace.root)
             for directory, what in ((self._store, "the store"), (root, "the workspace root")):

@@ -16,7 +16,7 @@ from opensymphony import processes
 from opensymphony.agents import installation_state
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.model_access import model_environment, with_model
-from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem
+from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import Policy
@@ -65,10 +65,22 @@ def _workflow(settings: Settings, policy: Policy | None, problems: Sequence[Prob
     return Check(name="workflow", status="pass", detail=settings.workflow_path)
 
 
+async def require_git() -> None:
+    """Raises `WorkspaceError` when there is no git that we can work with; asked before anything is made."""
+    check = await _tool("git", ["git", "--version"])
+    if check.status == "fail":
+        raise WorkspaceError(f"{check.detail}: {check.fix}", error_class="person")
+
+
 async def _tool(name: str, argv: list[str]) -> Check:
     found = shutil.which(argv[0])
     if found is None:
-        return Check(name=name, status="fail", detail=f"{name} was not found on the PATH", fix=f"install {name}")
+        return Check(
+            name=name,
+            status="fail",
+            detail=f"{name} was not found on the PATH",
+            fix=f"install {name} (on Debian: apt-get install {name})",
+        )
     done = await processes.run(
         argv, cwd="/", env=processes.scrubbed_environment(new_id()), timeout_ms=_PROBE_TIMEOUT_MS
     )

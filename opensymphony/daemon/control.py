@@ -25,7 +25,7 @@ class DaemonControl:
     def snapshot(self) -> Snapshot:
         """As of the last durable record."""
         server = self._server()
-        status: Status = "draining" if self._loop.state.draining else self.status
+        status: Status = "draining" if self.status == "running" and self._loop.state.draining else self.status
         cached = self._cached
         if (
             cached is None

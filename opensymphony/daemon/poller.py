@@ -7,7 +7,7 @@ import anyio.lowlevel
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.loop import Post
-from opensymphony.errors import OpenSymphonyError
+from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
 from opensymphony.model import TicketId
@@ -33,6 +33,8 @@ class Poller:
         self._wanted = anyio.Event()
         self.polls = 0
         """Polls that were completed or failed."""
+        self.trouble: OpenSymphonyError | None = None
+        """What the last poll failed with."""
 
     def refresh(self) -> None:
         """Look now; several calls before the next poll are one."""
@@ -54,10 +56,19 @@ class Poller:
             problems = await self._read()
         except OpenSymphonyError as error:
             log.warning("poll failed", error=str(error))
-            await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
+            await self._fail(error)
+        except Exception as error:
+            # A defect of ours: agents at work must not be taken down by it.
+            log.exception("poll failed unexpectedly")
+            await self._fail(ServiceError("tracker", " ".join(str(error).split()) or type(error).__name__))
         else:
+            self.trouble = None
             await self._post(e.PollCompleted(at_ms=self._clock.now_ms(), problems=problems))
         self.polls += 1
+
+    async def _fail(self, error: OpenSymphonyError) -> None:
+        self.trouble = error
+        await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
 
     async def _read(self) -> tuple[str, ...]:
         policy = self._state.policy

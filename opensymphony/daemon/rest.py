@@ -15,7 +15,10 @@ def at_rest(state: State) -> bool:
 
 
 async def wait_for_rest(loop: Loop, poller: Poller) -> None:
-    """Return once the state is at rest and a further look at the tracker changes nothing about that."""
+    """Return once the state is at rest and a further look at the tracker changes nothing about that.
+
+    Raises the `ServiceError` that keeps us from looking: a board that nobody can read is not one without work.
+    """
     while True:
         while not (poller.polls and at_rest(loop.state)):
             await loop.changed()
@@ -23,4 +26,6 @@ async def wait_for_rest(loop: Loop, poller: Poller) -> None:
         await poller.poll()
         await loop.settled()
         if loop.sequence == before and at_rest(loop.state):
+            if poller.trouble is not None:
+                raise poller.trouble
             return

@@ -33,7 +33,7 @@ def test_the_environment_has_our_settings_and_no_secret_of_ours(
     monkeypatch.setenv("LLM_API_KEY", "canary")
     monkeypatch.setenv("PATH", "/users/bin")
     env = prepare(
-        places, nonce="n", session_key="key", extra={"OH_MAX_CONCURRENT_RUNS": "3", "HOME": "/root", "X": "1"}
+        places, nonce="n", session_key="key", extra={"OH_MAX_CONCURRENT_RUNS": "3", "HOME": "/elsewhere", "X": "1"}
     )
     assert "canary" not in str(env)
     assert (env["PATH"], env["X"], env["OH_MAX_CONCURRENT_RUNS"]) == ("/users/bin", "1", "3")
