@@ -190,7 +190,7 @@ def next_steps(snapshot: Snapshot, files: DemoFiles, *, kept: bool, command: str
     steps.append(("use a real model", f"LLM_API_KEY=... {command} demo --model PROVIDER/NAME"))
     steps.append(
         (
-            "use it on your own repository: write a ticket and a WORKFLOW.md (docs/quickstart.md), then",
+            "use it on your own repository, as docs/quickstart.md shows",
             f"{command} doctor",
         )
     )
