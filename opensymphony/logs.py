@@ -13,10 +13,12 @@ import threading
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
 import structlog
 
+from opensymphony.private_files import make_private_directory
 from opensymphony.schema import looks_secret
 
 FILE_NAME = "opensymphony.jsonl"
@@ -76,7 +78,7 @@ def set_up(
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "websockets", "asyncio", "uvicorn.access", "uvicorn.error"):
+    for chatty in ("httpx", "httpcore", "websockets", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -142,7 +144,7 @@ class _File(RotatingFileHandler):
 
 def _file(directory: str, console: logging.Handler) -> logging.Handler:
     with suppress(OSError):  # the first line will say so
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private_directory(Path(directory))
     handler = _File(os.path.join(directory, FILE_NAME), console)
     handler.setFormatter(_formatter(structlog.processors.JSONRenderer()))
     return handler

@@ -7,7 +7,6 @@ Host header, and one from another site at Origin.
 from __future__ import annotations
 
 import hmac
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +14,15 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from opensymphony.private_files import write_private
 from opensymphony.settings import is_loopback
 
 _AUTHORITY = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(:[0-9]*)?")
 
 
 def write_token(path: Path, token: str) -> None:
-    """Atomically, readable by its owner alone."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token)
-    temporary.replace(path)
+    """Readable by its owner alone."""
+    write_private(path, token.encode())
 
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -32,6 +32,7 @@ def install(
     import msgspec
 
     from opensymphony.agents.openhands import installation
+    from opensymphony.cli import output
     from opensymphony.errors import InstallationError
 
     if target != "openhands":
@@ -39,13 +40,11 @@ def install(
         raise typer.Exit(2)
     directory = tool_dir or default_tool_dir()
     try:
-        there = (
-            installation.check(directory).status == "complete"
-        )  # then no bar, whose import takes longer than the rest
+        # No bar for what is there already: its import takes longer than the rest.
+        there = installation.check(directory).status == "complete"
         result = anyio.run(installation.install if there else install_with_bar, directory)
     except InstallationError as error:
-        typer.echo(f"install: {error}", err=True)
-        raise typer.Exit(1) from None
+        output.fail_with(error)
     except KeyboardInterrupt:
         result = None
     if result is None:

@@ -37,6 +37,7 @@ from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.errors import InstanceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
+from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.services import open_tracker
@@ -231,7 +232,7 @@ class Daemon:
             ) from error
         write_token(token_file, token)
         address = Address(pid=os.getpid(), host=host, port=port, token_file=str(token_file))
-        (self._store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        write_private(self._store / ADDRESS_FILE, msgspec.json.encode(address))
         return address
 
     def _withdraw_address(self) -> None:
@@ -262,4 +263,4 @@ async def _end_last_boot(store: Path, nonce: str) -> None:
     ended = await processes.end_all(last) if last else 0
     if ended:
         log.warning("ended processes that the last boot left behind", processes=ended)
-    record.write_text(nonce)
+    write_private(record, nonce.encode())

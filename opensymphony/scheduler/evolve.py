@@ -288,6 +288,7 @@ def _verification_noted(state: State, decision: d.VerificationNoted) -> None:
 
 def _commit_delivered(state: State, decision: d.CommitDelivered) -> None:
     _entry(state, decision.ticket_id).commit = decision.commit
+    _run(state, decision.ticket_id).delivered = True
 
 
 def _continuation_counted(state: State, decision: d.ContinuationCounted) -> None:

@@ -62,6 +62,8 @@ class Run(Struct, kw_only=True):
     message_key: CommandKey | None = None
     turns: int = 0
     continuations: int = 0
+    delivered: bool = False
+    """A commit of this run is where it belongs."""
     verifications: int = 0
     usage_before: Usage = Usage()
     usage_now: Usage = Usage()

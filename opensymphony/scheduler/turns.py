@@ -58,11 +58,13 @@ def collected(plan: Plan, work: Work) -> None:
     run = plan.run
     plan.add(d.WorkNoted(ticket_id=plan.ticket.id, work=work))
     assert run.workspace is not None
-    if work.commit is None or work.commits_ahead == 0:
+    # A re-opened ticket is not done by what an earlier run delivered.
+    old = work.commit == plan.entry.commit and not run.delivered
+    if work.commit is None or work.commits_ahead == 0 or old:
         if run.continuations < _CONTINUATIONS_MAX:
             _another_turn(plan, messages.nothing_committed(run.workspace.branch or ""))
         else:
-            choose_ending(plan, "needs_input", "the agent ended twice without a commit")
+            choose_ending(plan, "needs_input", "the agent ended twice without a new commit")
     elif work.uncommitted:
         if run.continuations < _UNCOMMITTED_TURNS_MAX:
             _another_turn(plan, messages.left_uncommitted(work))

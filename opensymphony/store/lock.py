@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from opensymphony.errors import InstanceError
+from opensymphony.private_files import make_private_directory
 
 
 class InstanceLock:
@@ -23,7 +24,7 @@ class InstanceLock:
         """Raises `InstanceError` naming the owner's pid and host when another process holds it, or why it cannot be held."""
         descriptor = None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_directory(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._hold(descriptor)
         except BaseException as error:

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from opensymphony.errors import StoreError
+from opensymphony.private_files import make_private_directory
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Journal:
         """Open or make the file (0600). Raises `StoreError` for a damaged file or one of another format."""
 
         def connect() -> sqlite3.Connection:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_directory(path.parent)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             try:

@@ -117,8 +117,6 @@ class AgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """First delay after a failure; it doubles with each further one. Symphony's value."""
     max_retry_backoff_ms: Milliseconds = 300_000
     """Cap of that delay; Symphony's value."""
-    continuation_delay_ms: Milliseconds = 1_000
-    """Between a finished turn and the next one of the same run; Symphony's value."""
     stall_timeout_ms: MillisecondsOrOff = 300_000
     """Silence that counts as a stall while no tool call is open; 0 turns it off. Symphony's value."""
     tool_timeout_ms: Milliseconds = 1_800_000
@@ -152,8 +150,6 @@ class ReportingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     comment: bool = True
     """Keep one status comment on the ticket up to date."""
-    min_interval_ms: MillisecondsOrOff = 60_000
-    """At least this long between two edits of the comment that say no more than progress; watchers get mail for each."""
     transitions: TransitionsPolicy = TransitionsPolicy()
     """Moves of the ticket that we make; none by default."""
 

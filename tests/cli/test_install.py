@@ -56,10 +56,10 @@ def test_an_unknown_target_is_a_usage_error() -> None:
     assert done.stderr == "install: unknown target claude: the only one is openhands\n"
 
 
-def test_a_failure_is_one_line_and_exit_code_1(tiny: Path, tmp_path: Path) -> None:
+def test_a_failure_is_one_line_and_exit_code_4(tiny: Path, tmp_path: Path) -> None:
     """What cannot be installed is told on one line, without a traceback."""
     (tmp_path / "tool").write_text("a file of mine")
     done = run("openhands", "--tool-dir", str(tmp_path / "tool"))
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (4, "")
     assert done.stderr.endswith("tool: File exists: choose another --tool-dir or repair this one\n")
     assert done.stderr.count("\n") == 1

@@ -117,3 +117,23 @@ def test_without_a_repository_nothing_is_collected_or_pushed() -> None:
     book.settle_all()
     assert book.entry("A-1").phase == "in_review"
     assert book.entry("A-1").commit is None
+
+
+def test_a_reopened_ticket_needs_a_new_commit() -> None:
+    """What an earlier run delivered does not count again: the agent is asked once, then a person."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    book.ticket("A-1", "Todo", description="Please also mind the umlauts")
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork)
+    assert "without a new commit" in book.pending(c.SendMessage).text
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork)
+    book.settle_all()
+    assert book.entry("A-1").outcome == "needs_input"
+    book.ticket("A-1", "Todo", description="Please, really")
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork, work=Work(commit="e" * 40, commits_ahead=2))
+    book.settle_all()
+    assert book.entry("A-1").outcome == "succeeded"

@@ -20,6 +20,7 @@ from msgspec import Struct
 from opensymphony.agents.openhands.client import Client, Endpoint
 from opensymphony.agents.openhands.environment import HOST
 from opensymphony.errors import AgentServerError, InstanceError
+from opensymphony.private_files import write_private
 from opensymphony.processes import end_all, is_alive, list_processes, process_start_time
 
 _INTERRUPT_S = 10
@@ -60,15 +61,7 @@ def new_record(*, nonce: str, port: int, session_key: str) -> OwnerRecord:
 
 def write_record(path: Path, record: OwnerRecord) -> None:
     """Replace the record at once; a reader never sees half of it."""
-    new = path.with_suffix(".new")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(record))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_private(path, msgspec.json.encode(record))
 
 
 def read_record(path: Path) -> OwnerRecord | None:

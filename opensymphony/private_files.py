@@ -1,0 +1,27 @@
+"""Files and directories of the daemon's own, readable by its user alone, and replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def make_private_directory(path: Path) -> None:
+    """Make it and what is missing above it, each 0700; what is there already stays as it is."""
+    missing = [path, *path.parents]
+    for directory in reversed([place for place in missing if not place.exists()]):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace the file (0600), durably; a reader never sees half of it, and a link in the way is not followed."""
+    new = path.with_name(f"{path.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
