@@ -117,6 +117,7 @@ class Daemon:
             stack.push_async_callback(tracker.close)
             workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
             runtime = self._open_runtime(clock)
+            stack.push_async_callback(runtime.agents.close)
             async with anyio.create_task_group() as tasks:
                 poller = Poller(tracker, state, clock, loop.post)
                 control = self.control = DaemonControl(loop, runtime.server.state, poller.refresh)
