@@ -169,3 +169,7 @@ class AgentRuntime(Protocol):
     def state(self) -> ServerState:
         """The server right now, without asking it."""
         ...
+
+    async def close(self) -> None:
+        """Give back every connection; conversations and their server go on."""
+        ...

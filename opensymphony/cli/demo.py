@@ -106,7 +106,7 @@ async def _demo(directory: Path, model: str | None, kept: bool) -> dict[str, Any
         found = result(snapshot, files, seconds)
 
     with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - nothing to wait for
-        if await run_in_foreground(work):
+        if await run_in_foreground(work) != "done":
             return None
     if found is None:
         output.fail("the demo ended before its tickets did: run it again with --keep DIR and see DIR/logs")

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+<<<<<<< HEAD
     from collections.abc import Sequence
 
     from opensymphony.errors import Problem
+=======
+    from opensymphony.daemon.foreground import Ended
+>>>>>>> shell
     from opensymphony.model import Snapshot
     from opensymphony.settings import Settings
     from opensymphony.workflow.policy import Policy
@@ -48,15 +52,15 @@ def run(
             from opensymphony.daemon.dry_run import dry_run as look
 
             _print_dry_run(anyio.run(look, policy), as_json=json)
-        else:
-            anyio.run(_serve, settings, policy, once)
+        elif anyio.run(_serve, settings, policy, once) == "forced":
+            raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
         output.fail_with(error)
     except KeyboardInterrupt:
         raise SystemExit(output.INTERRUPTED) from None
 
 
-async def _serve(settings: Settings, policy: Policy, once: bool) -> None:
+async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:
     from opensymphony import logs
     from opensymphony.cli import output
     from opensymphony.cli.loading import read_workflow
@@ -80,7 +84,7 @@ async def _serve(settings: Settings, policy: Policy, once: bool) -> None:
         await foreground.serve(daemon)
 
     try:
-        await run_in_foreground(work)
+        return await run_in_foreground(work)
     finally:
         logs.shut_down()
 

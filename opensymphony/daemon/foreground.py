@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskStatus
@@ -22,11 +23,16 @@ _SHOW_S = 1.0
 log = get_logger(__name__)
 
 
+Ended = Literal["done", "drained", "forced"]
+"""By itself; by a first signal, in good order; by a second one or one before there was a daemon, at once."""
+
+
 class Foreground:
     """What a signal ends: the daemon if there is one, else whatever is being done."""
 
     def __init__(self) -> None:
         self.interrupted = False
+        self.forced = False
         self._daemon: Daemon | None = None
 
     async def serve(self, daemon: Daemon, show: Callable[[Snapshot], None] | None = None) -> None:
@@ -47,38 +53,52 @@ class Foreground:
         if show is not None and daemon.control is not None:
             show(daemon.control.snapshot())
 
+<<<<<<< HEAD
     async def obey_signals(self, scope: anyio.CancelScope) -> None:
         """Until cancelled: also while the end is being made, so that no further signal can cut that short."""
+=======
+    async def obey_signals(
+        self, scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Until cancelled."""
+>>>>>>> shell
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 again, self.interrupted = self.interrupted, True
                 name = signal.Signals(number).name
                 if again or self._daemon is None:
                     log.warning("ending at once", signal=name)
+                    self.forced = True
                     scope.cancel()
                     continue
                 log.warning("stopping: agents are interrupted first; a second signal ends at once", signal=name)
                 self._daemon.stop()
 
 
-async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> bool:
-    """Do the work under our signals. Returns whether a signal ended it.
+async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> Ended:
+    """Do the work under our signals. Returns what ended it.
 
     Raises the one `OpenSymphonyError` that ended it, out of the groups that task groups wrap around it.
     """
     foreground = Foreground()
     try:
         async with anyio.create_task_group() as tasks:
+<<<<<<< HEAD
             with anyio.CancelScope() as scope:
                 tasks.start_soon(foreground.obey_signals, scope)
                 await work(foreground)
+=======
+            await tasks.start(foreground.obey_signals, tasks.cancel_scope)
+            await work(foreground)
+>>>>>>> shell
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         error = _first_of_ours(group)
         if error is None:
             raise
         raise error from group
-    return foreground.interrupted
+    return "forced" if foreground.forced else "drained" if foreground.interrupted else "done"
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> OpenSymphonyError | None:

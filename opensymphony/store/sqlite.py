@@ -123,7 +123,9 @@ class Journal:
         return await self._in_thread(read)
 
     async def close(self) -> None:
-        await self._in_thread(self._connection.close)
+        """Also when we are cancelled: a file left open keeps its log beside it."""
+        with anyio.CancelScope(shield=True):
+            await self._in_thread(self._connection.close)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         try:

@@ -63,6 +63,7 @@ async def test_a_ticket_is_taken_to_review(world: World) -> None:
     assert not (world.store / "token").exists()
     assert not (world.store / "daemon.json").exists()
     assert list_processes((world.store / "boot").read_text()) == ()
+    assert (world.agents.boots, world.agents.closed) == (1, 1)
 
 
 async def test_a_blocked_ticket_waits(tmp_path: Path) -> None:

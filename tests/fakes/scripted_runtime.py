@@ -74,6 +74,7 @@ class ScriptedAgents:
         self.stops = 0
         self.unreachable = False
         self.boots = 0
+        self.closed = 0
 
     def open_runtime(self, policy: object, **given: Any) -> Runtime:
         """In place of `agents.open_runtime`."""
@@ -175,6 +176,9 @@ class ScriptedRuntime:
 
     def state(self) -> ServerState:
         return ScriptedServer(self._world).state()
+
+    async def close(self) -> None:
+        self._world.closed += 1
 
 
 def _usage(turns: int) -> Usage:

@@ -117,7 +117,7 @@ def test_a_record_is_closed_to_others_and_replaced_at_once(tmp_path: Path) -> No
     """Mode 0600 whatever stood there, a leftover of a killed write included."""
     path = tmp_path / "record.json"
     path.touch(mode=0o644)
-    path.with_suffix(".new").write_text("half")
+    path.with_name("record.json.new").write_text("half")
     record = new_record(nonce="n", port=1, session_key="k")
     write_record(path, record)
     assert read_record(path) == record
