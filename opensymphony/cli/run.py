@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
     from collections.abc import Sequence
 
-    from opensymphony.errors import Problem
-=======
     from opensymphony.daemon.foreground import Ended
->>>>>>> shell
+    from opensymphony.errors import Problem
     from opensymphony.model import Snapshot
     from opensymphony.settings import Settings
     from opensymphony.workflow.policy import Policy

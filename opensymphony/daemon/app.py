@@ -119,28 +119,7 @@ class Daemon:
         if self.policy.repository is not None:
             await require_git()
         async with AsyncExitStack() as stack:
-<<<<<<< HEAD
             parts = await self._open(stack)
-=======
-            root = Path(self.policy.workspace.root)
-            for directory, what in ((self._store, "the store"), (root, "the workspace root")):
-                stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
-            journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
-            stack.push_async_callback(journal.close)
-            instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
-            state, sequence = await recover(journal)
-            clock = Clock(not_before_ms=state.now_ms)
-            loop = Loop(state, sequence, journal, clock)
-            stack.callback(loop.close)
-            nonce = new_id()
-            await _end_last_boot(self._store, nonce)
-            stack.push_async_callback(_end_children, nonce)
-            tracker = open_tracker(self.policy.tracker, clock)
-            stack.push_async_callback(tracker.close)
-            workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
-            runtime = self._open_runtime(clock)
-            stack.push_async_callback(runtime.agents.close)
->>>>>>> shell
             async with anyio.create_task_group() as tasks:
                 task_status.started(await self._start(parts, stack, tasks))
                 await self._live(parts)
@@ -169,12 +148,14 @@ class Daemon:
         tracker = open_tracker(self.policy.tracker, clock)
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+        runtime = self._open_runtime(clock)
+        stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
             loop=loop,
             tracker=tracker,
             workspaces=workspaces,
-            runtime=self._open_runtime(clock),
+            runtime=runtime,
             poller=Poller(tracker, state, clock, loop.post),
         )
 

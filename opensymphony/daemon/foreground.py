@@ -53,15 +53,10 @@ class Foreground:
         if show is not None and daemon.control is not None:
             show(daemon.control.snapshot())
 
-<<<<<<< HEAD
-    async def obey_signals(self, scope: anyio.CancelScope) -> None:
-        """Until cancelled: also while the end is being made, so that no further signal can cut that short."""
-=======
     async def obey_signals(
         self, scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Until cancelled."""
->>>>>>> shell
+        """Until cancelled: also while the end is being made, so that no further signal can cut that short."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             async for number in signals:
@@ -84,14 +79,9 @@ async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> En
     foreground = Foreground()
     try:
         async with anyio.create_task_group() as tasks:
-<<<<<<< HEAD
             with anyio.CancelScope() as scope:
-                tasks.start_soon(foreground.obey_signals, scope)
+                await tasks.start(foreground.obey_signals, scope)
                 await work(foreground)
-=======
-            await tasks.start(foreground.obey_signals, tasks.cancel_scope)
-            await work(foreground)
->>>>>>> shell
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         error = _first_of_ours(group)
