@@ -10,11 +10,13 @@ import pytest
 
 from opensymphony.agents.openhands.client import Client
 from opensymphony.agents.openhands.messages import message_text
+from opensymphony.agents.openhands.runtime import OpenHandsRuntime
+from opensymphony.clock import Clock
 from opensymphony.demo.model import Failure, ModelEndpoint, Text, ToolCall, ToolCalls
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd
-from tests.live.conftest import Live, Stage
+from tests.live.conftest import Live, Stage, model_environment, policy
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -91,6 +93,24 @@ async def test_the_same_key_is_sent_once(live: Live, stage: Stage) -> None:
     await live.runtime.send(conversation_id, CommandKey(key), "Do it.")
     end = await live.await_turn(conversation_id, key)
     assert end.status == "finished"
+    assert len(await user_messages(live, conversation_id)) == 1
+
+
+async def test_a_message_sent_in_an_earlier_life_is_gone_on_with(
+    live: Live, stage: Stage, endpoint: ModelEndpoint
+) -> None:
+    """We died before we knew that the message was sent, and the agent was interrupted with the server: sending again sends
+    nothing, and waiting sets the agent to work again instead of taking its pause for a person's."""
+    stage.script(terminal("[ -e seen ] || { touch seen; sleep 60; }"), finish("went on"))
+    conversation_id = await live.open()
+    await live.runtime.send(conversation_id, CommandKey("k/1"), "Do it.")
+    await live.until(lambda: _sleeping(live, conversation_id))
+    await live.runtime.stop(conversation_id)
+    later = OpenHandsRuntime(live.supervisor, policy=policy, environment=model_environment(endpoint), clock=Clock())
+    await later.send(conversation_id, CommandKey("k/1"), "Do it.")
+    end = await later.await_turn(conversation_id, CommandKey("k/1"), live.report, resume=False)
+    await later.close()
+    assert (end.status, end.final_text) == ("finished", "went on")
     assert len(await user_messages(live, conversation_id)) == 1
 
 

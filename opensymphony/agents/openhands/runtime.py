@@ -38,6 +38,8 @@ _STOP_S = 60
 _STOPPED_S = 2.0
 """How long one interruption may take to show before it is repeated."""
 _GENTLE_S = 5
+_EARLIER_LIFE = 0
+"""The boot of a server that an earlier daemon started; ours count from 1."""
 
 
 class Server(Protocol):
@@ -105,6 +107,8 @@ class OpenHandsRuntime:
             try:
                 found = await self._client.find_message(conversation_id, mark)
                 if found is not None:
+                    # Sent before we were started: whatever ended that life may have cut the agent short.
+                    self._sent_at_boot.setdefault(conversation_id, _EARLIER_LIFE)
                     await self._run_if_unheard(conversation_id, found)
                     return
                 self._sent_at_boot[conversation_id] = boot
