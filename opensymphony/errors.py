@@ -25,8 +25,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-ErrorClass = Literal["retry", "person", "final"]
-"""What helps after a failure: another try (`retry`), an answer from a person (`person`), or nothing (`final`)."""
+ErrorClass = Literal["retry", "person", "final", "server"]
+"""What helps after a failure: another try (`retry`), an answer from a person (`person`), or nothing (`final`); `server`: the
+agent-server was given up, which is no ticket's fault."""
 
 
 class OpenSymphonyError(Exception):

@@ -179,6 +179,7 @@ class Daemon:
         for command in unfinished(state):
             executor.start(command, recovered=True)
         tasks.start_soon(loop.run, executor.start, name="loop")
+        await loop.settled()  # what to look for is known before the first look
         tasks.start_soon(parts.poller.run, name="poller")
         if self._read_policy is not None:
 
@@ -244,9 +245,9 @@ class Daemon:
 
 async def _drain(loop: Loop) -> None:
     """Stop what runs and see its last stages through, within a limit."""
-    await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
-    await loop.settled()
     with anyio.move_on_after(_DRAIN_MS / 1000):
+        await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
+        await loop.settled()
         while loop.state.running or loop.state.pending:
             await loop.changed()
     if loop.state.running:

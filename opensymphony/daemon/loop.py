@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
+import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from opensymphony.clock import Clock
@@ -17,7 +18,7 @@ from opensymphony.logs import get_logger
 from opensymphony.scheduler import step
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions import Decision, command_of
-from opensymphony.scheduler.events import Event, TimePassed
+from opensymphony.scheduler.events import CommandFailed, CommandOutcome, Event, TimePassed
 from opensymphony.scheduler.records import Record, encode_record, encode_state
 from opensymphony.scheduler.state import State, next_due_ms
 from opensymphony.store.sqlite import Journal
@@ -55,7 +56,11 @@ class Loop:
     async def post(self, event: Event) -> None:
         """Hand in a fact; waits when too many are waiting already."""
         self._posted += 1
-        await self._send.send(event)
+        try:
+            await self._send.send(event)
+        except BaseException:
+            self._posted -= 1  # it is not there to be waited for
+            raise
 
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
@@ -102,7 +107,9 @@ class Loop:
     async def _take(self, batch: list[Event], start: Callable[[Command], None]) -> None:
         rows: list[tuple[int, bytes]] = []
         taken: list[tuple[tuple[Decision, ...], int]] = []
-        for event in batch:
+        for event in map(_writable, batch):
+            if event is None:
+                continue
             decisions = step(self.state, event)
             if decisions:
                 self.sequence += 1
@@ -113,7 +120,9 @@ class Loop:
                 taken.append((decisions, event.at_ms))
         if not rows:
             return
-        await self._journal.append(rows)
+        # The state has moved on already: whatever ends us now, the journal must follow it.
+        with anyio.CancelScope(shield=True):
+            await self._journal.append(rows)
         for decisions, at_ms in taken:
             for decision in decisions:
                 command = command_of(decision)
@@ -130,6 +139,22 @@ class Loop:
     async def write_checkpoint(self) -> None:
         self._since_checkpoint = 0
         await self._journal.write_checkpoint(self.sequence, encode_state(self.state))
+
+
+def _writable(event: Event) -> Event | None:
+    """The event if the journal can hold it: text from outside may not be text, and must not end the daemon.
+
+    An outcome that cannot be written is a failure of its command; any other such event is left out.
+    """
+    try:
+        msgspec.json.encode(event)
+    except (UnicodeError, msgspec.MsgspecError, TypeError) as error:
+        log.error("an event cannot be written", event_kind=type(event).__name__, error=str(error))
+        if isinstance(event, CommandOutcome):
+            said = f"{type(event).__name__} holds what is not text"
+            return CommandFailed(at_ms=event.at_ms, key=event.key, jitter=event.jitter, error=said, error_class="final")
+        return None
+    return event
 
 
 Post = Callable[[Event], Awaitable[None]]

@@ -7,11 +7,12 @@ import anyio.lowlevel
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.loop import Post
-from opensymphony.errors import OpenSymphonyError, ServiceError
+from opensymphony.errors import BadAnswer, OpenSymphonyError, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
-from opensymphony.model import TicketId
+from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.decide import GONE
 from opensymphony.scheduler.state import State
 
 _REFRESH_MAX = 100
@@ -63,31 +64,34 @@ class Poller:
             await self._fail(ServiceError("tracker", " ".join(str(error).split()) or type(error).__name__))
         else:
             self.trouble = None
-            await self._post(e.PollCompleted(at_ms=self._clock.now_ms(), problems=problems))
+            if problems is not None:
+                await self._post(e.PollCompleted(at_ms=self._clock.now_ms(), problems=problems))
         self.polls += 1
 
     async def _fail(self, error: OpenSymphonyError) -> None:
         self.trouble = error
         await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
 
-    async def _read(self) -> tuple[str, ...]:
+    async def _read(self) -> tuple[str, ...] | None:
+        """What was wrong with single tickets; None when nobody has said yet what to look for."""
         policy = self._state.policy
         if policy is None:
-            return ()
+            return None
+        began_ms = self._clock.now_ms()
         page = await self._tracker.fetch_candidates(policy.tracker.active_states)
         seen: set[TicketId] = set()
         for index, ticket in enumerate(page.tickets):
             seen.add(ticket.id)
             entry = self._state.entries.get(ticket.id)
             if entry is None or entry.ticket != ticket:
-                await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket))
+                await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket, read_ms=began_ms))
             if index % _SLICE == _SLICE - 1:
                 await anyio.lowlevel.checkpoint()
-        await self._refresh_others(seen)
-        return page.problems
+        return (*page.problems, *await self._refresh_others(seen))
 
-    async def _refresh_others(self, seen: set[TicketId]) -> None:
-        """What we keep and the search no longer shows: moved on, closed, or gone."""
+    async def _refresh_others(self, seen: set[TicketId]) -> list[str]:
+        """What we keep and the search no longer shows: moved on, closed, or gone. Returns what could not be read."""
+        problems: list[str] = []
         kept = [
             ticket_id
             for ticket_id, entry in self._state.entries.items()
@@ -95,11 +99,33 @@ class Poller:
         ]
         for start in range(0, len(kept), _REFRESH_MAX):
             ids = kept[start : start + _REFRESH_MAX]
-            found = {ticket.id: ticket for ticket in await self._tracker.fetch_tickets(ids)}
+            began_ms = self._clock.now_ms()
+            found, unreadable = await self._fetch(ids)
+            problems += unreadable.values()
             for ticket_id in ids:
                 entry = self._state.entries.get(ticket_id)
                 ticket = found.get(ticket_id)
+                if entry is None or ticket_id in unreadable:
+                    continue
                 if ticket is None:
-                    await self._post(e.TicketVanished(at_ms=self._clock.now_ms(), ticket_id=ticket_id))
-                elif entry is not None and entry.ticket != ticket:
-                    await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket))
+                    if entry.ticket.state != GONE:
+                        await self._post(e.TicketVanished(at_ms=self._clock.now_ms(), ticket_id=ticket_id))
+                elif entry.ticket != ticket:
+                    changed = e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket, read_ms=began_ms)
+                    await self._post(changed)
+        return problems
+
+    async def _fetch(self, ids: list[TicketId]) -> tuple[dict[TicketId, Ticket], dict[TicketId, str]]:
+        """The tickets, and what is wrong with those that cannot be read: one bad ticket never hides the others."""
+        try:
+            return {ticket.id: ticket for ticket in await self._tracker.fetch_tickets(ids)}, {}
+        except BadAnswer as error:
+            if len(ids) == 1:
+                return {}, {ids[0]: str(error)}
+        found: dict[TicketId, Ticket] = {}
+        unreadable: dict[TicketId, str] = {}
+        for ticket_id in ids:
+            good, bad = await self._fetch([ticket_id])
+            found.update(good)
+            unreadable.update(bad)
+        return found, unreadable

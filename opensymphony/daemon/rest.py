@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import anyio
+
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.poller import Poller
+from opensymphony.errors import AgentServerError
 from opensymphony.scheduler.state import State
+
+_LOOK_S = 0.5
+"""A look that changes nothing wakes nobody."""
 
 
 def at_rest(state: State) -> bool:
     """Nothing runs, nothing is wanted, nothing is due and nothing could start."""
     if state.running or state.pending:
         return False
+    if state.server_error is not None:
+        return True  # whatever is ready cannot start any more
     return not any(entry.phase == "retrying" or entry.ready_stamp for entry in state.entries.values())
 
 
 async def wait_for_rest(loop: Loop, poller: Poller) -> None:
     """Return once the state is at rest and a further look at the tracker changes nothing about that.
 
-    Raises the `ServiceError` that keeps us from looking: a board that nobody can read is not one without work.
+    Raises the `ServiceError` that keeps us from looking, or `AgentServerError` when the agent-server was given up: a
+    board that nobody can read, or work on, is not one without work.
     """
     while True:
         while not (poller.polls and at_rest(loop.state)):
-            await loop.changed()
+            with anyio.move_on_after(_LOOK_S):
+                await loop.changed()
         before = loop.sequence
         await poller.poll()
         await loop.settled()
         if loop.sequence == before and at_rest(loop.state):
             if poller.trouble is not None:
                 raise poller.trouble
+            if loop.state.server_error is not None:
+                raise AgentServerError(loop.state.server_error)
             return

@@ -17,9 +17,12 @@ from opensymphony.scheduler.state import State
 def step(state: State, event: Event) -> tuple[Decision, ...]:
     """Take one event: decide, follow up, fill free places. Returns every decision in order, already applied."""
     decided = _applied(state, decide(state, event))
-    followed = _applied(state, follow_up(state, decided, event))
+    taken, newest = decided, decided
+    while newest:
+        newest = _applied(state, follow_up(state, newest, event))
+        taken = (*taken, *newest)
     filled = _applied(state, fill(state, event.at_ms)) if decided else ()
-    return (*decided, *followed, *filled)
+    return (*taken, *filled)
 
 
 def _applied(state: State, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:

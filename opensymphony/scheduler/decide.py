@@ -14,6 +14,8 @@ Nothing here reads a clock, draws a number or changes the state. The stages of a
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from opensymphony.model import Claim, Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
@@ -25,6 +27,9 @@ from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.stages import HEARTBEAT_MS, command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 
+GONE = "(gone)"
+"""Stands for the state of a ticket that the tracker does not show any more."""
+
 _POLL_NOTE_MS = 60_000
 
 
@@ -34,12 +39,12 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
         case e.DaemonStarted():
             return (d.BootNoted(at_ms=event.at_ms, instance=event.instance),)
         case e.PolicyLoaded():
-            same = event.policy == state.policy and state.policy_error is None
-            return () if same else (d.PolicyAdopted(policy=event.policy),)
+            return _policy_loaded(state, event)
         case e.PolicyRejected():
             return (d.PolicyErrorNoted(error=event.error),) if event.error != state.policy_error else ()
         case e.TicketChanged():
-            return _ticket_changed(state, event.ticket, event.at_ms)
+            read_ms = event.at_ms if event.read_ms is None else event.read_ms
+            return _ticket_changed(state, event.ticket, event.at_ms, read_ms)
         case e.TicketVanished():
             return _ticket_vanished(state, event)
         case e.PollCompleted():
@@ -59,11 +64,25 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
     raise TypeError(f"the scheduler does not know the event {type(event).__name__}")
 
 
-def _ticket_changed(state: State, ticket: Ticket, at_ms: int) -> tuple[d.Decision, ...]:
+def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...]:
+    if event.policy == state.policy and state.policy_error is None:
+        return ()
+    decisions: list[d.Decision] = []
+    for ticket_id in state.running:
+        entry = state.entries[ticket_id]
+        why = why_not_ours(entry.ticket, event.policy)
+        if why and entry.run is not None and entry.run.ending is None and entry.run.stopping is None:
+            plan = Plan(state, entry, event.at_ms)
+            begin_stop(plan, "cancelled", why, clean=is_terminal(entry.ticket, event.policy.tracker))
+            decisions.extend(plan.decisions)
+    return (*decisions, d.PolicyAdopted(policy=event.policy))
+
+
+def _ticket_changed(state: State, ticket: Ticket, at_ms: int, read_ms: int) -> tuple[d.Decision, ...]:
     entry = state.entries.get(ticket.id)
     policy = state.policy
-    tracked = d.TicketTracked(at_ms=at_ms, ticket=ticket)
-    if policy is None or (entry is not None and entry.ticket == ticket):
+    tracked = d.TicketTracked(at_ms=read_ms, ticket=ticket)
+    if policy is None or (entry is not None and (entry.ticket == ticket or read_ms < entry.read_ms)):
         return ()
     if entry is None:
         return (tracked,) if not is_terminal(ticket, policy.tracker) else ()
@@ -78,6 +97,8 @@ def _ticket_changed(state: State, ticket: Ticket, at_ms: int) -> tuple[d.Decisio
             close_ticket(plan, ticket, why or "it is closed")
     elif why is None and _wakes(entry, ticket):
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id))
+    elif why is not None and _wakes(entry, ticket):
+        plan.add(d.MarkTaken(ticket_id=ticket.id))  # moved away: moving it back is a change again
     elif why is not None and entry.phase == "retrying":
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id, keep_failures=True))
     return tuple(plan.decisions)
@@ -91,14 +112,19 @@ def _ticket_vanished(state: State, event: e.TicketVanished) -> tuple[d.Decision,
     entry = state.entries.get(event.ticket_id)
     if entry is None or state.policy is None:
         return ()
+    if entry.ticket.state == GONE:
+        return ()
     plan = Plan(state, entry, event.at_ms)
     reason = "it is gone from the tracker"
+    # Whatever it looks like when it comes back, it looks different.
+    gone = structs.replace(entry.ticket, state=GONE)
+    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=gone))
     if entry.run is not None:
         if entry.run.ending is None and entry.run.stopping is None:
             begin_stop(plan, "cancelled", reason)
     elif entry.workspace is None:
         plan.add(d.TicketForgotten(ticket_id=event.ticket_id))
-    elif entry.phase != "closed":
+    else:
         plan.add(d.TicketClosed(at_ms=event.at_ms, ticket_id=event.ticket_id, reason=reason))
     return tuple(plan.decisions)
 
@@ -130,7 +156,9 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=entry.ticket.id, keep_failures=True))
     elif kind == "stage_retry":
         _retry_stage(plan)
-    elif kind == "heartbeat" and entry.claim is not None:
+    elif kind == "clean" and entry.workspace is not None:
+        plan.issue(c.CleanWorkspace, workspace=entry.workspace)
+    elif kind == "heartbeat" and entry.claim is not None and plan.run.ending is None:
         claim = Claim(instance=state.instance, generation=entry.generation, heartbeat_ms=at_ms)
         plan.issue(c.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
         plan.add(_timer(entry, "heartbeat", at_ms + HEARTBEAT_MS))
@@ -191,6 +219,9 @@ def _operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, .
     if event.action == "stop":
         if entry.run is not None and entry.run.ending is None and entry.run.stopping is None:
             begin_stop(plan, "needs_input", "an operator stopped it")
+        elif entry.run is None and entry.phase in ("retrying", "waiting_to_start"):
+            reason = "an operator stopped it"
+            plan.add(d.TicketParked(at_ms=event.at_ms, ticket_id=event.ticket_id, reason=reason))
     elif entry.run is None and entry.phase in ("retrying", "needs_person", "in_review"):
         plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=event.ticket_id))
     return tuple(plan.decisions)
@@ -203,7 +234,7 @@ def _turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision,
     if entry.run.stage != "working":
         return ()
     progress = event.progress
-    return (
+    noted = (
         d.ProgressNoted(
             at_ms=event.at_ms,
             ticket_id=event.ticket_id,
@@ -213,6 +244,11 @@ def _turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision,
             usage=progress.usage,
         ),
     )
+    stall_ms = state.policy.agent.stall_timeout_ms if state.policy is not None else 0
+    if entry.run.tool_open and not progress.tool_open and stall_ms > 0:
+        # The longer limit of an open tool call has ended with it.
+        return (*noted, _timer(entry, "stall", event.at_ms + stall_ms))
+    return noted
 
 
 def _command_outcome(state: State, event: e.CommandOutcome) -> tuple[d.Decision, ...]:
@@ -225,6 +261,8 @@ def _command_outcome(state: State, event: e.CommandOutcome) -> tuple[d.Decision,
         return (settled,)
     plan = Plan(state, entry, event.at_ms, jitter=event.jitter)
     plan.add(settled)
+    if isinstance(event, e.CommandFailed) and event.error_class == "server" and state.server_error is None:
+        plan.add(d.ServerGivenUp(error=event.error))
     if isinstance(event, e.CommandFailed):
         command_failed(plan, command, event)
     else:

@@ -51,7 +51,7 @@ Outcome = Literal[
 """How a run ended. `failed` and `stalled` are tried again; `gave_up` is a failure that no further try would mend;
 `cancelled`: the ticket was taken from us; `interrupted`: we were told to stop and go on at the next start."""
 
-TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat"]
+TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean"]
 
 
 class Concluded(Struct, frozen=True, kw_only=True, tag=True):
@@ -98,7 +98,10 @@ class TicketTracked(Concluded, frozen=True, kw_only=True):
     """This is how the ticket looks now."""
 
     at_ms: int
+    """When it was read."""
     ticket: Ticket
+    ours: bool = False
+    """The state was changed by us, not by a person."""
 
 
 class TicketForgotten(Concluded, frozen=True, kw_only=True):
@@ -152,6 +155,34 @@ class CommandSettled(Concluded, frozen=True, kw_only=True):
 class ClaimHeld(Concluded, frozen=True, kw_only=True):
     ticket_id: TicketId
     claim: Claim
+    sure: bool = True
+    """False: it may stand on the ticket, so it has to be taken off."""
+
+
+class ClaimLost(Concluded, frozen=True, kw_only=True):
+    """Another instance has the ticket; nothing more is written on it."""
+
+    ticket_id: TicketId
+
+
+class ServerGivenUp(Concluded, frozen=True, kw_only=True):
+    """Nothing starts until the next boot."""
+
+    error: str
+
+
+class MarkTaken(Concluded, frozen=True, kw_only=True):
+    """The ticket rests, and this is how it looks now."""
+
+    ticket_id: TicketId
+
+
+class TicketParked(Concluded, frozen=True, kw_only=True):
+    """A ticket without a run waits for a person."""
+
+    at_ms: int
+    ticket_id: TicketId
+    reason: str
 
 
 class WorkspaceAssigned(Concluded, frozen=True, kw_only=True):
@@ -238,6 +269,13 @@ class EndingChosen(Concluded, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
 
+class EndingAmended(Concluded, frozen=True, kw_only=True):
+    """One of the last stages failed for good; the reason says so."""
+
+    ticket_id: TicketId
+    reason: str
+
+
 class RunEnded(Concluded, frozen=True, kw_only=True):
     """Nothing of the run is left in flight."""
 
@@ -284,6 +322,10 @@ Decision = (
     | CommandIssued
     | CommandSettled
     | ClaimHeld
+    | ClaimLost
+    | ServerGivenUp
+    | MarkTaken
+    | TicketParked
     | WorkspaceAssigned
     | WorkspaceRemoved
     | ConversationAssigned
@@ -296,6 +338,7 @@ Decision = (
     | ContinuationCounted
     | StopBegun
     | EndingChosen
+    | EndingAmended
     | RunEnded
     | TicketClosed
     | RunAbandoned

@@ -16,16 +16,18 @@ from opensymphony.scheduler.state import ReadyItem, State
 def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
     """Fill free places. Looks at no more tickets than it starts, plus the dead items it passes."""
     policy = state.policy
-    if policy is None or state.draining:
+    if policy is None or state.draining or state.server_error is not None:
         return ()
     free = policy.agent.max_concurrent_agents - len(state.running)
     if free <= 0 or not state.ready:
         return ()
     limits = policy.agent.max_concurrent_agents_by_state
-    places = {name: limits.get(name, free) for name in state.ready}
+    places = {name: limits.get(name, free) for name in (*state.ready, *limits)}
     for name in state.running.values():
-        if name in limits and name in places:
+        if name in limits:
             places[name] -= 1
+    started = (policy.reporting.transitions.started or "").strip().lower()
+    target = started if started in limits else None
     decisions: list[Decision] = []
     for item, name in merge(*(_offers(heap, name, places) for name, heap in state.ready.items())):
         if free <= 0:
@@ -33,6 +35,11 @@ def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
         entry = state.entries.get(TicketId(item[3]))
         if entry is None or entry.ready_stamp != item[4]:
             continue
+        if target is not None and name != target:
+            # It will be moved there at once, and count there.
+            if places[target] <= 0:
+                continue
+            places[target] -= 1
         plan = Plan(state, entry, at_ms, new_run=True)
         plan.add(RunStarted(at_ms=at_ms, ticket_id=plan.ticket.id, generation=plan.generation))
         plan.enter("rereading", RereadTicket)

@@ -6,6 +6,7 @@ from opensymphony.model import Ticket
 from opensymphony.workflow.policy import Policy, TrackerPolicy
 
 _LAST_PRIORITY = 5
+_SEPARATOR = "\x1f"
 
 
 def among(state: str | None, states: tuple[str, ...]) -> bool:
@@ -52,7 +53,12 @@ def why_not_yet(ticket: Ticket, policy: Policy) -> str | None:
 def resting_mark(ticket: Ticket) -> str:
     """What a person sees of a ticket; when it changes, somebody wants something."""
     parts = (ticket.state, ticket.title, ticket.description or "", ",".join(ticket.labels), ticket.assignee or "")
-    return "\x1f".join(parts)
+    return _SEPARATOR.join(part.replace(_SEPARATOR, " ") for part in parts)
+
+
+def moved_mark(mark: str, state: str) -> str:
+    """The same mark after we moved the ticket ourselves: whatever else a person changed still differs."""
+    return state + mark[mark.index(_SEPARATOR) :]
 
 
 def start_order(ticket: Ticket) -> tuple[int, int, str]:
@@ -60,6 +66,12 @@ def start_order(ticket: Ticket) -> tuple[int, int, str]:
     priority = ticket.priority if ticket.priority in (1, 2, 3, 4) else _LAST_PRIORITY
     created_ms = ticket.created_ms if ticket.created_ms is not None else 2**62
     return priority, created_ms, ticket.identifier
+
+
+def starting_class(ticket: Ticket, policy: Policy) -> str:
+    """The limit that counts for a run that has yet to move its ticket: that of the state it will lead to, if there is one."""
+    started = (policy.reporting.transitions.started or "").strip().lower()
+    return started if started in policy.agent.max_concurrent_agents_by_state else capacity_class(ticket, policy)
 
 
 def capacity_class(ticket: Ticket, policy: Policy) -> str:

@@ -14,7 +14,7 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
-from opensymphony.scheduler.eligibility import among, is_terminal
+from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending, State
@@ -26,6 +26,9 @@ def begin_stop(plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = Fal
     """Stop whatever the run has in flight. It ends with this outcome once the stop is confirmed."""
     run = plan.run
     plan.add(d.StopBegun(ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean))
+    if run.stage == "claiming" and isinstance(run.command, c.ClaimTicket):
+        # It may be written although nobody has told us: it is taken off at the end.
+        plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=run.command.claim, sure=False))
     conversation_id = run.conversation_id
     if conversation_id is None and run.stage == "opening":
         # It may exist already, though nobody has told us yet.
@@ -61,6 +64,10 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
             assert plan.run.ending is not None, "an ending that was applied is there"
             advance_ending(plan, plan.run.ending, after=None)
             decisions.extend(plan.decisions)
+        elif isinstance(decision, d.RunEnded):
+            plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
+            _after_end(plan)
+            decisions.extend(plan.decisions)
         elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.run.ending is None and plan.policy.reporting.comment:
@@ -82,11 +89,16 @@ def _enter(plan: Plan, ending: Ending, stage: d.Stage) -> bool:
     run, policy = plan.run, plan.policy
     if stage == "after_run" and run.prepared and run.workspace is not None and policy.hooks.after_run:
         plan.enter(stage, c.RunHook, workspace=run.workspace, name="after_run")
-    elif stage == "transitioning" and (target := _target_state(plan, ending)) is not None:
+    elif stage == "transitioning" and run.claimed and (target := _target_state(plan, ending)) is not None:
         plan.enter(stage, c.TransitionTicket, from_states=policy.tracker.active_states, to_state=target)
     elif stage == "reporting" and run.claimed and policy.reporting.comment:
         plan.enter(stage, c.WriteComment, body=comment_body(plan, ending))
-    elif stage == "cleaning" and ending.clean and plan.entry.workspace is not None:
+    elif (
+        stage == "cleaning"
+        and ending.clean
+        and plan.entry.workspace is not None
+        and is_terminal(plan.ticket, policy.tracker)
+    ):
         plan.enter(stage, c.CleanWorkspace, workspace=plan.entry.workspace)
     elif stage == "releasing" and plan.entry.claim is not None:
         plan.enter(stage, c.ReleaseClaim, claim=plan.entry.claim)
@@ -109,6 +121,8 @@ def _target_state(plan: Plan, ending: Ending) -> str | None:
 def _end(plan: Plan, ending: Ending) -> None:
     rule, agent = OUTCOMES[ending.outcome], plan.policy.agent
     failures = plan.entry.failures + 1 if rule.counts_as_failure else 0
+    if ending.outcome in ("interrupted", "cancelled"):
+        failures = plan.entry.failures  # neither a success nor a failure
     due_ms = None
     if rule.phase == "retrying":
         delay_ms = retry_delay_ms(
@@ -125,8 +139,18 @@ def _end(plan: Plan, ending: Ending) -> None:
             due_ms=due_ms,
         )
     )
-    if not ending.clean and is_terminal(plan.ticket, plan.policy.tracker):
-        close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
+
+
+def _after_end(plan: Plan) -> None:
+    """What became of the ticket while its run ended: closed by somebody, or answered already."""
+    entry = plan.entry
+    why = why_not_ours(plan.ticket, plan.policy)
+    if is_terminal(plan.ticket, plan.policy.tracker):
+        if entry.phase != "closed":
+            close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
+    elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
+        woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
+        plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
 
 
 def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:
@@ -155,7 +179,11 @@ def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = No
             verifications=run.verifications,
             branch=branch,
             commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
-            pushed=entry.commit is not None and run.work is not None and entry.commit == run.work.commit,
+            pushed=plan.policy.repository is not None
+            and plan.policy.repository.push
+            and entry.commit is not None
+            and run.work is not None
+            and entry.commit == run.work.commit,
             work=run.work,
             verify_command=run.verify_command or None,
             verification=run.verification,

@@ -58,6 +58,8 @@ class TicketChanged(Happened, frozen=True, kw_only=True):
     """A ticket is new to us or differs from our last reading."""
 
     ticket: Ticket
+    read_ms: int | None = None
+    """When the reading began, where that is earlier than `at_ms`: what we did since then is not in it."""
 
 
 class TicketVanished(Happened, frozen=True, kw_only=True):

@@ -13,7 +13,14 @@ from typing import Any
 from opensymphony.model import TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
-from opensymphony.scheduler.eligibility import capacity_class, resting_mark, start_order, why_not_ours, why_not_yet
+from opensymphony.scheduler.eligibility import (
+    capacity_class,
+    moved_mark,
+    resting_mark,
+    start_order,
+    why_not_ours,
+    why_not_yet,
+)
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.state import Ending, Entry, Run, State, is_live_timer
 
@@ -67,6 +74,8 @@ def _trim(state: State, heap: list[Any]) -> None:
 def _boot_noted(state: State, decision: d.BootNoted) -> None:
     state.instance = decision.instance
     state.draining = False
+    state.server_error = None
+    state.polled_ms = None
     state.now_ms = decision.at_ms
     for ticket_id in state.running:
         run = _run(state, ticket_id)
@@ -125,15 +134,21 @@ def _ticket_tracked(state: State, decision: d.TicketTracked) -> None:
     ticket = decision.ticket
     entry = state.entries.get(ticket.id)
     if entry is None:
-        entry = state.entries[ticket.id] = Entry(ticket=ticket, since_ms=decision.at_ms)
+        known = state.generations.pop(ticket.id, 0)
+        entry = state.entries[ticket.id] = Entry(ticket=ticket, since_ms=decision.at_ms, generation=known)
     entry.ticket = ticket
+    entry.read_ms = max(entry.read_ms, decision.at_ms)
+    if decision.ours and entry.resting_mark is not None:
+        entry.resting_mark = moved_mark(entry.resting_mark, ticket.state)
     if entry.run is not None and state.policy is not None:
         state.running[ticket.id] = capacity_class(ticket, state.policy)
     refresh_ready(state, entry)
 
 
 def _ticket_forgotten(state: State, decision: d.TicketForgotten) -> None:
-    state.entries.pop(decision.ticket_id, None)
+    entry = state.entries.pop(decision.ticket_id, None)
+    if entry is not None and entry.generation:
+        state.generations[decision.ticket_id] = entry.generation
     state.running.pop(decision.ticket_id, None)
 
 
@@ -222,8 +237,34 @@ def _command_settled(state: State, decision: d.CommandSettled) -> None:
 def _claim_held(state: State, decision: d.ClaimHeld) -> None:
     entry = _entry(state, decision.ticket_id)
     entry.claim = decision.claim
-    if entry.run is not None:
+    entry.abandoned = 0
+    if entry.run is not None and decision.sure:
         entry.run.claimed = True
+
+
+def _claim_lost(state: State, decision: d.ClaimLost) -> None:
+    _entry(state, decision.ticket_id).claim = None
+    _run(state, decision.ticket_id).claimed = False
+
+
+def _server_given_up(state: State, decision: d.ServerGivenUp) -> None:
+    state.server_error = decision.error
+
+
+def _mark_taken(state: State, decision: d.MarkTaken) -> None:
+    entry = _entry(state, decision.ticket_id)
+    entry.resting_mark = resting_mark(entry.ticket)
+
+
+def _ticket_parked(state: State, decision: d.TicketParked) -> None:
+    entry = _entry(state, decision.ticket_id)
+    entry.phase = "needs_person"
+    entry.since_ms = decision.at_ms
+    entry.due_ms = None
+    entry.outcome = "needs_input"
+    entry.reason = decision.reason
+    entry.resting_mark = resting_mark(entry.ticket)
+    refresh_ready(state, entry)
 
 
 def _workspace_assigned(state: State, decision: d.WorkspaceAssigned) -> None:
@@ -298,6 +339,8 @@ def _continuation_counted(state: State, decision: d.ContinuationCounted) -> None
 def _stop_begun(state: State, decision: d.StopBegun) -> None:
     run = _run(state, decision.ticket_id)
     run.stopping = Ending(outcome=decision.outcome, reason=decision.reason, clean=decision.clean)
+    entry = _entry(state, decision.ticket_id)
+    entry.resting_mark = resting_mark(entry.ticket)
 
 
 def _ending_chosen(state: State, decision: d.EndingChosen) -> None:
@@ -309,8 +352,16 @@ def _ending_chosen(state: State, decision: d.EndingChosen) -> None:
         retry_after_ms=decision.retry_after_ms,
     )
     run.tool_open = False
-    entry.phase = "running"
     entry.reason = decision.reason
+    if run.stopping is None:
+        # A person's change from now on, while the last stages run, is an answer to this ending.
+        entry.resting_mark = resting_mark(entry.ticket)
+
+
+def _ending_amended(state: State, decision: d.EndingAmended) -> None:
+    run = _run(state, decision.ticket_id)
+    if run.ending is not None:
+        run.ending.reason = decision.reason
 
 
 def _close_run(entry: Entry, run: Run, at_ms: int) -> None:
@@ -332,8 +383,8 @@ def _run_ended(state: State, decision: d.RunEnded) -> None:
     entry.reason = entry.last_end = decision.reason
     entry.failures = decision.failures
     entry.due_ms = decision.due_ms
-    if entry.phase in ("in_review", "needs_person", "closed"):
-        entry.resting_mark = resting_mark(entry.ticket)
+    if entry.phase not in ("in_review", "needs_person", "closed"):
+        entry.resting_mark = None
     if decision.due_ms is not None:
         set_timer(state, "retry", decision.ticket_id, entry.generation, decision.due_ms)
     refresh_ready(state, entry)
@@ -354,6 +405,7 @@ def _run_abandoned(state: State, decision: d.RunAbandoned) -> None:
     _close_run(entry, run, decision.at_ms)
     state.running.pop(decision.ticket_id, None)
     entry.phase = "retrying" if decision.due_ms is not None else "waiting_to_start"
+    entry.abandoned += 1
     entry.reason = decision.reason
     entry.due_ms = decision.due_ms
     if decision.due_ms is not None:
@@ -378,6 +430,10 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.CommandIssued: _command_issued,
     d.CommandSettled: _command_settled,
     d.ClaimHeld: _claim_held,
+    d.ClaimLost: _claim_lost,
+    d.ServerGivenUp: _server_given_up,
+    d.MarkTaken: _mark_taken,
+    d.TicketParked: _ticket_parked,
     d.WorkspaceAssigned: _workspace_assigned,
     d.WorkspaceRemoved: _workspace_removed,
     d.ConversationAssigned: _conversation_assigned,
@@ -390,6 +446,7 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.ContinuationCounted: _continuation_counted,
     d.StopBegun: _stop_begun,
     d.EndingChosen: _ending_chosen,
+    d.EndingAmended: _ending_amended,
     d.RunEnded: _run_ended,
     d.TicketClosed: _ticket_closed,
     d.RunAbandoned: _run_abandoned,

@@ -20,9 +20,17 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.backoff import retry_delay_ms
-from opensymphony.scheduler.eligibility import among, why_not_ours, why_not_yet
-from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, claim_now, comment_body
+from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
+from opensymphony.scheduler.endings import (
+    advance_ending,
+    begin_stop,
+    choose_ending,
+    claim_now,
+    close_ticket,
+    comment_body,
+)
 from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.state import Ending
 from opensymphony.scheduler.turns import collected, delivered, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
@@ -30,6 +38,7 @@ HEARTBEAT_MS = 300_000
 """A claim is renewed this often, and stale after three times that: one missed renewal is not a death."""
 
 _HELD_ELSEWHERE_MS = 60_000
+_CLEAN_AGAIN_MS = 600_000
 _LAST_STAGE_TRIES_MAX = 5
 
 
@@ -82,6 +91,9 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
     """Go on from a command that could not be carried out."""
     run = plan.entry.run
     if run is None or run.key != command.key:
+        if isinstance(command, c.CleanWorkspace) and run is None:
+            due_ms = plan.at_ms + _CLEAN_AGAIN_MS
+            plan.add(d.TimerSet(kind="clean", ticket_id=plan.ticket.id, generation=plan.generation, due_ms=due_ms))
         return  # a comment or a heartbeat: the next change writes it again
     if run.stage == "stopping":
         _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
@@ -89,15 +101,27 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         if event.error_class == "retry" and run.tries < _LAST_STAGE_TRIES_MAX:
             _try_again(plan, event)
         else:
-            advance_ending(plan, run.ending, after=run.stage)
-    elif run.stage in ("rereading", "claiming"):
-        plan.add(_abandoned(plan, event.error, plan.at_ms + _delay_ms(plan, 1, event)))
+            _give_up_stage(plan, run.ending, event)
+    elif event.error_class == "server":
+        choose_ending(plan, "interrupted", event.error)
+    elif run.stage in ("rereading", "claiming") and event.error_class == "retry":
+        due_ms = plan.at_ms + _delay_ms(plan, plan.entry.abandoned + 1, event)
+        plan.add(_abandoned(plan, event.error, due_ms))
     elif event.error_class == "retry":
         choose_ending(plan, "failed", event.error, retry_after_ms=event.retry_after_ms)
     elif event.error_class == "person":
         choose_ending(plan, "needs_input", event.error)
     else:
         choose_ending(plan, "gave_up", event.error)
+
+
+def _give_up_stage(plan: Plan, ending: Ending, event: e.CommandFailed) -> None:
+    stage = plan.run.stage
+    if stage == "transitioning":
+        reason = f"{ending.reason}; the ticket could not be moved: {event.error}".lstrip("; ")
+        plan.add(d.EndingAmended(ticket_id=plan.ticket.id, reason=reason))
+        ending = Ending(outcome=ending.outcome, reason=reason, clean=ending.clean, retry_after_ms=ending.retry_after_ms)
+    advance_ending(plan, ending, after=stage)
 
 
 def _try_again(plan: Plan, event: e.CommandFailed) -> None:
@@ -119,6 +143,8 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
     """An outcome that is not the stage's: a comment, a heartbeat, a clean-up, or one that a stop overtook."""
     entry, run = plan.entry, plan.entry.run
     if isinstance(event, e.WorkspaceCleaned):
+        if run is not None or command.generation != entry.generation:
+            return  # a newer run has its own
         plan.add(
             d.WorkspaceRemoved(ticket_id=plan.ticket.id, note="" if event.cleanup.removed else event.cleanup.reason)
         )
@@ -127,7 +153,8 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
             plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
         elif not event.answer.granted:
             holder = event.answer.holder
-            begin_stop(plan, "cancelled", f"{holder.instance if holder else 'another instance'} claimed it")
+            plan.add(d.ClaimLost(ticket_id=plan.ticket.id))
+            begin_stop(plan, "interrupted", f"{holder.instance if holder else 'another instance'} claimed it")
     elif isinstance(event, e.WorkspacePrepared) and run is not None and entry.generation == command.generation:
         plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
     elif isinstance(event, e.TurnEnded) and run is not None and entry.generation == command.generation:
@@ -136,13 +163,19 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
     if ticket is None:
-        plan.add(_abandoned(plan, "it is gone from the tracker"))
-        plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
+        reason = "it is gone from the tracker"
+        plan.add(_abandoned(plan, reason))
+        if plan.entry.workspace is None:
+            plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
+        else:
+            plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason))
         return
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
     why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)
     if why:
         plan.add(_abandoned(plan, why))
+        if is_terminal(ticket, plan.policy.tracker):
+            close_ticket(plan, ticket, why)
         return
     plan.enter("claiming", c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
 
@@ -171,7 +204,7 @@ def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
 
 def _transitioned(plan: Plan, event: e.TicketTransitioned) -> None:
     ticket = structs.replace(plan.ticket, state=event.answer.state)
-    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, ours=event.answer.moved))
     if plan.run.ending is not None:
         _advance(plan)
         return

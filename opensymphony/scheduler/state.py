@@ -100,8 +100,12 @@ class Entry(Struct, kw_only=True):
     due_ms: int | None = None
     ready_stamp: int = 0
     """Non-zero while the ticket stands in a ready heap."""
+    read_ms: int = 0
+    """When the ticket was last read or written by us; an older reading is no news."""
     resting_mark: str | None = None
     """What the ticket looked like when we put it down; a change to anything else wakes it."""
+    abandoned: int = 0
+    """Runs given up before their claim, in a row."""
     reason: str = ""
     outcome: Outcome | None = None
     last_end: str = ""
@@ -141,9 +145,13 @@ class State(Struct, kw_only=True):
     running: dict[TicketId, str] = field(default_factory=dict[TicketId, str])
     """Tickets with a run, and the capacity class each occupies."""
     ready: dict[str, list[ReadyItem]] = field(default_factory=dict[str, list[ReadyItem]])
+    generations: dict[TicketId, int] = field(default_factory=dict[TicketId, int])
+    """Of tickets that were forgotten: a number is never given twice."""
     timers: list[TimerItem] = field(default_factory=list[TimerItem])
     serial: int = 0
     draining: bool = False
+    server_error: str | None = None
+    """Why the agent-server was given up; nothing starts."""
     now_ms: int = 0
     polled_ms: int | None = None
     poll_error: str | None = None
@@ -159,6 +167,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return False
     if kind == "retry":
         return entry.phase == "retrying" and entry.due_ms == item[0]
+    if kind == "clean":
+        return entry.run is None and entry.phase == "closed" and entry.workspace is not None
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 
 

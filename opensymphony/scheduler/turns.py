@@ -23,6 +23,9 @@ def turn_settled(plan: Plan, end: TurnEnd) -> d.TurnSettled:
 
 def turn_ended(plan: Plan, end: TurnEnd) -> None:
     plan.add(turn_settled(plan, end))
+    if end.failure is not None and end.status in ("finished", "idle"):
+        choose_ending(plan, "failed", f"{end.failure.code}: {end.failure.detail[:300]}")
+        return
     match end.status:
         case "finished" | "idle":
             _finished(plan)

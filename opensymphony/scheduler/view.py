@@ -91,6 +91,10 @@ def explain(state: State, entry: Entry) -> str:
     why = why_not_ours(entry.ticket, policy) or why_not_yet(entry.ticket, policy)
     if why:
         return why
+    if state.server_error is not None:
+        return (
+            f"nothing starts, the agent-server was given up: {state.server_error}; restart the daemon when it is mended"
+        )
     if state.draining:
         return "the daemon is stopping and starts nothing new"
     limit = policy.agent.max_concurrent_agents

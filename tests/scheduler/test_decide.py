@@ -224,3 +224,166 @@ def test_a_terminal_ticket_that_we_never_saw_is_not_tracked() -> None:
     book = Playbook()
     book.send(e.TicketChanged(at_ms=book.now_ms, ticket=ticket("Z-1", "Done")))
     assert book.state.entries == {}
+
+
+def test_an_answer_that_comes_while_the_run_ends_wakes_the_ticket() -> None:
+    """The ticket is put down as it was when the ending was decided; what a person did since then is news."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.ReleaseClaim)
+    book.ticket("A-1", "Todo", description="Once more, please")
+    book.answer(c.ReleaseClaim)
+    assert book.pending(c.RereadTicket).generation == 2
+
+
+def test_a_ticket_reopened_while_it_is_stopped_keeps_its_workspace_and_goes_on() -> None:
+    """Closed, then open again before the stop was confirmed."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.ticket("A-1", "Done")
+    book.ticket("A-1", "Todo")
+    book.answer(c.StopRun)
+    assert "CleanWorkspace" not in book.kinds()
+    book.until(c.RereadTicket)
+    assert book.pending(c.RereadTicket).generation == 2
+
+
+def test_an_old_reading_is_no_news() -> None:
+    """A page that was read before we moved the ticket neither moves it back nor wakes it."""
+    book = Playbook()
+    book.ticket("A-1")
+    began_ms = book.now_ms
+    book.settle_all()
+    old = e.TicketChanged(at_ms=book.now_ms, ticket=ticket("A-1", "Todo"), read_ms=began_ms)
+    assert book.send(old) == ()
+    assert book.entry("A-1").phase == "in_review"
+
+
+def test_a_ticket_that_vanished_and_came_back_is_worked_on() -> None:
+    """Unchanged or not: it was away, and somebody brought it back."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    ticket_id = book.entry("A-1").ticket.id
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=ticket_id))
+    book.settle_all()
+    assert book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=ticket_id)) == ()
+    book.ticket("A-1", "In Progress")
+    assert book.pending(c.RereadTicket).generation == 2
+
+
+def test_a_forgotten_ticket_never_gets_an_old_number_again() -> None:
+    """Keys and conversation ids are made of it."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.ClaimTicket)
+    book.fail(c.ClaimTicket)
+    ticket_id = book.entry("A-1").ticket.id
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=ticket_id))
+    assert ticket_id not in book.state.entries
+    book.ticket("A-1")
+    assert book.pending(c.RereadTicket).generation == 2
+
+
+def test_moving_a_resting_ticket_away_and_back_wakes_it() -> None:
+    """Both moves are a person's."""
+    book = Playbook(policy(agent=AgentPolicy(max_turns=1)))
+    book.ticket("A-1")
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork, passed=False)
+    book.settle_all()
+    book.ticket("A-1", "Backlog")
+    assert book.kinds() == []
+    book.ticket("A-1", "In Progress")
+    assert book.kinds() == ["RereadTicket"]
+
+
+def test_a_claim_that_is_lost_is_not_written_over() -> None:
+    """No comment, no release: the ticket is another's; we look again later."""
+    from opensymphony.model import Claim, ClaimAnswer
+
+    book = Playbook(policy(agent=AgentPolicy(stall_timeout_ms=0)))
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.until(c.AwaitTurn)
+    book.passes(300_001)
+    holder = Claim(instance="two", generation=1, heartbeat_ms=book.now_ms)
+    book.answer(c.ClaimTicket, answer=ClaimAnswer(granted=False, holder=holder))
+    book.answer(c.StopRun)
+    assert book.kinds("A-1") == ["WriteComment", "RereadTicket"] or book.kinds("A-1") == ["RereadTicket"]
+
+
+def test_a_stop_during_the_claim_takes_the_claim_off() -> None:
+    """It may stand on the ticket although its answer never reached us."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.ClaimTicket)
+    book.ticket("A-1", "Done")
+    book.answer(c.StopRun)
+    assert book.kinds() == ["ReleaseClaim"]
+
+
+def test_no_heartbeat_follows_the_release() -> None:
+    """A claim that was taken off is not written again."""
+    book = Playbook(policy(agent=AgentPolicy(stall_timeout_ms=0)))
+    book.ticket("A-1")
+    book.until(c.ReleaseClaim)
+    book.passes(300_001)
+    assert book.kinds() == ["ReleaseClaim"]
+
+
+def test_an_open_tool_call_that_closes_brings_the_stall_forward() -> None:
+    """Silence after it is measured by the shorter limit at once."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    ticket_id = book.entry("A-1").ticket.id
+    for tool_open in (True, False):
+        progress = TurnProgress(status="running", tool_open=tool_open)
+        book.send(e.TurnProgressed(at_ms=book.now_ms, ticket_id=ticket_id, generation=1, progress=progress))
+        if tool_open:
+            book.passes(299_999)
+            book.passes(299_999)
+    book.passes(300_001)
+    assert "StopRun" in book.kinds()
+
+
+def test_an_edit_of_the_policy_stops_what_is_no_longer_ours() -> None:
+    """A label that is required from now on is missing: the run is stopped as if it had been taken off."""
+    from opensymphony.workflow.policy import TrackerPolicy
+
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    stricter = policy(tracker=TrackerPolicy(kind="files", required_labels=("agent",)))
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=stricter))
+    assert "StopRun" in book.kinds()
+
+
+def test_an_operator_stops_a_ticket_that_waits() -> None:
+    """It does not start again until a person says so."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.fail(c.AwaitTurn)
+    book.settle_all()
+    ticket_id = book.entry("A-1").ticket.id
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=ticket_id, action="stop"))
+    book.passes(10**7)
+    assert book.kinds() == []
+    assert book.entry("A-1").phase == "needs_person"
+
+
+def test_an_agent_server_that_was_given_up_is_no_tickets_fault() -> None:
+    """Nothing more starts, nothing is parked, and the next boot goes on."""
+    book = Playbook(policy(agent=AgentPolicy(max_concurrent_agents=1)))
+    book.ticket("A-1")
+    book.ticket("A-2")
+    book.until(c.OpenConversation)
+    book.fail(c.OpenConversation, "server")
+    book.settle_all()
+    assert {entry.phase for entry in book.state.entries.values()} == {"waiting_to_start"}
+    assert book.entry("A-1").failures == 0
+    book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="x"))
+    assert book.kinds() == ["RereadTicket"]

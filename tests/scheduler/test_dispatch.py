@@ -85,3 +85,14 @@ def test_a_freed_place_is_filled_at_once() -> None:
     book.until(c.ReleaseClaim)
     book.answer(c.ReleaseClaim)
     assert started(book) == ["A-2"]
+
+
+def test_our_own_move_counts_against_the_state_it_leads_to() -> None:
+    """Tickets that all become In Progress at their start are limited by that state's limit."""
+    limits = AgentPolicy(max_concurrent_agents=4, max_concurrent_agents_by_state={"in progress": 1})
+    book = Playbook(policy(agent=limits))
+    for name in ("A-1", "A-2", "A-3"):
+        book.ticket(name, "Todo")
+    assert started(book) == ["A-1"]
+    book.until(c.AwaitTurn)
+    assert started(book) == []

@@ -128,3 +128,69 @@ def test_a_policy_that_arrives_during_a_run_keeps_it_running() -> None:
     book.settle_all()
     assert book.entry("A-1").phase == "in_review"
     assert book.entry("A-1").verified is None
+
+
+def test_a_shutdown_between_failures_does_not_reset_their_count() -> None:
+    """Interrupted is neither a success nor a failure."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.fail(c.AwaitTurn)
+    book.settle_all()
+    book.passes(10_001)
+    book.until(c.AwaitTurn)
+    book.send(e.ShutdownRequested(at_ms=book.now_ms))
+    book.settle_all()
+    assert book.entry("A-1").failures == 1
+
+
+def test_a_transition_that_fails_for_good_is_told() -> None:
+    """The work is ready, and the comment says why the ticket stands where it stands."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.PushCommit)
+    book.answer(c.PushCommit)
+    book.fail(c.TransitionTicket, "person")
+    assert "the ticket could not be moved: it broke" in book.pending(c.WriteComment).body
+    book.settle_all()
+    assert "could not be moved" in book.entry("A-1").reason
+
+
+def test_a_clean_up_that_fails_is_tried_again() -> None:
+    """Ten minutes later, as long as the ticket stays closed."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    book.ticket("A-1", "Done")
+    book.fail(c.CleanWorkspace)
+    assert book.kinds() == []
+    book.passes(600_001)
+    assert book.kinds() == ["CleanWorkspace"]
+
+
+def test_a_claim_that_is_refused_for_good_goes_to_a_person() -> None:
+    """A read-only board is not tried ten thousand times a day."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.ClaimTicket)
+    book.fail(c.ClaimTicket, "person")
+    book.settle_all()
+    assert book.entry("A-1").phase == "needs_person"
+    book.passes(10**7)
+    assert book.kinds() == []
+
+
+def test_a_claim_that_fails_for_now_waits_longer_each_time() -> None:
+    """Tracker trouble is no failure of the ticket, and no reason to hammer it."""
+    book = Playbook()
+    book.ticket("A-1")
+    waits: list[int] = []
+    for _ in range(3):
+        book.until(c.ClaimTicket)
+        book.fail(c.ClaimTicket)
+        due_ms = book.entry("A-1").due_ms
+        assert due_ms is not None
+        waits.append(due_ms - book.now_ms)
+        book.passes(due_ms - book.now_ms)
+    assert waits == [7_500, 15_000, 30_000]
+    assert book.entry("A-1").failures == 0

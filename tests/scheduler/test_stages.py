@@ -44,7 +44,7 @@ def test_the_ticket_is_read_again_before_the_claim() -> None:
     book.ticket("A-1")
     book.answer(c.RereadTicket, ticket=ticket("A-1", "Done"))
     assert book.kinds() == []
-    assert book.entry("A-1").phase == "waiting_to_start"
+    assert book.entry("A-1").phase == "closed"
 
 
 def test_a_ticket_that_is_gone_at_the_reread_is_forgotten() -> None:

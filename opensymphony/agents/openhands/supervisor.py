@@ -49,7 +49,7 @@ _LINE_MAX = 200
 class ServerFailed(AgentServerError):
     """Raised when the server cannot be started, or died too often."""
 
-    error_class = "person"
+    error_class = "server"
 
 
 class Supervisor:
