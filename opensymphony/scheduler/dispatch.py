@@ -8,6 +8,7 @@ from heapq import merge
 from opensymphony.model import TicketId
 from opensymphony.scheduler.commands import RereadTicket
 from opensymphony.scheduler.decisions import Decision, RunStarted
+from opensymphony.scheduler.eligibility import starting_class
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import ReadyItem, State
@@ -26,8 +27,6 @@ def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
     for name in state.running.values():
         if name in limits:
             places[name] -= 1
-    started = (policy.reporting.transitions.started or "").strip().lower()
-    target = started if started in limits else None
     decisions: list[Decision] = []
     for item, name in merge(*(_offers(heap, name, places) for name, heap in state.ready.items())):
         if free <= 0:
@@ -35,7 +34,8 @@ def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
         entry = state.entries.get(TicketId(item[3]))
         if entry is None or entry.ready_stamp != item[4]:
             continue
-        if target is not None and name != target:
+        target = starting_class(entry.ticket, policy)
+        if target != name:
             # It will be moved there at once, and count there.
             if places[target] <= 0:
                 continue

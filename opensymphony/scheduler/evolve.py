@@ -7,25 +7,16 @@ thousand tickets for each event would be its only cost) and is consistent again 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from heapq import heappop
 from typing import Any
 
-from opensymphony.model import TicketId
+from opensymphony.model import Phase, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
-from opensymphony.scheduler.eligibility import (
-    capacity_class,
-    moved_mark,
-    resting_mark,
-    start_order,
-    why_not_ours,
-    why_not_yet,
-)
+from opensymphony.scheduler.eligibility import moved_mark, resting_mark
 from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.scheduler.places import occupy, refresh_ready, set_timer, trim_ready
 from opensymphony.scheduler.state import Ending, Entry, Run, State, is_live_timer
-
-_DEAD_ITEMS_MAX = 64
-"""A ready heap with more dead items than this, and than live ones, is made anew."""
 
 
 def evolve(state: State, decision: d.Decision) -> None:
@@ -42,33 +33,6 @@ def _run(state: State, ticket_id: TicketId) -> Run:
     if run is None:
         raise KeyError(f"ticket {ticket_id} has no run")
     return run
-
-
-def refresh_ready(state: State, entry: Entry) -> None:
-    """Put the ticket into the heap of its capacity class, or let its item there die."""
-    policy = state.policy
-    entry.ready_stamp = 0
-    if policy is None or entry.phase != "waiting_to_start":
-        return
-    if why_not_ours(entry.ticket, policy) or why_not_yet(entry.ticket, policy):
-        return
-    state.serial += 1
-    entry.ready_stamp = state.serial
-    heap = state.ready.setdefault(capacity_class(entry.ticket, policy), [])
-    heappush(heap, (*start_order(entry.ticket), entry.ticket.id, entry.ready_stamp))
-    _trim(state, heap)
-
-
-def _trim(state: State, heap: list[Any]) -> None:
-    def dead(item: Any) -> bool:
-        entry = state.entries.get(item[3])
-        return entry is None or entry.ready_stamp != item[4]
-
-    while heap and dead(heap[0]):
-        heappop(heap)
-    if len(heap) > _DEAD_ITEMS_MAX and len(heap) > 2 * len(state.entries):
-        heap[:] = [item for item in heap if not dead(item)]
-        heapify(heap)
 
 
 def _boot_noted(state: State, decision: d.BootNoted) -> None:
@@ -88,8 +52,7 @@ def _policy_adopted(state: State, decision: d.PolicyAdopted) -> None:
     state.ready = {}
     for entry in state.entries.values():
         refresh_ready(state, entry)
-        if entry.run is not None:
-            state.running[entry.ticket.id] = capacity_class(entry.ticket, decision.policy)
+        occupy(state, entry)
 
 
 def _policy_error_noted(state: State, decision: d.PolicyErrorNoted) -> None:
@@ -118,14 +81,6 @@ def _timers_taken(state: State, decision: d.TimersTaken) -> None:
         heappop(state.timers)
 
 
-def set_timer(state: State, kind: d.TimerKind, ticket_id: TicketId, generation: int, due_ms: int) -> None:
-    state.serial += 1
-    heappush(state.timers, (due_ms, state.serial, kind, ticket_id, generation))
-    run = state.entries[ticket_id].run
-    if run is not None:
-        run.timers[kind] = due_ms
-
-
 def _timer_set(state: State, decision: d.TimerSet) -> None:
     set_timer(state, decision.kind, decision.ticket_id, decision.generation, decision.due_ms)
 
@@ -140,8 +95,7 @@ def _ticket_tracked(state: State, decision: d.TicketTracked) -> None:
     entry.read_ms = max(entry.read_ms, decision.at_ms)
     if decision.ours and entry.resting_mark is not None:
         entry.resting_mark = moved_mark(entry.resting_mark, ticket.state)
-    if entry.run is not None and state.policy is not None:
-        state.running[ticket.id] = capacity_class(ticket, state.policy)
+    occupy(state, entry)
     refresh_ready(state, entry)
 
 
@@ -183,10 +137,8 @@ def _run_started(state: State, decision: d.RunStarted) -> None:
         stage_ms=decision.at_ms,
         last_activity_ms=decision.at_ms,
     )
-    cls = capacity_class(entry.ticket, state.policy) if state.policy is not None else ""
-    state.running[entry.ticket.id] = cls
-    for heap in state.ready.values():
-        _trim(state, heap)
+    occupy(state, entry)
+    trim_ready(state)
 
 
 def _stage_entered(state: State, decision: d.StageEntered) -> None:
@@ -203,6 +155,7 @@ def _stage_entered(state: State, decision: d.StageEntered) -> None:
         run.verify_command = decision.command.command
     entry.step += 1
     state.pending[decision.command.key] = decision.command
+    occupy(state, entry)
 
 
 def _stage_delayed(state: State, decision: d.StageDelayed) -> None:
@@ -257,11 +210,15 @@ def _mark_taken(state: State, decision: d.MarkTaken) -> None:
 
 
 def _ticket_parked(state: State, decision: d.TicketParked) -> None:
+    _entry(state, decision.ticket_id).outcome = "needs_input"
+    _put_down(state, decision, "needs_person")
+
+
+def _put_down(state: State, decision: d.TicketParked | d.TicketClosed, phase: Phase) -> None:
     entry = _entry(state, decision.ticket_id)
-    entry.phase = "needs_person"
+    entry.phase = phase
     entry.since_ms = decision.at_ms
     entry.due_ms = None
-    entry.outcome = "needs_input"
     entry.reason = decision.reason
     entry.resting_mark = resting_mark(entry.ticket)
     refresh_ready(state, entry)
@@ -391,13 +348,7 @@ def _run_ended(state: State, decision: d.RunEnded) -> None:
 
 
 def _ticket_closed(state: State, decision: d.TicketClosed) -> None:
-    entry = _entry(state, decision.ticket_id)
-    entry.phase = "closed"
-    entry.since_ms = decision.at_ms
-    entry.due_ms = None
-    entry.reason = decision.reason
-    entry.resting_mark = resting_mark(entry.ticket)
-    refresh_ready(state, entry)
+    _put_down(state, decision, "closed")
 
 
 def _run_abandoned(state: State, decision: d.RunAbandoned) -> None:

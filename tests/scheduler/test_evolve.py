@@ -19,19 +19,6 @@ def test_a_decision_about_an_unknown_ticket_is_a_corrupt_journal() -> None:
         evolve(state, d.ContinuationCounted(ticket_id=TicketId("A-1")))
 
 
-def test_a_ready_heap_does_not_grow_with_changes() -> None:
-    """Ten thousand edits of one waiting ticket leave no ten thousand dead items."""
-    book = Playbook()
-    for name in ("A-1", "A-2", "A-3", "A-4"):
-        book.ticket(name)
-    book.ticket("B-1")
-    state = book.state
-    for index in range(10_000):
-        shown = ticket("B-1", description=str(index))
-        evolve(state, d.TicketTracked(at_ms=1, ticket=shown))
-    assert sum(map(len, state.ready.values())) <= 200
-
-
 def test_timers_of_a_run_that_is_over_are_dropped() -> None:
     """Nothing is left in the heap once its time has come."""
     book = Playbook()
