@@ -20,7 +20,7 @@ from opensymphony.scheduler.state import Ending, Entry, Run, State, is_live_time
 
 
 def evolve(state: State, decision: d.Decision) -> None:
-    """Apply a decision. Raises `KeyError` when it speaks of a ticket that the state does not know: a corrupt journal."""
+    """Apply a decision. Raises `KeyError` when it speaks of a ticket the state does not know: a corrupt journal."""
     APPLY[type(decision)](state, decision)
 
 
@@ -60,15 +60,11 @@ def _policy_error_noted(state: State, decision: d.PolicyErrorNoted) -> None:
 
 
 def _poll_noted(state: State, decision: d.PollNoted) -> None:
+    since_ms = state.poll_error_since_ms or decision.at_ms
+    state.poll_error, state.poll_error_since_ms = decision.error, since_ms if decision.error else None
     if decision.error is None:
         state.polled_ms = decision.at_ms
-        state.poll_error = None
-        state.poll_error_since_ms = None
         state.problems = decision.problems
-    else:
-        state.poll_error = decision.error
-        if state.poll_error_since_ms is None:
-            state.poll_error_since_ms = decision.at_ms
 
 
 def _drain_begun(state: State, decision: d.DrainBegun) -> None:
