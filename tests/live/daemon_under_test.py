@@ -6,10 +6,12 @@ looking at the environment of every process: also what left its session, its par
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +127,7 @@ class DaemonUnderTest:
                 [COMMAND, *arguments],
                 cwd=where,
                 env=self.environment,
-                stdin=-3,
+                stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
@@ -236,11 +238,8 @@ class DaemonUnderTest:
     async def clean_up(self) -> None:
         """After the test, however it went: no process, no conversation."""
         for pid in self.processes():
-            with_pid = signal.SIGKILL
-            try:
-                os.kill(pid, with_pid)
-            except ProcessLookupError:
-                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -275,10 +274,9 @@ def once(mark: Path, command: str) -> str:
 
 
 def commit(name: str, number: int = 1) -> ToolCall:
-    """One commit, whatever was done before: done twice it is one commit."""
-    return shell(
-        f"[ -e {name}-{number}.txt ] || {{ echo {name} > {name}-{number}.txt; git add -A; git commit -qm '{name} {number}'; }}"
-    )
+    """One commit, also when it is made twice or a first try was killed half-way."""
+    write = f"rm -f .git/index.lock; echo {name} > {name}-{number}.txt; git add -A"
+    return shell(f"{write}; git diff --cached --quiet || git commit -qm '{name} {number}'")
 
 
 def finish(message: str = "done") -> ToolCall:
