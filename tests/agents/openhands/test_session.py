@@ -269,7 +269,7 @@ async def test_a_turn_beside_a_frame_too_large_ends(fake: FakeServer, runtime: O
 
 
 async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """Within ten seconds: status changes and model calls, one of the many steps between."""
+    """Within ten seconds: status changes, model calls and the first open tool, none of the many steps between."""
     steps = [durable(n, kind="ActionEvent", tool_call_id=f"t{n}", tool_name="terminal") for n in range(2, 40)]
     usage = {"usage_to_metrics": {"agent": {"accumulated_token_usage": {"prompt_tokens": 5}}}}
     figures = durable(40, kind="ConversationStateUpdateEvent", key="stats", value=usage)
@@ -279,8 +279,25 @@ async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, run
     end, told = await turn(runtime)
     assert [(one.last_seq, one.status, one.tool_open) for one in told] == [
         (1, "running", False),
+        (2, "running", True),
         (40, "running", True),
         (41, "finished", False),
     ]
-    assert told[1].usage is not None
-    assert (told[1].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+    assert told[2].usage is not None
+    assert (told[2].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+
+
+async def test_a_tool_that_opens_or_closes_is_told_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Right behind another report, too: a build may be silent for longer than a stall, and is none."""
+    call = {"tool_call_id": "t1", "tool_name": "terminal"}
+    fake.scenes = [
+        live(
+            status(1, "running"),
+            durable(2, kind="ActionEvent", **call),
+            durable(3, kind="ObservationEvent", **call),
+            status(4, "finished"),
+            full_state("finished"),
+        )
+    ]
+    _, told = await turn(runtime)
+    assert [(one.last_seq, one.tool_open) for one in told] == [(1, False), (2, True), (3, False), (4, False)]
