@@ -47,6 +47,10 @@ class Server(Protocol):
         """The address once the server answers; raises `AgentServerError` when nobody starts it any more."""
         ...
 
+    async def wait_cleared(self) -> None:
+        """Return when no server of an earlier daemon, and nothing it started, is left."""
+        ...
+
     def endpoint(self) -> Endpoint:
         """The newest address, whether or not somebody listens; raises `AgentServerError` before the first start."""
         ...
@@ -148,7 +152,8 @@ class OpenHandsRuntime:
         """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
         self._stopped.add(conversation_id)
         with anyio.move_on_after(_STOP_S):
-            # In a server that starts nothing runs: what an earlier one left running was ended before.
+            await self._server.wait_cleared()
+            # In a server that starts nothing runs: what an earlier one left running has been ended.
             while self._server.state().status not in ("stopped", "starting", "failed"):
                 try:
                     if not await self._client.interrupt(conversation_id) or await self._is_quiet(conversation_id):
