@@ -109,6 +109,8 @@ class OpenHandsRuntime:
             try:
                 found = await self._client.find_message(conversation_id, mark)
                 if found is not None:
+                    # Sent before a crash of ours, then: the server that took it was ended at our start.
+                    self._sent_at_boot.setdefault(conversation_id, 0)
                     await self._run_if_unheard(conversation_id, found)
                     return
                 self._sent_at_boot[conversation_id] = boot

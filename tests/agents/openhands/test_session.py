@@ -150,6 +150,24 @@ async def test_an_agent_that_a_restart_cut_short_goes_on(
     assert (end.status, fake.requests.count("POST /run")) == ("finished", 1)
 
 
+async def test_a_message_found_after_a_crash_goes_on_after_the_restart(
+    fake: FakeServer, runtime: OpenHandsRuntime
+) -> None:
+    """Killed between the server's answer and our journal: the turn is a new one to us, and its agent was still cut short."""
+    events = [json.loads(one)["event"] for one in (message(0), status(1, "running"))]
+    fake.answers["GET /events/search"] = always({"items": events})
+    await runtime.send(ID, KEY, "Do it.")
+    fake.scenes = [
+        _on_run(
+            fake,
+            [sync(2), message(0), status(1, "running"), status(2, "paused"), full_state("paused")],
+            [status(3, "running"), status(4, "finished"), full_state("finished")],
+        )
+    ]
+    assert (await turn(runtime, resume=False))[0].status == "finished"
+    assert fake.requests.count("POST /run") == 1
+
+
 def _then_boot(fake: FakeServer, scene: Scene) -> Scene:
     async def play(connection: Any) -> None:
         fake.boot = 2
