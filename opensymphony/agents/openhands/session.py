@@ -157,7 +157,7 @@ class Turn:
             return self._end("paused", None)
         if self._reminders >= _REMINDERS_MAX:
             detail = f"the agent did not start to work after {_REMINDERS_MAX} reminders"
-            return self._end(self._mirror.status, AgentFailure(code="not_started", detail=detail))
+            return self._end("error", AgentFailure(code="not_started", detail=detail))
         self._settling_s = _START_S
         try:
             if await self._client.run(self._conversation_id) != "full":

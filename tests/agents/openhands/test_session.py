@@ -115,12 +115,13 @@ async def test_the_end_of_an_earlier_turn_is_not_ours(fake: FakeServer, runtime:
     assert (await turn(runtime))[0].last_seq == 3
 
 
-async def test_an_agent_that_never_starts_is_an_end(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """A limited number of reminders, then it is told as it is."""
-    fake.scenes = [live()]
+@pytest.mark.parametrize("stands", ["idle", "finished"])
+async def test_an_agent_that_never_starts_is_an_error(fake: FakeServer, runtime: OpenHandsRuntime, stands: str) -> None:
+    """A limited number of reminders; it did nothing, whatever an earlier turn ended in."""
+    fake.scenes = [say(sync(1), status(0, stands), message(1), full_state(stands))]
     end, _ = await turn(runtime)
     assert end.failure is not None
-    assert (end.status, end.failure.code) == ("idle", "not_started")
+    assert (end.status, end.failure.code) == ("error", "not_started")
     assert fake.requests.count("POST /run") == 6
 
 
