@@ -81,6 +81,8 @@ class OpenHandsRuntime:
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
         self._sent_at_boot: dict[str, int] = {}
         self._stopped: set[str] = set()
+        self._tools: dict[str, tuple[str, ...]] = {}
+        """Of conversations that were made as the policy asks; one of an earlier policy keeps the tools it has."""
 
     async def close(self) -> None:
         """Give back every connection; the server goes on."""
@@ -95,6 +97,8 @@ class OpenHandsRuntime:
         await self._server.wait_ready()
         body = creation_body(request, self._policy(), self._environment)
         info, created = await self._create(request.conversation_id, body)
+        tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
+        self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
         if created:
             await self._name(request)
         version = (await self._client.server_info()).version
@@ -135,7 +139,7 @@ class OpenHandsRuntime:
             mirror=mirror,
             conversation_id=conversation_id,
             key=key,
-            tools=self._policy().agent.tools,
+            tools=self._tools.get(conversation_id, ()),
             report=report,
             clock=self._clock,
             resume=resume,
@@ -270,10 +274,13 @@ class OpenHandsRuntime:
         mirror = self._mirrors.pop(conversation_id, None) or Mirror()
         self._mirrors[conversation_id] = mirror
         if len(self._mirrors) > _MIRRORS_MAX:
-            self._sent_at_boot.pop(self._mirrors.popitem(last=False)[0], None)
+            oldest, _ = self._mirrors.popitem(last=False)
+            self._sent_at_boot.pop(oldest, None)
+            self._tools.pop(oldest, None)
         return mirror
 
     def _forget(self, conversation_id: str) -> None:
         self._mirrors.pop(conversation_id, None)
         self._sent_at_boot.pop(conversation_id, None)
+        self._tools.pop(conversation_id, None)
         self._stopped.discard(conversation_id)

@@ -15,6 +15,7 @@ from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
+from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import AgentStatus, CommandKey, ConversationId, TurnEnd, TurnProgress
 from opensymphony.workflow.policy import ConversationPolicy
 from tests.agents.openhands.fakes import FakeServer, Scene, always, durable, full_state, in_turn, say, sync
@@ -39,7 +40,7 @@ async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     monkeypatch.setattr(session_module, "_SETTLE_S", 0.1)
     monkeypatch.setattr(session_module, "_START_S", 0.1)
     monkeypatch.setattr(session_module, "_LOOK_S", 0.2)
-    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment={}, clock=Clock())
+    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment={"LLM_MODEL": "openai/m"}, clock=Clock())
     yield made
     await made.close()
 
@@ -246,11 +247,38 @@ async def test_missing_tools_end_the_turn(fake: FakeServer, runtime: OpenHandsRu
     """An agent without the tools it was given is interrupted, and the message names them."""
     system = durable(0, kind="SystemPromptEvent", tools=[{"kind": "FinishTool"}, {"kind": "TerminalTool"}])
     fake.scenes = [say(sync(1), system, message(1), full_state("running"))]
+    await _open(fake, runtime, ["terminal", "file_editor", "task_tracker"])
     end, _ = await turn(runtime)
     assert end.failure is not None
     assert (end.failure.code, end.failure.retryable) == ("tools_missing", False)
     assert "file_editor, task_tracker" in end.failure.detail
     assert "POST /interrupt" in fake.requests
+
+
+async def test_a_conversation_of_an_earlier_policy_keeps_its_tools(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Its history is worth more than a tool that the policy names since."""
+    system = durable(0, kind="SystemPromptEvent", tools=[{"kind": "FinishTool"}, {"kind": "TerminalTool"}])
+    fake.scenes = [
+        say(sync(3), system, message(1), status(2, "running"), status(3, "finished"), full_state("finished"))
+    ]
+    await _open(fake, runtime, ["terminal"])
+    assert (await turn(runtime))[0].status == "finished"
+    assert "POST /interrupt" not in fake.requests
+
+
+async def _open(fake: FakeServer, runtime: OpenHandsRuntime, tools: list[str]) -> None:
+    """A conversation with a history is there, and has these tools."""
+    fake.answers["GET /server_info"] = always({"version": "1.58.0"})
+    fake.answers["POST "] = always(
+        {
+            "id": "c1",
+            "execution_status": "idle",
+            "agent": {"tools": [{"name": name} for name in tools]},
+            "workspace": {"working_dir": "/w"},
+            "last_user_message_id": "m",
+        }
+    )
+    await runtime.open(ConversationRequest(conversation_id=ID, working_dir="/w", title="T"))
 
 
 async def test_a_conversation_deleted_during_a_turn_is_noticed(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
