@@ -64,6 +64,7 @@ class Supervisor:
         self._port = port
         self._state = ServerState(status="stopped")
         self._changed = anyio.Event()
+        self._cleared = anyio.Event()
         self._endpoint: Endpoint | None = None
         self._client = Client(self.endpoint)
         self._process: Process | None = None
@@ -94,6 +95,10 @@ class Supervisor:
                 raise ServerFailed(f"agent-server: {self._state.detail or 'it was stopped'}")
             await self._changed.wait()
 
+    async def wait_cleared(self) -> None:
+        """Return when what a killed daemon may have left is ended; before `run` has seen to that, agents may still work."""
+        await self._cleared.wait()
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Start the server, keep it alive until cancelled, then end it and everything it started.
 
@@ -105,6 +110,7 @@ class Supervisor:
             # Bounded, and not to be cut short: a stop during it would leave the orphan.
             with anyio.CancelScope(shield=True):
                 await end_orphan(self.places.owner_record)
+            self._cleared.set()
             await self._boot("starting")
             task_status.started()
             await self._keep_alive()
