@@ -76,7 +76,7 @@ def set_up(
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "websockets", "asyncio", "uvicorn.access"):
+    for chatty in ("httpx", "httpcore", "websockets", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
