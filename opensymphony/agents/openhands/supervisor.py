@@ -18,7 +18,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import Process, TaskStatus
 
-from opensymphony.agents.openhands.client import Client, Endpoint
+from opensymphony.agents.openhands.client import Client, Endpoint, Unreached
 from opensymphony.agents.openhands.environment import HOST, Places, command_line, prepare
 from opensymphony.agents.openhands.ownership import (
     choose_port,
@@ -81,9 +81,9 @@ class Supervisor:
         return self._nonce
 
     def endpoint(self) -> Endpoint:
-        """Where the server listens, or will; raises `ServerFailed` before the first start."""
+        """Where the server listens, or will; raises `Unreached` before the first start."""
         if self._endpoint is None:
-            raise ServerFailed("agent-server: it was not started yet")
+            raise Unreached("agent-server: it was not started yet")
         return self._endpoint
 
     async def wait_ready(self) -> Endpoint:
@@ -106,6 +106,8 @@ class Supervisor:
         `InstanceError` when the port or the server belongs to somebody else; later failures are told by `state`.
         """
         failure = ""
+        # Before anything is awaited: an orphan may still run what somebody now wants confirmed as stopped.
+        self._set("starting", detail="looking for what an earlier start left")
         try:
             # Bounded, and not to be cut short: a stop during it would leave the orphan.
             with anyio.CancelScope(shield=True):
