@@ -40,7 +40,7 @@ class Followed:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None, (Problem(file="WORKFLOW.md", message="there is no such file"),)
-        loaded = load(content, "WORKFLOW.md", {}, "/home/someone", str(self.path.parent))
+        loaded = load(content, "WORKFLOW.md", {}, "/somewhere", str(self.path.parent))
         return loaded.policy, loaded.problems
 
     async def post(self, event: e.Event) -> None:

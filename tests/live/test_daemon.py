@@ -58,7 +58,9 @@ async def test_a_board_by_hand(daemon: DaemonUnderTest, stage: Stage) -> None:
     for name in ("LOST-1", "KEPT-2", "CUT-3"):
         await daemon.until(f"{name} is done", has(name, phase="in_review", state="In Review", verified=True))
         run = json.loads((daemon.workspaces / name / ".opensymphony" / "run.json").read_text())
-        assert (run["branch"], run["generation"]) == (f"opensymphony/{name}", 1 if name == "CUT-3" else 2)
+        assert (run["branch"], run["generation"]) == (f"opensymphony/{name}", 1 if name == "CUT-3" else 2), (
+            daemon.told()
+        )
     assert await daemon.commits("opensymphony/LOST-1") == ["LOST-1 1"]
     assert await daemon.commits("opensymphony/KEPT-2") == ["KEPT-2 2", "KEPT-2 1"]
     assert await daemon.commits("opensymphony/CUT-3") == ["CUT-3 1"]

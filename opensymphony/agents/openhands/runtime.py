@@ -31,6 +31,7 @@ _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
 _MIRRORS_MAX = 256
 _CREATE_ATTEMPTS = 2
+_OPEN_ATTEMPTS = 3
 _SEND_ATTEMPTS = 3
 _TOOL_WAIT_S = 600
 _LOOK_AGAIN_S = 1.0
@@ -96,15 +97,23 @@ class OpenHandsRuntime:
 
     async def open(self, request: ConversationRequest) -> Conversation:
         """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
-        await self._server.wait_ready()
         body = creation_body(request, self._policy(), self._environment)
-        info, created = await self._create(request.conversation_id, body)
-        tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
-        self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
-        if created:
-            await self._name(request)
-        version = (await self._client.server_info()).version
-        return to_conversation(info, created=created, server_version=version)
+        for attempts_left in reversed(range(_OPEN_ATTEMPTS)):
+            await self._server.wait_ready()
+            try:
+                info, created = await self._create(request.conversation_id, body)
+                tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
+                self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
+                if created:
+                    await self._name(request)
+                version = (await self._client.server_info()).version
+                return to_conversation(info, created=created, server_version=version)
+            except Unreached:
+                # It died a moment ago: that is no failure of the ticket.
+                if not attempts_left:
+                    raise
+                await anyio.sleep(_LOOK_AGAIN_S)
+        raise AssertionError("the last attempt returns or raises")
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
         """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""

@@ -6,11 +6,13 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from opensymphony.agents.openhands import runtime as runtime_module
+from opensymphony.agents.openhands.client import Endpoint
 from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
@@ -73,6 +75,31 @@ class Log:
 
     def add(self, kind: str, **fields: Any) -> None:
         self.events.append({"id": f"e{len(self.events)}", "kind": kind, **fields})
+
+
+class JustDied(FakeServer):
+    """At the first look nobody has noticed yet that nobody listens any more."""
+
+    looks = 0
+
+    async def wait_ready(self) -> Endpoint:
+        self.looks += 1
+        return self.endpoint()
+
+    def endpoint(self) -> Endpoint:
+        found = super().endpoint()
+        return msgspec.structs.replace(found, base_url="http://127.0.0.1:9") if self.looks < 2 else found
+
+
+async def test_a_server_that_died_a_moment_ago_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation that could not be asked for is asked for again when the server is back: the ticket did not fail."""
+    monkeypatch.setattr(runtime_module, "_LOOK_AGAIN_S", 0.01)
+    async with JustDied().serving() as server:
+        server.answers |= {"GET /server_info": always({"version": "1.58.0"}), "POST ": always(WHOLE, 201)}
+        runtime = OpenHandsRuntime(server, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
+        assert (await runtime.open(REQUEST)).created
+        await runtime.close()
+        assert server.looks == 2
 
 
 async def test_a_message_carries_its_key(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
