@@ -10,7 +10,7 @@ from opensymphony.daemon.loop import Post
 from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
-from opensymphony.model import TicketId
+from opensymphony.model import TicketId, encodable
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.state import State
 
@@ -68,7 +68,7 @@ class Poller:
 
     async def _fail(self, error: OpenSymphonyError) -> None:
         self.trouble = error
-        await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
+        await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=encodable(str(error))))
 
     async def _read(self) -> tuple[str, ...]:
         policy = self._state.policy
