@@ -26,7 +26,19 @@ ConversationId = NewType("ConversationId", str)
 TICKET_KEY_CHARS_MAX = 128
 """Half of what a file system allows for a name: room for what tools append to it."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FOREIGN_TO_KEYS = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def encodable(text: str) -> str:
+    """The text as UTF-8 and JSON can carry it: halves of a surrogate pair are joined, a lone one becomes U+FFFD.
+
+    For whatever enters from outside: YAML escapes, file names and the environment can hold halves, and one of them in an
+    event cannot be written into the journal.
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def ticket_key(identifier: str) -> str:

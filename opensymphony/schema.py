@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from opensymphony.errors import Problem
+from opensymphony.model import encodable
 
 S = TypeVar("S", bound=Struct)
 
@@ -103,6 +104,8 @@ def absolute_path(text: str, around: Surroundings) -> str:
     if "\0" in text:
         raise ValueError("a path cannot hold a NUL character")
     path = posixpath.normpath(posixpath.join(around.directory, text))
+    if encodable(path) != path:
+        raise ValueError("the path is not UTF-8 text: choose a directory whose name is")
     return "/" + path.lstrip("/")
 
 
@@ -265,6 +268,8 @@ class Reader:
             state = "is empty" if name in self.around.environment else "is not set"
             message = f"environment variable {name} {state}: set it, or write the value here"
             raise _Wrong(message, "missing_environment_variable")
+        if encodable(value) != value:
+            raise _Wrong(f"environment variable {name} is not UTF-8 text: correct it, or write the value here")
         return value, f"the value of ${name}"
 
     def _text(self, placed: Placed, meaning: str) -> str:

@@ -113,6 +113,16 @@ def test_paths_are_made_absolute_without_looking(text, path):
         assert absolute_path(text, AROUND) == path
 
 
+def test_what_is_not_utf_8_text_is_refused():
+    """The environment can hold any bytes; a policy stands in the journal, which cannot."""
+    odd = Surroundings(environment={"NAME": "a\udcff"}, home="/h/\udcff", directory="/base")
+    reader = Reader("f.yaml", odd)
+    reader.read(Outer, placed({"name": "$NAME"}))
+    assert "environment variable NAME is not UTF-8 text" in reader.problems[0].message
+    with pytest.raises(ValueError, match="not UTF-8 text"):
+        absolute_path("~/x", odd)
+
+
 def test_a_path_is_told_from_an_address_as_git_does():
     """No scheme, and no `host:` before the first slash."""
     assert all(map(is_path, ("a", "a/b", "/a", "~/a", "./a:b", "a/b:c")))

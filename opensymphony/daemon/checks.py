@@ -131,12 +131,15 @@ async def _repository(policy: Policy) -> Check:
         return Check(name="repository", status="pass", detail="none: workspaces start empty for hooks.after_create")
     # As a run does it: another configuration or environment of git would prove nothing.
     shown, said = without_credentials(repository.url), f"no answer within {_PROBE_TIMEOUT_MS // 1000} s"
-    with anyio.move_on_after(_PROBE_TIMEOUT_MS / 1000):
-        arguments = ["ls-remote", "--exit-code", "--heads", "--", repository.url, f"refs/heads/{repository.base}"]
-        answer = await Git(new_id()).ask(arguments, remote=True)
-        if answer.exit_code == 0:
-            return Check(name="repository", status="pass", detail=f"{shown} has the branch {repository.base}")
-        said = without_credentials(" ".join(answer.errors.split()))[:300] or "no such branch"
+    arguments = ["ls-remote", "--exit-code", "--heads", "--", repository.url, f"refs/heads/{repository.base}"]
+    try:
+        with anyio.move_on_after(_PROBE_TIMEOUT_MS / 1000):
+            answer = await Git(new_id()).ask(arguments, remote=True)
+            if answer.exit_code == 0:
+                return Check(name="repository", status="pass", detail=f"{shown} has the branch {repository.base}")
+            said = without_credentials(" ".join(answer.errors.split()))[:300] or "no such branch"
+    except WorkspaceError as error:  # no git at all: the other checks are still worth making
+        said = str(error)
     return Check(
         name="repository",
         status="fail",

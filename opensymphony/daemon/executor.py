@@ -16,7 +16,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger
-from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress
+from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress, encodable
 from opensymphony.reporting import MARKER
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
@@ -112,7 +112,7 @@ class Executor:
             at_ms=self._clock.now_ms(),
             key=command.key,
             jitter=self._clock.jitter(),
-            error=" ".join(str(error).split()) or type(error).__name__,
+            error=encodable(" ".join(str(error).split())) or type(error).__name__,
             error_class=error.error_class if known else "retry",
             retry_after_ms=error.retry_after_ms if isinstance(error, ServiceError) else None,
         )

@@ -10,7 +10,7 @@ from opensymphony.daemon.loop import Post
 from opensymphony.errors import BadAnswer, OpenSymphonyError, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
-from opensymphony.model import Ticket, TicketId
+from opensymphony.model import Ticket, TicketId, encodable
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.decide import GONE
 from opensymphony.scheduler.state import State
@@ -70,7 +70,7 @@ class Poller:
 
     async def _fail(self, error: OpenSymphonyError) -> None:
         self.trouble = error
-        await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=str(error)))
+        await self._post(e.PollFailed(at_ms=self._clock.now_ms(), error=encodable(str(error))))
 
     async def _read(self) -> tuple[str, ...] | None:
         """What was wrong with single tickets; None when nobody has said yet what to look for."""

@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from opensymphony.errors import Problem
+from opensymphony.model import encodable
 from opensymphony.schema import Placed, Scalar
 
 FILE_BYTES_MAX = 1_048_576
@@ -209,7 +210,7 @@ class _Builder:
             index = int(event.start_mark.index)
             if kind != "ScalarEvent":
                 raise _Bad("a key must be a plain text", index)
-            key, line = str(event.value), self._line(event)
+            key, line = _whole(str(event.value), index), self._line(event)
             full = f"{path}.{key}" if path else key
             value = self._node(next(self._events), depth + 1, full)
             if key == "<<":
@@ -222,9 +223,17 @@ class _Builder:
         return entries
 
 
+def _whole(text: str, index: int) -> str:
+    """Escapes can spell half a character, which neither the journal nor a terminal can hold."""
+    joined = encodable(text)
+    if joined.count("\ufffd") > text.count("\ufffd"):
+        raise _Bad("holds half a character (an escape such as \\ud83d): write the character itself", index)
+    return joined
+
+
 def _scalar(event: Any, index: int) -> Scalar:
     """The value by YAML 1.2's core schema; what does not look like anything else is a text."""
-    text = str(event.value)
+    text = _whole(str(event.value), index)
     tag = str(event.tag) if event.tag is not None else None
     if tag in ("!", _CORE + "str") or (tag is None and not event.implicit[0]):
         return text

@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
 from liquid import BoundTemplate, Environment, StrictUndefined
 from liquid.exceptions import LiquidError, LiquidSyntaxError
+from liquid.undefined import is_undefined
 from msgspec import Struct
 
 from opensymphony.errors import ConfigurationError, Problem
@@ -65,6 +67,7 @@ _COMMAND_NAMES = frozenset(("id", "identifier", "key", "priority", "branch_name"
 _ISSUE_NAMES = _COMMAND_NAMES.union(_REFERENCES, _TEXTS)
 _SAFE_IN_SHELL = re.compile(r"(?!-)[A-Za-z0-9._/@:+=,-]{1,200}")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _NOT_IN_LABEL = re.compile(r"[^\w .,@#/-]")
 _NOT_IN_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
@@ -94,16 +97,27 @@ def _fence(value: object, label: object = "text from the ticket") -> str:
     return f'<untrusted-{nonce} from="{source}">\n{text}\n</untrusted-{nonce}>'
 
 
+def _moment(value: object) -> datetime:
+    """A point in time that says itself which day it means; not `now`, not `10:00`, not `Jan 3`."""
+    try:
+        if isinstance(value, str) and _ISO_8601.match(value):
+            return datetime.fromisoformat(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    message = f"date: {value!r:.40} is no date such as 2026-01-31 or 2026-01-31T09:00:00Z, nor seconds since 1970"
+    raise LiquidError(message, token=None)
+
+
 def _environment() -> Environment:
     environment = _Limited(undefined=StrictUndefined, strict_filters=True)
     environment.add_filter("untrusted", _fence)
     library_date = cast("Callable[..., str]", environment.filters["date"])
 
     def date(value: object, form: object, **keywords: object) -> str:
-        """Liquid's own, without `now`: a prompt is the same whenever it is rendered."""
-        if value in ("now", "today"):
-            raise LiquidError("date: now and today are not known here", token=None)
-        return library_date(value, form, **keywords)
+        """Liquid's own, without the clock it takes what is missing from: a prompt is the same whenever it is rendered."""
+        return library_date(value if is_undefined(value) else _moment(value), form, **keywords)
 
     date.with_environment = True  # type: ignore[attr-defined]  # how Liquid knows that a filter takes `environment`
     environment.add_filter("date", date)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from opensymphony.errors import Problem
+from opensymphony.model import encodable
 from opensymphony.schema import Placed, Reader, Surroundings, absolute_path, is_path, looks_secret, shown, variable_in
 from opensymphony.workflow import keys, prompt
 from opensymphony.workflow.parse import Document
@@ -201,6 +202,8 @@ def _completed(policy: Policy, around: Surroundings) -> Policy:
         required_labels=tuple(dict.fromkeys(label.strip().lower() for label in policy.tracker.required_labels)),
     )
     temporary = around.environment.get("TMPDIR") or "/tmp"
+    if encodable(temporary) != temporary:
+        temporary = "/tmp"
     root = policy.workspace.root or absolute_path(f"{temporary}/symphony_workspaces", around)
     workspace = msgspec.structs.replace(policy.workspace, root=root)
     return msgspec.structs.replace(policy, tracker=tracker, workspace=workspace)

@@ -12,7 +12,7 @@ import stat
 from urllib.parse import unquote, urlsplit
 
 from opensymphony.errors import WorkspaceError
-from opensymphony.model import ticket_key
+from opensymphony.model import encodable, ticket_key
 
 SLUG_CHARS_MAX = 48
 
@@ -81,6 +81,9 @@ def open_root(root: str) -> str:
     except OSError as error:
         message = f"workspace.root {root} cannot be used: {error.strerror}; make it a directory that can be written"
         raise WorkspaceError(message, error_class="person") from error
+    if encodable(canonical) != canonical:
+        message = f"workspace.root {root} leads to a directory whose name is not UTF-8 text: choose another one"
+        raise WorkspaceError(message, error_class="person")
     if owner != os.geteuid() and os.geteuid() != 0:
         message = f"workspace.root {root} belongs to another user: choose another one"
         raise WorkspaceError(message, error_class="person")

@@ -34,7 +34,7 @@ async def test_a_good_place_passes(world: World, monkeypatch: pytest.MonkeyPatch
     failed = {name for name, check in checks.items() if check.status == "fail"}
     assert failed == {"agent-server"}
     assert checks["agent-server"].fix == "run `opensymphony install openhands`"
-    assert checks["tracker"].detail == "1 tickets in an active state"
+    assert checks["tracker"].detail == "1 ticket in an active state"
     assert checks["prompt"].detail.startswith("rendered with a sample ticket: ")
     assert checks["isolation"].status == "warn"
     assert "canary" not in str(checks)
@@ -133,6 +133,17 @@ async def test_git_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "\n" not in str(refused.value)
     script(tmp_path / "bin", "git", "echo 'git version 2.39.5 (Apple Git-154)'")
     await require_git()
+
+
+async def test_without_git_the_other_checks_are_made(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What `doctor` is for: it says that git is missing, and goes on."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = await found(world)
+    assert (checks["git"].status, checks["repository"].status) == ("fail", "fail")
+    assert "git could not be started" in checks["repository"].detail
+    assert checks["workspace-root"].status == "pass"
 
 
 async def test_uv_is_only_for_installing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

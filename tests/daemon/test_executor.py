@@ -156,6 +156,7 @@ async def test_a_write_that_fails_lets_the_next_one_through(tmp_path: Path) -> N
         (ConfigurationError([Problem(file="W", line=3, message="bad")]), "W:3: bad", "person", None),
         (ValueError("two\nlines  of it"), "two lines of it", "retry", None),
         (KeyError(), "KeyError", "retry", None),
+        (ValueError("no journal holds \ud83d"), "no journal holds \ufffd", "retry", None),
     ],
 )
 async def test_whatever_goes_wrong_is_an_outcome(

@@ -81,6 +81,11 @@ def test_yaml_is_1_2():
     }
 
 
+def test_escaped_pairs_are_one_character():
+    """JSON spells many characters as two escapes, and JSON is YAML."""
+    assert front_of(r'{"a": "\ud83d\ude00"}') == {"a": "\U0001f600"}
+
+
 def test_every_value_keeps_the_line_of_its_key():
     """Lines are those of the file, fence included."""
     document, _ = parse("---\na: 1\nb:\n  c: |\n    x\n    y\n  d:\n    - e\n---\n", "WORKFLOW.md")
@@ -110,6 +115,8 @@ def test_a_rare_line_separator_does_not_shift_lines():
         ("---\na: 1\nb: !thing c\n---\n", 3),
         ("---\na: &x {b: 1}\n<<: *x\n---\n", 3),
         ("---\na: 1\n? [b]\n: c\n---\n", 3),
+        ('---\na: 1\nb: "\\ud83d"\n---\n', 3),
+        ('---\na: 1\n"\\udc00": 1\n---\n', 3),
         ("---\na: 1\n...\n--- \nb: 2\n---\n", 4),
         ("---\na: 1\n", 1),
         ("--- \na: 1\n---\n", 1),

@@ -96,6 +96,21 @@ def test_output_is_limited():
 def test_a_date_is_formatted_without_reading_the_clock():
     """A prompt is the same whenever it is rendered."""
     assert render_prompt("{{ issue.created_at | date: '%Y' }}", sample_ticket(), None) == "2026"
+    for value, text in (
+        ("'2026-01-31'", "2026-01-31 00"),
+        ("'2026-01-31 09:00'", "2026-01-31 09"),
+        ("0", "1970-01-01 00"),
+    ):
+        assert render_prompt(f"{{{{ {value} | date: '%Y-%m-%d %H' }}}}", BARE, None) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["'now'", "'today'", "'10:00'", "'Jan 3'", "''", "nil", "true", "'2026-02-30'", "9999999999999999", "'1'"]
+)
+def test_a_date_that_does_not_say_its_day_is_an_error(value):
+    """What is missing would come from the clock."""
+    with pytest.raises(ConfigurationError, match="is no date such as 2026-01-31"):
+        render_prompt(f"{{{{ {value} | date: '%s' }}}}", BARE, None)
 
 
 def test_ticket_text_is_not_a_template():

@@ -57,7 +57,7 @@ def test_a_policy_survives_json(read):
 
 def test_there_are_numeric_keys_to_check():
     """The table of numeric keys is not empty by mistake."""
-    assert len(NUMBERS) > 20
+    assert len(NUMBERS) >= 20
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "0", "1.5", "99999999999999999999", "true", "[]"])

@@ -125,6 +125,14 @@ def test_root_that_is_a_file_is_named(tmp_path: Path) -> None:
     assert caught.value.error_class == "person"
 
 
+def test_root_has_a_name_that_can_be_written(tmp_path: Path) -> None:
+    """A link can lead to a directory whose name is no text; the journal could not hold the path."""
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    os.symlink(os.fsencode(tmp_path) + b"/\xff", tmp_path / "link")
+    with pytest.raises(WorkspaceError, match="not UTF-8 text"):
+        open_root(str(tmp_path / "link"))
+
+
 def test_check_directory_follows_nothing(tmp_path: Path) -> None:
     """F4: a link, even to a directory, a dangling one, a file and a socket are refused; nothing there is no error."""
     assert check_directory(str(tmp_path))

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
+from opensymphony.model import encodable
 from opensymphony.services.files import plain_head
 from opensymphony.services.files.yaml_values import Entry, Value
 
@@ -36,7 +37,7 @@ class Malformed(Exception):
 
     def __init__(self, line: int, message: str) -> None:
         self.line = line
-        self.message = message
+        self.message = message = encodable(message)
         super().__init__(f"line {line}: {message}")
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from opensymphony.model import Claim
+from opensymphony.model import Claim, encodable
 from opensymphony.services.files import front_matter
 from opensymphony.services.files.front_matter import FrontMatter, Malformed
 from opensymphony.services.files.yaml_values import Entry, Value
@@ -161,7 +161,12 @@ class _Reading:
             raise Malformed(entry.line if entry else 1, f"'{key}' is missing; add a line '{key}: ...'")
         if value.kind != "text" or not value.text.strip():
             raise Malformed(value.line, f"'{key}' must be text")
-        return " ".join(value.text.split())
+        text = encodable(value.text)
+        if text.count("\ufffd") > value.text.count("\ufffd"):
+            raise Malformed(
+                value.line, f"'{key}' holds half a character (an escape such as \\ud83d); write the character"
+            )
+        return " ".join(text.split())
 
     def _state(self, state: str) -> str:
         entry = self._front.entries["state"]
@@ -176,7 +181,7 @@ class _Reading:
         if value.kind != "text":
             self._note(value.line, f"'{key}' must be text; it is taken as empty")
             return None
-        return " ".join(value.text.split()) or None
+        return " ".join(encodable(value.text).split()) or None
 
     def _priority(self) -> int | None:
         text = self._text("priority")
@@ -195,7 +200,7 @@ class _Reading:
         else:
             parts = [item.text for item in value.items if item.kind == "text" and not item.empty]
             good = value.kind == "list" and all(item.kind == "text" for item in value.items)
-        words = [" ".join(part.split()) for part in parts]
+        words = [" ".join(encodable(part).split()) for part in parts]
         return list(dict.fromkeys(word for word in words if word)), good
 
     def _labels(self) -> tuple[str, ...]:
@@ -238,7 +243,9 @@ class _Reading:
         value = self._value("claim")
         if value is None:
             return None
-        parts = {name: part.text for name, part in value.entries.items() if part.kind == "text" and not part.empty}
+        parts = {
+            name: encodable(part.text) for name, part in value.entries.items() if part.kind == "text" and not part.empty
+        }
         numbers = [parts.get("generation", ""), parts.get("heartbeat_ms", "")]
         if not parts.get("instance") or not all(re.fullmatch(r"[0-9]{1,15}", number, re.ASCII) for number in numbers):
             self._note(value.line, "'claim' is written by OpenSymphony and cannot be read; it counts as no claim")

@@ -49,6 +49,26 @@ class TestMeaning:
         assert found.claim == Claim(instance="x", generation=2, heartbeat_ms=5)
         assert (found.description, found.notes) == ("Line one\n\n---\nLine two", ())
 
+    def test_half_a_character_stops_at_the_file(self) -> None:
+        """Escapes can spell what no text can hold: a problem where it would be a name, replaced where it is prose."""
+        assert parse("T-1", ticket(r'title: "\ud83d\ude00 x"', "state: Todo")).title == "\U0001f600 x"
+        for head in ((r'title: "x \ud83d"', "state: Todo"), ("title: x", r'state: "\udc00"')):
+            with pytest.raises(Malformed, match="half a character"):
+                parse("T-1", ticket(*head))
+        found = read(
+            r'labels: ["a\ud83d", b]',
+            r'assignee: "\udfff"',
+            r'blocked_by: ["\ud800"]',
+            r'parent: "\ud800"',
+            r'claim: {instance: "\ud800", generation: 2, heartbeat_ms: 5}',
+        )
+        assert found.labels == ("a\ufffd", "b")
+        assert (found.assignee, found.blocked_by, found.parent) == ("\ufffd", ("\ufffd",), "\ufffd")
+        assert found.claim == Claim(instance="\ufffd", generation=2, heartbeat_ms=5)
+        with pytest.raises(Malformed) as told:
+            read(r'"\ud83d": 1', r'"\ud83d": 2')
+        str(told.value).encode()
+
     def test_absent_and_null_mean_nothing(self) -> None:
         """Neither is a fault."""
         found = read("priority:", "labels: ~", "assignee: null", "blocked_by: []", "parent: ''", "created:", "claim:")
