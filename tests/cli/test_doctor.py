@@ -27,8 +27,10 @@ def place(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_all_is_well(place: Path) -> None:
     """Exit code 0, a line for each check, no key in any of them, nothing made."""
     said = call("doctor")
-    assert (said.code, said.lines) == (0, ["everything is fine"]), said.out
-    assert {line.split()[0] for line in said.out.splitlines()} == {"PASS", "WARN"}
+    assert said.code == 0, said.out
+    assert said.lines[-1].startswith("everything that a run needs is here")
+    verdicts = {line.split()[0] for line in said.out.splitlines() if not line.startswith(" ")}
+    assert verdicts == {"PASS", "WARN"}
     assert "canary" not in said.out
     assert not (place / "store").exists()
     document = json.loads(call("doctor", "--json").out)
@@ -41,7 +43,7 @@ def test_an_unknown_template_variable_is_found(place: Path) -> None:
     text = (place / "WORKFLOW.md").read_text().replace("issue.title", "issue.titel")
     (place / "WORKFLOW.md").write_text(text)
     said = call("doctor")
-    assert (said.code, said.lines[-1].endswith("checks failed")) == (1, True)
+    assert (said.code, "failed" in said.lines[-1]) == (1, True)
     [line] = [line for line in said.out.splitlines() if line.startswith("FAIL")]
     assert "titel" in line
     assert "WORKFLOW.md:7: prompt: " in line
