@@ -1,38 +1,46 @@
-"""The demo's daemon, and what it leaves behind."""
+"""What a demo leaves behind; whole demos are in tests/live."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import anyio
 import pytest
 
-from opensymphony.cli.loading import read_workflow
 from opensymphony.daemon.foreground import Foreground, run_in_foreground
-from opensymphony.demo.board import make_demo
 from opensymphony.demo.play import play_demo
 from opensymphony.demo.screen import Screen
 from opensymphony.errors import InstallationError
 from opensymphony.settings import Settings
+from opensymphony.workflow.policy import Policy, TrackerPolicy, WorkspacePolicy
+from opensymphony.workspace.paths import repository_key
 
 
-async def test_without_an_agent_server_it_ends_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """The error says what to install; the model endpoint and the locks are given back."""
-    files = await make_demo(tmp_path / "demo")
-    policy = read_workflow(str(files.workflow)).policy
-    assert policy is not None
+async def test_a_demo_that_fails_takes_its_conversations_with_it(tmp_path: Path) -> None:
+    """They lie in the tool directory, which others use too: whatever ends the demo, only they are removed."""
     settings = Settings(
-        workflow_path=str(files.workflow),
+        workflow_path=str(tmp_path / "WORKFLOW.md"),
         config_path=None,
         store_dir=str(tmp_path / "state"),
         logs_dir=str(tmp_path / "logs"),
-        tool_dir=str(tmp_path / "tools"),
+        tool_dir=str(tmp_path / "tool"),
         host="127.0.0.1",
         port=0,
     )
+    policy = Policy(
+        tracker=TrackerPolicy(kind="files", provider={"path": str(tmp_path)}),
+        workspace=WorkspacePolicy(root=str(tmp_path / "workspaces")),
+    )
+    repositories = tmp_path / "tool" / "workspace" / "conversations" / "repos"
+    mine = repositories / repository_key(settings.workflow_path)
+    other = repositories / "other"
+    for directory in (mine / "active" / "c1", other):
+        directory.mkdir(parents=True)
 
     async def work(foreground: Foreground) -> None:
-        with Screen() as screen:
+        with Screen(live=False) as screen:
             await play_demo(settings, policy, foreground, screen, model=None)
 
-    for _ in range(2):
-        with pytest.raises(InstallationError, match="install openhands"), anyio.fail_after(20):
-            await run_in_foreground(work)
+    with anyio.fail_after(20), pytest.raises(InstallationError):
+        await run_in_foreground(work)
+    assert sorted(repositories.iterdir()) == [other]

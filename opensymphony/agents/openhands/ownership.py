@@ -102,7 +102,12 @@ async def end_orphan(path: Path) -> int:
             finally:
                 await client.close()
         ended = await end_all(record.nonce, grace_ms=_ORPHAN_GRACE_MS)
-    forget_record(path)
+    try:
+        await anyio.to_thread.run_sync(forget_record, path)
+    except OSError as error:
+        raise AgentServerError(
+            f"{path}: {error.strerror}: the agent-server's state directory cannot be used"
+        ) from error
     return ended
 
 

@@ -30,6 +30,7 @@ from opensymphony.agents.openhands.ownership import (
 )
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.errors import AgentServerError, OpenSymphonyError
+from opensymphony.logs import get_logger
 from opensymphony.model import ServerState
 from opensymphony.processes import end_all, end_child, process_start_time, start
 from opensymphony.workflow.policy import LocalServerPolicy
@@ -44,6 +45,8 @@ _BACKOFF_MAX_S = 30
 _TAIL_BYTES = 8_192
 _TAIL_LINES = 3
 _LINE_MAX = 200
+
+log = get_logger(__name__)
 
 
 class ServerFailed(AgentServerError):
@@ -158,7 +161,10 @@ class Supervisor:
     async def _boot(self, status: str) -> None:
         """Start a process and wait until it answers. The record is written first: no moment leaves a server unowned."""
         self._nonce, session_key = new_id(), new_secret()
-        port = await anyio.to_thread.run_sync(choose_port, self._port)
+        try:
+            port = await anyio.to_thread.run_sync(choose_port, self._port)
+        except OSError as error:
+            raise ServerFailed(f"agent-server: no port can be had: {error.strerror}") from error
         record = new_record(nonce=self._nonce, port=port, session_key=session_key)
         boot = self._endpoint.boot + 1 if self._endpoint else 1
         self._endpoint = Endpoint(base_url=f"http://{HOST}:{port}", session_key=session_key, boot=boot)
@@ -166,7 +172,10 @@ class Supervisor:
         process = await self._spawn(record.port, session_key)
         self._process = process
         found = msgspec.structs.replace(record, pid=process.pid, start_time=process_start_time(process.pid))
-        await anyio.to_thread.run_sync(write_record, self.places.owner_record, found)
+        try:
+            await anyio.to_thread.run_sync(write_record, self.places.owner_record, found)
+        except OSError as error:
+            raise ServerFailed(f"agent-server: {self.places.owner_record}: {error.strerror}") from error
         await self._wait_until_ready(process)
         version = (await self._client.server_info()).version
         self._set("ready", pid=process.pid, version=version)
@@ -179,19 +188,19 @@ class Supervisor:
             return env, os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
 
         try:
-            env, null, log = await anyio.to_thread.run_sync(prepare_files)
+            env, null, output = await anyio.to_thread.run_sync(prepare_files)
         except OSError as error:
             raise ServerFailed(f"agent-server: {error.filename}: {error.strerror}") from error
         argv = command_line(self._python, port)
         try:
-            return await start(argv, cwd=str(self.places.home), env=env, stdin=null, output=log)
+            return await start(argv, cwd=str(self.places.home), env=env, stdin=null, output=output)
         except OSError as error:
             raise ServerFailed(
                 f"agent-server: {self._python}: {error.strerror}: run `opensymphony install openhands`"
             ) from error
         finally:
             os.close(null)
-            os.close(log)
+            os.close(output)
 
     async def _wait_until_ready(self, process: Process) -> None:
         limit_ms = self._policy.startup_timeout_ms
@@ -228,7 +237,10 @@ class Supervisor:
             await end_child(process, self._nonce, grace_ms=_REST_GRACE_MS)
         if self._nonce:
             await end_all(self._nonce, grace_ms=_REST_GRACE_MS)
-            forget_record(self.places.owner_record)
+            try:
+                await anyio.to_thread.run_sync(forget_record, self.places.owner_record)
+            except OSError as error:  # the next start finds nothing alive behind it
+                _warn("the record of an ended agent-server stays", self.places.owner_record, error)
 
     def _set(self, status: str, *, detail: str = "", pid: int | None = None, version: str | None = None) -> None:
         self._state = msgspec.structs.replace(
@@ -244,14 +256,26 @@ class Supervisor:
 
 
 def limit_log(path: Path, bytes_max: int = LOG_BYTES_MAX) -> None:
-    """Move a log that grew too long aside; its writer appends, so the file can be emptied under it."""
+    """Move a log that grew too long aside; its writer appends, so the file can be emptied under it.
+
+    Where there is no room for the copy the log is emptied all the same: it must not fill a full disk. Never raises.
+    """
     try:
         if path.stat().st_size <= bytes_max:
             return
-        shutil.copyfile(path, path.with_suffix(".log.1"))
+        try:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+        except OSError as error:
+            _warn("the agent-server's log is emptied without a copy", path, error)
         os.truncate(path, 0)
     except FileNotFoundError:
         return
+    except OSError as error:
+        _warn("the agent-server's log cannot be kept short", path, error)
+
+
+def _warn(what: str, path: Path, error: OSError) -> None:
+    log.warning(what, file=str(path), error=error.strerror or type(error).__name__)
 
 
 def last_lines(path: Path) -> str:
@@ -260,7 +284,7 @@ def last_lines(path: Path) -> str:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
+    except OSError:
         return "no log"
     told = [_message(line) for line in lines if line.strip()]
     return " | ".join(told[-_TAIL_LINES:]) or "its log is empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -225,6 +226,39 @@ async def test_a_deaf_server_is_killed(python: str, places: Places, monkeypatch:
         pid = supervisor.state().pid or 0
         began = process_start_time(pid)
     assert not is_alive(pid, began)
+
+
+def test_a_log_without_room_for_a_copy_is_emptied(tmp_path: Path) -> None:
+    """Whatever stands in the way of the copy ends neither the daemon nor the limit."""
+    log = tmp_path / "agent-server.log"
+    log.write_text("old\n" * 10)
+    log.with_suffix(".log.1").mkdir()
+    limit_log(log, bytes_max=20)
+    assert log.read_text() == ""
+    log.unlink()
+    log.mkdir()
+    limit_log(log, bytes_max=0)
+    assert last_lines(log) == "no log"
+
+
+async def test_a_disk_that_is_full_is_told_in_one_line(
+    python: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the start of the process and the record of its pid: the process is ended again."""
+    fsync, calls = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:  # the secret key, the record before the start, the record behind it
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    supervisor = make(python, places)
+    told = await first_failure(supervisor, ServerFailed)
+    assert told == f"agent-server: {places.owner_record}: No space left on device"
+    assert list_processes(supervisor.nonce) == ()
 
 
 def test_the_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
