@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from opensymphony.clock import Clock
+from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
 from opensymphony.model import ServerState
 from opensymphony.workflow.policy import Policy
@@ -45,10 +46,13 @@ def open_runtime(
     each conversation and nowhere else.
     """
     from opensymphony.agents.openhands.environment import Places
-    from opensymphony.agents.openhands.installation import python_path
+    from opensymphony.agents.openhands.installation import check, python_path
     from opensymphony.agents.openhands.runtime import OpenHandsRuntime
     from opensymphony.agents.openhands.supervisor import Supervisor
 
+    installed = check(tool_dir)
+    if installed.status != "complete":
+        raise InstallationError(f"{installed.detail}: run `opensymphony install openhands`")
     supervisor = Supervisor(
         python=python_path(tool_dir),
         places=Places(state=state_dir, conversations=conversations_dir),

@@ -65,8 +65,8 @@ async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.daemon.model_access import model_environment, with_model
 
-    logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
     chosen = with_model(policy, settings)
+    logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
 
     def read_again() -> tuple[Policy | None, Sequence[Problem]]:
         loaded = read_workflow(settings.workflow_path)

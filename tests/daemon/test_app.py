@@ -330,7 +330,7 @@ async def test_without_the_agent_server_nothing_is_begun(world: World) -> None:
     text = world.ticket("A-1").read_text()
     error = await refused(Daemon(world.settings(), world.policy(), environment={}))
     assert isinstance(error, InstallationError)
-    assert str(error).endswith("the agent-server is not installed: run opensymphony install openhands")
+    assert str(error).endswith("the agent-server is not installed: run `opensymphony install openhands`")
     assert (world.board / "A-1.md").read_text() == text
 
 

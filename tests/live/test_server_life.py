@@ -41,6 +41,9 @@ class CuttingProxy:
     def endpoint(self) -> Endpoint:
         return msgspec.structs.replace(self._behind.endpoint(), base_url=f"http://127.0.0.1:{self.port}")
 
+    async def wait_cleared(self) -> None:
+        await self._behind.wait_cleared()
+
     async def wait_ready(self) -> Endpoint:
         await self._behind.wait_ready()
         return self.endpoint()
@@ -145,6 +148,9 @@ class Found:
 
     async def wait_ready(self) -> Endpoint:
         return self._record.endpoint
+
+    async def wait_cleared(self) -> None:
+        return
 
     def state(self) -> ServerState:
         return ServerState(status="external")

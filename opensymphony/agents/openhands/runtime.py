@@ -50,6 +50,10 @@ class Server(Protocol):
         """The address once the server answers; raises `AgentServerError` when nobody starts it any more."""
         ...
 
+    async def wait_cleared(self) -> None:
+        """Return when no server of an earlier daemon, and nothing it started, is left."""
+        ...
+
     def endpoint(self) -> Endpoint:
         """The newest address, whether or not somebody listens; raises `AgentServerError` before the first start."""
         ...
@@ -80,6 +84,8 @@ class OpenHandsRuntime:
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
         self._sent_at_boot: dict[str, int] = {}
         self._stopped: set[str] = set()
+        self._tools: dict[str, tuple[str, ...]] = {}
+        """Of conversations that were made as the policy asks; one of an earlier policy keeps the tools it has."""
 
     async def close(self) -> None:
         """Give back every connection; the server goes on."""
@@ -92,20 +98,14 @@ class OpenHandsRuntime:
     async def open(self, request: ConversationRequest) -> Conversation:
         """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
         body = creation_body(request, self._policy(), self._environment)
-        for attempts_left in reversed(range(_OPEN_ATTEMPTS)):
+        for _ in range(_OPEN_ATTEMPTS - 1):
             await self._server.wait_ready()
             try:
-                info, created = await self._create(request.conversation_id, body)
-                if created:
-                    await self._name(request)
-                version = (await self._client.server_info()).version
-                return to_conversation(info, created=created, server_version=version)
+                return await self._open(request, body)
             except Unreached:
-                # It died a moment ago: that is no failure of the ticket.
-                if not attempts_left:
-                    raise
-                await anyio.sleep(_LOOK_AGAIN_S)
-        raise AssertionError("the last attempt returns or raises")
+                await anyio.sleep(_LOOK_AGAIN_S)  # it died a moment ago: that is no failure of the ticket
+        await self._server.wait_ready()
+        return await self._open(request, body)
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
         """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""
@@ -142,7 +142,7 @@ class OpenHandsRuntime:
             mirror=mirror,
             conversation_id=conversation_id,
             key=key,
-            tools=self._policy().agent.tools,
+            tools=self._tools.get(conversation_id, ()),
             report=report,
             clock=self._clock,
             resume=resume,
@@ -161,7 +161,8 @@ class OpenHandsRuntime:
         """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
         self._stopped.add(conversation_id)
         with anyio.move_on_after(_STOP_S):
-            # In a server that starts nothing runs: what an earlier one left running was ended before.
+            await self._server.wait_cleared()
+            # In a server that starts nothing runs: what an earlier one left running has been ended.
             while self._server.state().status not in ("stopped", "starting", "failed"):
                 try:
                     if not await self._client.interrupt(conversation_id) or await self._is_quiet(conversation_id):
@@ -183,6 +184,15 @@ class OpenHandsRuntime:
             await self._client.update(conversation_id, tags={"opensymphony": "archived"})
         except ConversationGone:
             return
+
+    async def _open(self, request: ConversationRequest, body: Mapping[str, Any]) -> Conversation:
+        info, created = await self._create(request.conversation_id, body)
+        tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
+        self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
+        if created:
+            await self._name(request)
+        version = (await self._client.server_info()).version
+        return to_conversation(info, created=created, server_version=version)
 
     async def _create(self, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
         """Create until what is there is what we asked for: a failed create may leave a broken conversation behind."""
@@ -276,10 +286,13 @@ class OpenHandsRuntime:
         mirror = self._mirrors.pop(conversation_id, None) or Mirror()
         self._mirrors[conversation_id] = mirror
         if len(self._mirrors) > _MIRRORS_MAX:
-            self._sent_at_boot.pop(self._mirrors.popitem(last=False)[0], None)
+            oldest, _ = self._mirrors.popitem(last=False)
+            self._sent_at_boot.pop(oldest, None)
+            self._tools.pop(oldest, None)
         return mirror
 
     def _forget(self, conversation_id: str) -> None:
         self._mirrors.pop(conversation_id, None)
         self._sent_at_boot.pop(conversation_id, None)
+        self._tools.pop(conversation_id, None)
         self._stopped.discard(conversation_id)

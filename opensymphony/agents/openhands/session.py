@@ -72,6 +72,7 @@ class Turn:
         self._logged_at = anyio.current_time()
         self._reminders = 0
         self._reported_ms = 0
+        self._told_tool_open = False
 
     async def wait(self) -> TurnEnd:
         """Wait for the end. Raises `AgentServerError` when the conversation is gone or never got our message."""
@@ -156,7 +157,7 @@ class Turn:
             return self._end("paused", None)
         if self._reminders >= _REMINDERS_MAX:
             detail = f"the agent did not start to work after {_REMINDERS_MAX} reminders"
-            return self._end(self._mirror.status, AgentFailure(code="not_started", detail=detail))
+            return self._end("error", AgentFailure(code="not_started", detail=detail))
         self._settling_s = _START_S
         try:
             if await self._client.run(self._conversation_id) != "full":
@@ -179,12 +180,15 @@ class Turn:
         mirror = self._mirror
         if mirror.status == "running":
             self._reminders = 0
-        if change == "nothing" or (mirror.position_of(self._key) is None):
+        # An open tool excuses silence: whoever counts the silence has to know of it at once, and of its end.
+        tool_changed = mirror.tool_open != self._told_tool_open
+        if (change == "nothing" and not tool_changed) or mirror.position_of(self._key) is None:
             return  # what happened before our message is no sign of life
         now_ms = self._clock.now_ms()
-        if change == "activity" and now_ms - self._reported_ms < _REPORT_MS:
+        if change == "activity" and not tool_changed and now_ms - self._reported_ms < _REPORT_MS:
             return
         self._reported_ms = now_ms
+        self._told_tool_open = mirror.tool_open
         await self._report(
             TurnProgress(
                 status=mirror.status,

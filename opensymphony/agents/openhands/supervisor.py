@@ -18,7 +18,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import Process, TaskStatus
 
-from opensymphony.agents.openhands.client import Client, Endpoint
+from opensymphony.agents.openhands.client import Client, Endpoint, Unreached
 from opensymphony.agents.openhands.environment import HOST, Places, command_line, prepare
 from opensymphony.agents.openhands.ownership import (
     choose_port,
@@ -64,6 +64,7 @@ class Supervisor:
         self._port = port
         self._state = ServerState(status="stopped")
         self._changed = anyio.Event()
+        self._cleared = anyio.Event()
         self._endpoint: Endpoint | None = None
         self._client = Client(self.endpoint)
         self._process: Process | None = None
@@ -80,9 +81,9 @@ class Supervisor:
         return self._nonce
 
     def endpoint(self) -> Endpoint:
-        """Where the server listens, or will; raises `ServerFailed` before the first start."""
+        """Where the server listens, or will; raises `Unreached` before the first start."""
         if self._endpoint is None:
-            raise ServerFailed("agent-server: it was not started yet")
+            raise Unreached("agent-server: it was not started yet")
         return self._endpoint
 
     async def wait_ready(self) -> Endpoint:
@@ -94,6 +95,10 @@ class Supervisor:
                 raise ServerFailed(f"agent-server: {self._state.detail or 'it was stopped'}")
             await self._changed.wait()
 
+    async def wait_cleared(self) -> None:
+        """Return when what a killed daemon may have left is ended; before `run` has seen to that, agents may still work."""
+        await self._cleared.wait()
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Start the server, keep it alive until cancelled, then end it and everything it started.
 
@@ -101,10 +106,13 @@ class Supervisor:
         `InstanceError` when the port or the server belongs to somebody else; later failures are told by `state`.
         """
         failure = ""
+        # Before anything is awaited: an orphan may still run what somebody now wants confirmed as stopped.
+        self._set("starting", detail="looking for what an earlier start left")
         try:
             # Bounded, and not to be cut short: a stop during it would leave the orphan.
             with anyio.CancelScope(shield=True):
                 await end_orphan(self.places.owner_record)
+            self._cleared.set()
             await self._boot("starting")
             task_status.started()
             await self._keep_alive()

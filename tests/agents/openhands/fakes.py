@@ -50,6 +50,8 @@ class FakeServer:
         self.requests: list[str] = []
         self.refuse_sockets = False
         self.boot = 1
+        self.cleared = anyio.Event()
+        self.cleared.set()
         self._rest_port = 0
         self._socket_port = 0
 
@@ -58,6 +60,9 @@ class FakeServer:
 
     async def wait_ready(self) -> Endpoint:
         return Endpoint(base_url=f"http://127.0.0.1:{self._socket_port}", session_key="key", boot=self.boot)
+
+    async def wait_cleared(self) -> None:
+        await self.cleared.wait()
 
     def state(self) -> ServerState:
         return ServerState(status="ready")

@@ -15,6 +15,7 @@ from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
+from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import AgentStatus, CommandKey, ConversationId, TurnEnd, TurnProgress
 from opensymphony.workflow.policy import ConversationPolicy
 from tests.agents.openhands.fakes import FakeServer, Scene, always, durable, full_state, in_turn, say, sync
@@ -39,7 +40,7 @@ async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     monkeypatch.setattr(session_module, "_SETTLE_S", 0.1)
     monkeypatch.setattr(session_module, "_START_S", 0.1)
     monkeypatch.setattr(session_module, "_LOOK_S", 0.2)
-    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment={}, clock=Clock())
+    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment={"LLM_MODEL": "openai/m"}, clock=Clock())
     yield made
     await made.close()
 
@@ -115,12 +116,13 @@ async def test_the_end_of_an_earlier_turn_is_not_ours(fake: FakeServer, runtime:
     assert (await turn(runtime))[0].last_seq == 3
 
 
-async def test_an_agent_that_never_starts_is_an_end(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """A limited number of reminders, then it is told as it is."""
-    fake.scenes = [live()]
+@pytest.mark.parametrize("stands", ["idle", "finished"])
+async def test_an_agent_that_never_starts_is_an_error(fake: FakeServer, runtime: OpenHandsRuntime, stands: str) -> None:
+    """A limited number of reminders; it did nothing, whatever an earlier turn ended in."""
+    fake.scenes = [say(sync(1), status(0, stands), message(1), full_state(stands))]
     end, _ = await turn(runtime)
     assert end.failure is not None
-    assert (end.status, end.failure.code) == ("idle", "not_started")
+    assert (end.status, end.failure.code) == ("error", "not_started")
     assert fake.requests.count("POST /run") == 6
 
 
@@ -148,6 +150,24 @@ async def test_an_agent_that_a_restart_cut_short_goes_on(
     ]
     end, _ = await turn(runtime)
     assert (end.status, fake.requests.count("POST /run")) == ("finished", 1)
+
+
+async def test_a_message_found_after_a_crash_goes_on_after_the_restart(
+    fake: FakeServer, runtime: OpenHandsRuntime
+) -> None:
+    """Killed between the server's answer and our journal: the turn is a new one to us, and its agent was still cut short."""
+    events = [json.loads(one)["event"] for one in (message(0), status(1, "running"))]
+    fake.answers["GET /events/search"] = always({"items": events})
+    await runtime.send(ID, KEY, "Do it.")
+    fake.scenes = [
+        _on_run(
+            fake,
+            [sync(2), message(0), status(1, "running"), status(2, "paused"), full_state("paused")],
+            [status(3, "running"), status(4, "finished"), full_state("finished")],
+        )
+    ]
+    assert (await turn(runtime, resume=False))[0].status == "finished"
+    assert fake.requests.count("POST /run") == 1
 
 
 def _then_boot(fake: FakeServer, scene: Scene) -> Scene:
@@ -227,11 +247,38 @@ async def test_missing_tools_end_the_turn(fake: FakeServer, runtime: OpenHandsRu
     """An agent without the tools it was given is interrupted, and the message names them."""
     system = durable(0, kind="SystemPromptEvent", tools=[{"kind": "FinishTool"}, {"kind": "TerminalTool"}])
     fake.scenes = [say(sync(1), system, message(1), full_state("running"))]
+    await _open(fake, runtime, ["terminal", "file_editor", "task_tracker"])
     end, _ = await turn(runtime)
     assert end.failure is not None
     assert (end.failure.code, end.failure.retryable) == ("tools_missing", False)
     assert "file_editor, task_tracker" in end.failure.detail
     assert "POST /interrupt" in fake.requests
+
+
+async def test_a_conversation_of_an_earlier_policy_keeps_its_tools(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Its history is worth more than a tool that the policy names since."""
+    system = durable(0, kind="SystemPromptEvent", tools=[{"kind": "FinishTool"}, {"kind": "TerminalTool"}])
+    fake.scenes = [
+        say(sync(3), system, message(1), status(2, "running"), status(3, "finished"), full_state("finished"))
+    ]
+    await _open(fake, runtime, ["terminal"])
+    assert (await turn(runtime))[0].status == "finished"
+    assert "POST /interrupt" not in fake.requests
+
+
+async def _open(fake: FakeServer, runtime: OpenHandsRuntime, tools: list[str]) -> None:
+    """A conversation with a history is there, and has these tools."""
+    fake.answers["GET /server_info"] = always({"version": "1.58.0"})
+    fake.answers["POST "] = always(
+        {
+            "id": "c1",
+            "execution_status": "idle",
+            "agent": {"tools": [{"name": name} for name in tools]},
+            "workspace": {"working_dir": "/w"},
+            "last_user_message_id": "m",
+        }
+    )
+    await runtime.open(ConversationRequest(conversation_id=ID, working_dir="/w", title="T"))
 
 
 async def test_a_conversation_deleted_during_a_turn_is_noticed(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
@@ -269,7 +316,7 @@ async def test_a_turn_beside_a_frame_too_large_ends(fake: FakeServer, runtime: O
 
 
 async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """Within ten seconds: status changes and model calls, one of the many steps between."""
+    """Within ten seconds: status changes, model calls and the first open tool, none of the many steps between."""
     steps = [durable(n, kind="ActionEvent", tool_call_id=f"t{n}", tool_name="terminal") for n in range(2, 40)]
     usage = {"usage_to_metrics": {"agent": {"accumulated_token_usage": {"prompt_tokens": 5}}}}
     figures = durable(40, kind="ConversationStateUpdateEvent", key="stats", value=usage)
@@ -279,8 +326,25 @@ async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, run
     end, told = await turn(runtime)
     assert [(one.last_seq, one.status, one.tool_open) for one in told] == [
         (1, "running", False),
+        (2, "running", True),
         (40, "running", True),
         (41, "finished", False),
     ]
-    assert told[1].usage is not None
-    assert (told[1].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+    assert told[2].usage is not None
+    assert (told[2].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+
+
+async def test_a_tool_that_opens_or_closes_is_told_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Right behind another report, too: a build may be silent for longer than a stall, and is none."""
+    call = {"tool_call_id": "t1", "tool_name": "terminal"}
+    fake.scenes = [
+        live(
+            status(1, "running"),
+            durable(2, kind="ActionEvent", **call),
+            durable(3, kind="ObservationEvent", **call),
+            status(4, "finished"),
+            full_state("finished"),
+        )
+    ]
+    _, told = await turn(runtime)
+    assert [(one.last_seq, one.tool_open) for one in told] == [(1, False), (2, True), (3, False), (4, False)]

@@ -15,12 +15,15 @@ import pytest
 
 from opensymphony.agents.openhands import supervisor as supervisor_module
 from opensymphony.agents.openhands.environment import Places
-from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record
+from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record, write_record
+from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.agents.openhands.supervisor import ServerFailed, Supervisor, last_lines, limit_log
-from opensymphony.clock import Clock
+from opensymphony.clock import Clock, new_id
 from opensymphony.errors import AgentServerError, InstanceError
+from opensymphony.model import ConversationId
 from opensymphony.processes import is_alive, list_processes, process_start_time
-from opensymphony.workflow.policy import LocalServerPolicy
+from opensymphony.workflow.policy import ConversationPolicy, LocalServerPolicy
+from tests.agents.openhands.test_ownership import orphaned, sleeper
 
 STAND_IN = """#!{python}
 import http.server, json, os, signal, sys, time
@@ -104,6 +107,33 @@ async def test_a_server_is_started_told_and_ended(python: str, places: Places) -
     assert not places.owner_record.exists()
     with pytest.raises(ServerFailed, match="stopped"):
         await supervisor.wait_ready()
+
+
+async def test_stopped_means_that_no_orphan_works_any_more(python: str, places: Places) -> None:
+    """A stop that a crash interrupted is taken up at once, and confirmed only when the old server and its agents are ended."""
+    places.owner_record.parent.mkdir(mode=0o700)
+    nonce = new_id()
+    orphan = await sleeper(nonce)
+    write_record(places.owner_record, orphaned(nonce, orphan.pid, process_start_time(orphan.pid)))
+    supervisor = make(python, places)
+    runtime = OpenHandsRuntime(supervisor, policy=ConversationPolicy, environment={}, clock=Clock())
+    left: list[int] = []
+
+    async def stop() -> None:
+        await runtime.stop(ConversationId("c1"))
+        left.append(len(list_processes(nonce)))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        await anyio.wait_all_tasks_blocked()
+        assert left == []
+        async with running(supervisor):
+            with anyio.fail_after(20):
+                while not left:
+                    await anyio.sleep(0.02)
+    assert left == [0]
+    assert await orphan.wait() == -signal.SIGTERM
+    await runtime.close()
 
 
 async def test_the_secret_key_stays_and_the_session_key_does_not(python: str, places: Places) -> None:

@@ -1,0 +1,102 @@
+"""`opensymphony status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from opensymphony.api.client import ADDRESS_FILE
+from opensymphony.cli.status import lines
+from opensymphony.model import ServerState, Snapshot, TicketId, TicketView, Usage
+from tests.api.test_client import answering
+from tests.cli.program import call, write_workflow
+
+SNAPSHOT = Snapshot(
+    sequence=1,
+    at_ms=2,
+    instance="one",
+    status="running",
+    server=ServerState(status="ready", base_url="http://127.0.0.1:8000"),
+    tickets=(
+        TicketView(
+            id=TicketId("1"),
+            identifier="A-1",
+            title="A title",
+            state="In Progress",
+            phase="needs_person",
+            reason="which\x1b[31m way?",
+            turns=2,
+            usage=Usage(prompt_tokens=1_200, completion_tokens=34),
+            branch="opensymphony/A-1",
+            commit="c" * 40,
+        ),
+    ),
+    poll_error="the board is away",
+    policy_error="line 3",
+    problems=("board/X.md:2: no title",),
+)
+
+
+@pytest.fixture
+def store(here: Path) -> Path:
+    write_workflow(here)
+    (here / "opensymphony.toml").write_text('[store]\ndirectory = "store"\n')
+    (here / "store").mkdir()
+    return here / "store"
+
+
+def test_without_a_daemon_it_says_how_to_start_one(store: Path) -> None:
+    """Exit code 1, one line, nothing on standard output."""
+    said = call("status")
+    assert (said.code, said.out) == (1, "")
+    assert said.lines == [f"opensymphony: no daemon is running on the store {store}: start one with `opensymphony run`"]
+
+
+def test_what_does_not_answer_is_no_daemon(store: Path, tmp_path: Path) -> None:
+    """The address of a killed daemon, and another program at it."""
+    for body in (None, b"<html>"):
+        with answering(200, body or b"", tmp_path) as (address, _):
+            (store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+            if body is not None:
+                said = call("status")
+        if body is None:
+            said = call("status")
+        assert (said.code, said.out, len(said.lines)) == (1, "", 1)
+        assert said.lines[0].startswith("opensymphony: ")
+
+
+def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> None:
+    """What is in the way first, then every ticket with its reason; control characters of others are shown, not obeyed."""
+    with answering(200, msgspec.json.encode(SNAPSHOT), tmp_path) as (address, _):
+        (store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        said = call("status")
+        document = json.loads(call("status", "--json").out)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "daemon running (one); agent-server ready at http://127.0.0.1:8000",
+        "the tracker cannot be read: the board is away",
+        "the newest WORKFLOW.md is not in force: line 3",
+        "ticket problem: board/X.md:2: no title",
+        (
+            "A-1          needs person      In Progress  which\\x1b[31m way?; turns 2, tokens 1,234; "
+            "branch opensymphony/A-1; commit cccccccccccc"
+        ),
+    ]
+    assert msgspec.convert(document, Snapshot) == SNAPSHOT
+
+
+def test_an_empty_board_says_so() -> None:
+    """Not nothing at all."""
+    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), poll_error=None, policy_error=None, problems=())
+    assert lines(empty)[1:] == ["no ticket is known"]
+
+
+def test_the_store_is_found_although_the_workflow_is_bad(store: Path, tmp_path: Path) -> None:
+    """A person who has just broken WORKFLOW.md still sees what runs."""
+    (store.parent / "WORKFLOW.md").write_text("---\ntracker: [\n---\n")
+    with answering(200, msgspec.json.encode(SNAPSHOT), tmp_path) as (address, _):
+        (store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+        assert call("status").code == 0
