@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-install_server() { python -c 'import typer; from opensymphony.cli.install import install; typer.run(install)'; }
+install_server() { opensymphony install openhands >&2; }
 
 if [ $# -gt 0 ]; then
   case " $*" in *live*) install_server || exit 1 ;; esac
@@ -14,7 +14,7 @@ fi
 failed=0
 install_server || failed=1 # the fast tests run all the same
 coverage erase
-coverage run -m pytest -m "not live" || failed=1
+coverage run -m pytest -m "not live" -n 2 || failed=1
 coverage run -m pytest -m live || failed=1
 coverage combine --quiet
 coverage report

@@ -210,7 +210,7 @@ async def test_signals_stop_it_and_the_next_start_goes_on(daemon: DaemonUnderTes
     await daemon.signal(signal.SIGINT)
     await daemon.wait_for("it ends at once", lambda: "ending at once" in daemon.told())
     await daemon.signal(signal.SIGTERM)
-    assert await daemon.ended(30) == 0
+    assert await daemon.ended(30) == 130
     assert_stopped(daemon)
     marks[2].unlink()
 

@@ -98,22 +98,14 @@ class OpenHandsRuntime:
     async def open(self, request: ConversationRequest) -> Conversation:
         """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
         body = creation_body(request, self._policy(), self._environment)
-        for attempts_left in reversed(range(_OPEN_ATTEMPTS)):
+        for _ in range(_OPEN_ATTEMPTS - 1):
             await self._server.wait_ready()
             try:
-                info, created = await self._create(request.conversation_id, body)
-                tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
-                self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
-                if created:
-                    await self._name(request)
-                version = (await self._client.server_info()).version
-                return to_conversation(info, created=created, server_version=version)
+                return await self._open(request, body)
             except Unreached:
-                # It died a moment ago: that is no failure of the ticket.
-                if not attempts_left:
-                    raise
-                await anyio.sleep(_LOOK_AGAIN_S)
-        raise AssertionError("the last attempt returns or raises")
+                await anyio.sleep(_LOOK_AGAIN_S)  # it died a moment ago: that is no failure of the ticket
+        await self._server.wait_ready()
+        return await self._open(request, body)
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
         """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""
@@ -192,6 +184,15 @@ class OpenHandsRuntime:
             await self._client.update(conversation_id, tags={"opensymphony": "archived"})
         except ConversationGone:
             return
+
+    async def _open(self, request: ConversationRequest, body: Mapping[str, Any]) -> Conversation:
+        info, created = await self._create(request.conversation_id, body)
+        tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
+        self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
+        if created:
+            await self._name(request)
+        version = (await self._client.server_info()).version
+        return to_conversation(info, created=created, server_version=version)
 
     async def _create(self, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
         """Create until what is there is what we asked for: a failed create may leave a broken conversation behind."""
