@@ -1,6 +1,7 @@
 """Runs a daemon in the foreground of a terminal or of a service manager.
 
-The first SIGINT or SIGTERM stops what is going on in good order, a second one at once; either way nothing is left running.
+The first SIGINT, SIGTERM or SIGHUP (a closed terminal) stops what is going on in good order, a second one at once; either
+way nothing is left running.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class Foreground:
         self, scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Until cancelled: also while the end is being made, so that no further signal can cut that short."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        wanted = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup a closed terminal ends nothing
+            wanted.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*wanted) as signals:
             task_status.started()
             async for number in signals:
                 again, self.interrupted = self.interrupted, True

@@ -222,7 +222,7 @@ def daemon(place: Path, tools: dict[str, str]) -> Iterator[tuple[subprocess.Pope
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_good_order(number: int, place: Path, tools: dict[str, str]) -> None:
     """Exit code 0; the address was told on standard output; nothing runs any more and nothing can be found."""
     with daemon(place, tools) as (process, url):
