@@ -51,9 +51,9 @@ def test_json_is_one_document(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_unknown_target_is_a_usage_error() -> None:
     """Only `openhands` can be installed; anything else is exit code 2 with the choice."""
-    done = run("claude")
+    done = run("nonsense")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "install: unknown target claude: the only one is openhands\n"
+    assert done.stderr == "install: unknown target nonsense: the only one is openhands\n"
 
 
 def test_a_failure_is_one_line_and_exit_code_4(tiny: Path, tmp_path: Path) -> None:
