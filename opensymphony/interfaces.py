@@ -20,6 +20,7 @@ from opensymphony.model import (
     Conversation,
     ConversationId,
     HookResult,
+    Liveness,
     ServerState,
     Ticket,
     TicketId,
@@ -27,6 +28,7 @@ from opensymphony.model import (
     TransitionAnswer,
     TurnEnd,
     TurnProgress,
+    Usage,
     Verification,
     Work,
     Workspace,
@@ -117,6 +119,14 @@ class Workspaces(Protocol):
         """
         ...
 
+    async def fingerprint(self, workspace: Workspace) -> str:
+        """What the agent's files look like right now, in one value: another one means that something changed.
+
+        Heads of branches and what is not committed (paths, sizes, times), without what git ignores; bounded, and nothing of
+        the agent's is run. Empty when it cannot be told.
+        """
+        ...
+
     async def clean(self, workspace: Workspace, ticket: Ticket) -> Cleanup:
         """Run `before_remove` and remove the directory, unless it holds work that was never pushed."""
         ...
@@ -158,8 +168,17 @@ class AgentRuntime(Protocol):
         """
         ...
 
-    async def stop(self, conversation_id: ConversationId) -> None:
-        """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
+    async def stop(self, conversation_id: ConversationId) -> Usage | None:
+        """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped.
+
+        Returns the conversation's totals as of its end, or None when they cannot be had any more.
+        """
+        ...
+
+    async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
+        """Whether anything works behind a tool call that is silent: the server answers, and a process of the call uses the
+        processor or moves bytes. Takes a few seconds at most; trouble in finding out is not a sign of life.
+        """
         ...
 
     async def archive(self, conversation_id: ConversationId) -> None:

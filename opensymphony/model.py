@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Any, Literal, NewType
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 TicketId = NewType("TicketId", str)
 """The tracker's own stable id; never shown to people. For the files tracker: the file's stem."""
@@ -121,7 +121,15 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cost_micros=self.cost_micros + other.cost_micros,
+            model_calls=self.model_calls + other.model_calls,
+        )
 
     def since(self, earlier: Usage) -> Usage:
         """What was used after `earlier`; a counter that went down counts as nothing, never as negative."""
@@ -281,69 +289,29 @@ class TurnProgress(Struct, frozen=True, kw_only=True):
     """True while an action has no observation yet."""
     summary: str = ""
     last_seq: int = -1
-    details: dict[str, str] = field(default_factory=dict[str, str])
+    actions: int = 0
+    """Steps of the agent in this conversation so far."""
+    changes: int = 0
+    """How often in this conversation a file, the plan or the set of failing tests changed, as far as its events show."""
+    repeats: int = 0
+    """How often in a row the newest action was made with the same answer; 1 for a new one."""
+
+
+class Liveness(Struct, frozen=True, kw_only=True):
+    """Whether anything works behind a silent tool call."""
+
+    alive: bool
+    detail: str = ""
+    """One clause for a person: what was seen, or what was missing."""
+
+
+class PersonMessage(Struct, frozen=True, kw_only=True):
+    """What an operator wants an agent to know; given to it with the next turn."""
+
+    text: str
+    at_ms: int
+    author: str = ""
 
 
 Phase = Literal["waiting_to_start", "running", "retrying", "needs_person", "in_review", "stopping", "closed"]
 """Where a ticket stands with us: `waiting_to_start` covers everything eligible or not yet, with the reason beside it."""
-
-
-class TicketView(Struct, frozen=True, kw_only=True):
-    """One ticket as an operator sees it."""
-
-    id: TicketId
-    identifier: str
-    title: str
-    state: str
-    """The tracker's state."""
-    phase: Phase
-    stage: str | None = None
-    """Of a running ticket: `claiming`, `preparing`, `working`, `verifying`, `pushing`, ..."""
-    reason: str = ""
-    """One sentence: why it is in this phase."""
-    since_ms: int = 0
-    due_ms: int | None = None
-    """When a retry or the next turn is due."""
-    url: str | None = None
-    priority: int | None = None
-    labels: tuple[str, ...] = ()
-    generation: int = 0
-    attempts: int = 0
-    """Verifications of this run so far."""
-    failures: int = 0
-    turns: int = 0
-    branch: str | None = None
-    commit: str | None = None
-    verified: bool | None = None
-    """None while nothing was verified."""
-    conversation_id: str | None = None
-    workspace: str | None = None
-    usage: Usage = Usage()
-    started_ms: int | None = None
-    ended_ms: int | None = None
-    activity: str = ""
-    """What the agent did last, for people."""
-    last_activity_ms: int | None = None
-    error: str | None = None
-
-
-class Snapshot(Struct, frozen=True, kw_only=True):
-    """Everything an operator can see, at one moment."""
-
-    sequence: int
-    """Counts journal records; a later snapshot never has a smaller one."""
-    at_ms: int
-    instance: str
-    status: Literal["starting", "running", "draining", "stopped"]
-    server: ServerState
-    tickets: tuple[TicketView, ...]
-    usage: Usage = Usage()
-    polled_ms: int | None = None
-    """Last poll that succeeded."""
-    poll_error: str | None = None
-    poll_error_since_ms: int | None = None
-    policy_error: str | None = None
-    """Why the newest WORKFLOW.md is not in force; the last good one is."""
-    problems: tuple[str, ...] = ()
-    """Tickets that could not be read, one line each."""
-    max_concurrent_agents: int = 0

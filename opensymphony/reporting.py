@@ -20,9 +20,9 @@ class Report(Struct, frozen=True, kw_only=True):
     identifier: str
     headline: str
     reason: str = ""
-    generation: int
-    turns: int
-    verifications: int
+    generation: int = 0
+    turns: int = 0
+    verifications: int = 0
     branch: str | None = None
     commit: str | None = None
     pushed: bool = False

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from opensymphony.errors import InstanceError
-from opensymphony.model import Snapshot
+from opensymphony.views import Snapshot
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from opensymphony import __version__
 from opensymphony.api.access import error_response, refusal
 from opensymphony.clock import iso
-from opensymphony.model import Snapshot, TicketView
+from opensymphony.views import Snapshot, TicketView
 
 
 class Control(Protocol):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from opensymphony.daemon.foreground import Ended
     from opensymphony.errors import Problem
-    from opensymphony.model import Snapshot
     from opensymphony.settings import Settings
+    from opensymphony.views import Snapshot
     from opensymphony.workflow.policy import Policy
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from opensymphony.model import Snapshot, TicketView
+    from opensymphony.views import Snapshot, TicketView
 
 
 def status(

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from opensymphony.daemon.loop import Loop
-from opensymphony.model import ServerState, Snapshot
+from opensymphony.model import ServerState
 from opensymphony.scheduler.view import snapshot
+from opensymphony.views import Snapshot
 
 Status = Literal["starting", "running", "draining", "stopped"]
 

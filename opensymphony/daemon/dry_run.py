@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from opensymphony import __version__
 from opensymphony.clock import Clock
-from opensymphony.model import ServerState, Snapshot
+from opensymphony.model import ServerState
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import step
 from opensymphony.scheduler.state import State
 from opensymphony.scheduler.view import snapshot
 from opensymphony.services import open_tracker
+from opensymphony.views import Snapshot
 from opensymphony.workflow.policy import Policy
 
 

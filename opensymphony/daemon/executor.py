@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from opensymphony.clock import Clock
+from opensymphony.daemon.notification import notify
 from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger
@@ -135,6 +136,15 @@ class Executor:
             case c.CleanWorkspace():
                 cleanup = await self._workspaces.clean(command.workspace, self._ticket(command))
                 return self._settled(e.WorkspaceCleaned, command, cleanup=cleanup)
+            case c.FingerprintWorkspace():
+                looks = await self._workspaces.fingerprint(command.workspace)
+                return self._settled(e.WorkspaceFingerprinted, command, fingerprint=looks)
+            case c.ProbeAgent():
+                liveness = await self._runtime.probe(command.conversation_id, command.working_dir)
+                return self._settled(e.AgentProbed, command, liveness=liveness)
+            case c.NotifyPerson():
+                await notify(command)
+                return self._settled(e.PersonNotified, command)
             case c.OpenConversation() | c.SendMessage() | c.AwaitTurn():
                 return await self._use_agent(command, recovered)
             case c.StopRun():
@@ -213,6 +223,7 @@ class Executor:
         if target is not None:
             target.scope.cancel()
             await target.ended.wait()
+        usage = None
         if command.conversation_id is not None:
-            await self._runtime.stop(command.conversation_id)
-        return self._settled(e.RunStopped, command)
+            usage = await self._runtime.stop(command.conversation_id)
+        return self._settled(e.RunStopped, command, usage=usage)

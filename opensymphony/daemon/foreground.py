@@ -17,7 +17,7 @@ from opensymphony.daemon.app import Daemon
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.errors import OpenSymphonyError
 from opensymphony.logs import get_logger
-from opensymphony.model import Snapshot
+from opensymphony.views import Snapshot
 
 _SHOW_S = 1.0
 

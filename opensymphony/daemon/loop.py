@@ -19,6 +19,7 @@ from opensymphony.scheduler import step
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions import Decision, command_of
 from opensymphony.scheduler.events import CommandFailed, CommandOutcome, Event, TimePassed
+from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.records import Record, encode_record, encode_state
 from opensymphony.scheduler.state import State, next_due_ms
 from opensymphony.store.sqlite import Journal
@@ -110,7 +111,7 @@ class Loop:
         for event in map(_writable, batch):
             if event is None:
                 continue
-            decisions = step(self.state, event)
+            decisions = self._step(event)
             if decisions:
                 self.sequence += 1
                 # As recovery does: a clock that goes on from a checkpoint must not start before the last record.
@@ -135,6 +136,20 @@ class Loop:
         self._since_checkpoint += len(rows)
         if self._since_checkpoint >= _CHECKPOINT_EVERY:
             await self.write_checkpoint()
+
+    def _step(self, event: Event) -> tuple[Decision, ...]:
+        """The decisions, applied. An event that the state cannot take is told and changes nothing but its own command."""
+        try:
+            return step(self.state, event)
+        except IllegalEvent as error:
+            log.error("an event was refused", error=str(error))
+            if not isinstance(event, CommandOutcome):
+                return ()
+            said = f"a defect: {error}"
+            failed = CommandFailed(
+                at_ms=event.at_ms, key=event.key, jitter=event.jitter, error=said, error_class="final"
+            )
+            return step(self.state, failed)
 
     async def write_checkpoint(self) -> None:
         self._since_checkpoint = 0

@@ -14,8 +14,8 @@ from opensymphony.daemon.model_access import model_environment, with_model
 from opensymphony.demo.model import serve_model
 from opensymphony.demo.screen import Screen
 from opensymphony.demo.story import play
-from opensymphony.model import Snapshot
 from opensymphony.settings import Settings
+from opensymphony.views import Snapshot
 from opensymphony.workflow.policy import Policy
 
 _SCRIPTED = "openai/scripted"

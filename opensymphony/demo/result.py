@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opensymphony.demo.board import DemoFiles
 from opensymphony.demo.words import spent_ms
-from opensymphony.model import Snapshot, TicketView
+from opensymphony.views import Snapshot, TicketView
 
 Value = str | int | float | bool | None
 

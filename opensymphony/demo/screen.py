@@ -18,7 +18,8 @@ from rich.text import Text
 
 from opensymphony.demo.board import DemoFiles
 from opensymphony.demo.words import clean, clock_text, server_line, spent_ms, standing, tokens_text
-from opensymphony.model import Phase, Snapshot, TicketId, TicketView
+from opensymphony.model import Phase, TicketId
+from opensymphony.views import Snapshot, TicketView
 
 _RECENT_MAX = 5
 _NARROW = 64

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from opensymphony.model import ServerState, TicketView
+from opensymphony.model import ServerState
+from opensymphony.views import TicketView
 
 _LENGTH_MAX = 200
 _MARKS_MAX = 2

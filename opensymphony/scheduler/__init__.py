@@ -22,7 +22,8 @@ def step(state: State, event: Event) -> tuple[Decision, ...]:
         newest = _applied(state, follow_up(state, newest, event))
         taken = (*taken, *newest)
     filled = _applied(state, fill(state, event.at_ms)) if decided else ()
-    return (*taken, *filled)
+    after = _applied(state, follow_up(state, filled, event)) if filled else ()
+    return (*taken, *filled, *after)
 
 
 def _applied(state: State, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:

@@ -121,6 +121,32 @@ class CleanWorkspace(Effect, frozen=True, kw_only=True):
     workspace: Workspace
 
 
+class ProbeAgent(Effect, frozen=True, kw_only=True):
+    """Find out whether anything works behind a silent tool call."""
+
+    conversation_id: ConversationId
+    working_dir: str
+
+
+class FingerprintWorkspace(Effect, frozen=True, kw_only=True):
+    """See whether the agent's files have changed, where its events show no change."""
+
+    workspace: Workspace
+
+
+class NotifyPerson(Effect, frozen=True, kw_only=True):
+    """Run the operator's `notify.command`."""
+
+    command: str
+    timeout_ms: int
+    identifier: str
+    title: str
+    headline: str
+    reason: str
+    outcome: str
+    url: str | None = None
+
+
 Command = (
     RereadTicket
     | ClaimTicket
@@ -137,4 +163,7 @@ Command = (
     | WriteComment
     | StopRun
     | CleanWorkspace
+    | ProbeAgent
+    | FingerprintWorkspace
+    | NotifyPerson
 )

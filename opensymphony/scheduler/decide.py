@@ -6,8 +6,10 @@ Rules, in the order in which they matter:
    and changes nothing; one that is pending but no longer the stage's is settled and otherwise ignored.
 2. The tracker owns the work: a ticket that stops being ours stops its run, through the stop protocol and nothing else.
 3. A run that was begun always ends through its last stages (`endings.py`): `after_run`, transition, comment, release.
-4. What waits for a person is woken by a person: a change of the ticket, or `retry`; never by a poll or a timer.
-5. Draining starts nothing; what it stops goes on at the next start and counts as no failure.
+4. What waits for a person is woken by a person (a change of the ticket, `retry`, `message`), or, if its budget was used up,
+   by a new day or a raised limit; never by a poll or a timer.
+5. A pause starts nothing and outlives a restart. Draining starts nothing; what it stops goes on at the next start and counts
+   as no failure.
 
 Nothing here reads a clock, draws a number or changes the state. The stages of a run are in `stages.py`.
 """
@@ -20,12 +22,17 @@ from opensymphony.model import Claim, Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
+from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import begin_stop, close_ticket
+from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
 from opensymphony.scheduler.heaps import in_order
+from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.requests import operator_asked
 from opensymphony.scheduler.stages import HEARTBEAT_MS, command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
+from opensymphony.workflow.policy import Policy
 
 GONE = "(gone)"
 """Stands for the state of a ticket that the tracker does not show any more."""
@@ -34,10 +41,10 @@ _POLL_NOTE_MS = 60_000
 
 
 def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
-    """The decisions that follow, in order. Raises `TypeError` for an event that this release does not know."""
+    """The decisions that follow, in order. Raises `IllegalEvent` for an event that the state cannot take."""
     match event:
         case e.DaemonStarted():
-            return (d.BootNoted(at_ms=event.at_ms, instance=event.instance),)
+            return _daemon_started(state, event)
         case e.PolicyLoaded():
             return _policy_loaded(state, event)
         case e.PolicyRejected():
@@ -56,12 +63,61 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
         case e.ShutdownRequested():
             return _shutdown_requested(state, event.at_ms)
         case e.OperatorAsked():
-            return _operator_asked(state, event)
+            return operator_asked(state, event)
+        case e.DayBegan():
+            return _day_began(state, event)
+        case e.StorageNoted():
+            return (d.StorageErrorNoted(error=event.error),) if event.error != state.storage_error else ()
+        case e.WorkspaceExpired():
+            return _workspace_expired(state, event)
         case e.TurnProgressed():
-            return _turn_progressed(state, event)
+            return turn_progressed(state, event)
         case e.CommandOutcome():
             return _command_outcome(state, event)
-    raise TypeError(f"the scheduler does not know the event {type(event).__name__}")
+    raise IllegalEvent(f"the scheduler does not know the event {type(event).__name__}")
+
+
+def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, ...]:
+    """What was in flight when the last boot ended may be billed although nobody told us: it counts as what it can be."""
+    decisions: list[d.Decision] = [d.BootNoted(at_ms=event.at_ms, instance=event.instance)]
+    if state.policy is not None:
+        ceiling = call_ceiling(state.policy)
+        for ticket_id in state.running:
+            run = state.entries[ticket_id].run
+            if (
+                run is not None
+                and run.conversation_id is not None
+                and run.ending is None
+                and run.message_key is not None
+            ):
+                decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
+    return tuple(decisions)
+
+
+def _day_began(state: State, event: e.DayBegan) -> tuple[d.Decision, ...]:
+    if event.day == state.day:
+        return ()
+    woken = (
+        d.TicketWoken(at_ms=event.at_ms, ticket_id=ticket_id, keep_failures=True)
+        for ticket_id, entry in state.entries.items()
+        if entry.phase == "needs_person" and entry.scope == "day"
+    )
+    return (d.DayTurned(day=event.day), *woken)
+
+
+def _workspace_expired(state: State, event: e.WorkspaceExpired) -> tuple[d.Decision, ...]:
+    entry = state.entries.get(event.ticket_id)
+    if entry is None or entry.workspace is None or entry.run is not None or state.policy is None:
+        return ()
+    if entry.phase not in ("in_review", "needs_person", "closed") or _is_being_cleaned(state, event.ticket_id):
+        return ()
+    plan = Plan(state, entry, event.at_ms)
+    plan.issue(c.CleanWorkspace, workspace=entry.workspace)
+    return tuple(plan.decisions)
+
+
+def _is_being_cleaned(state: State, ticket_id: TicketId) -> bool:
+    return any(isinstance(one, c.CleanWorkspace) and one.ticket_id == ticket_id for one in state.pending.values())
 
 
 def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...]:
@@ -71,11 +127,24 @@ def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...
     for ticket_id in state.running:
         entry = state.entries[ticket_id]
         why = why_not_ours(entry.ticket, event.policy)
-        if why and entry.run is not None and entry.run.ending is None and entry.run.stopping is None:
+        if why and state.policy is not None:
             plan = Plan(state, entry, event.at_ms)
-            begin_stop(plan, "cancelled", why, clean=is_terminal(entry.ticket, event.policy.tracker))
-            decisions.extend(plan.decisions)
-    return (*decisions, d.PolicyAdopted(policy=event.policy))
+            if is_stoppable(plan):
+                begin_stop(plan, "cancelled", why, clean=is_terminal(entry.ticket, event.policy.tracker))
+                decisions.extend(plan.decisions)
+    decisions.append(d.PolicyAdopted(policy=event.policy))
+    if state.policy is not None and state.policy.budget != event.policy.budget:
+        decisions += _raised(state, state.policy, event)
+    return tuple(decisions)
+
+
+def _raised(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision]:
+    """Tickets that a limit put down which is higher now, or gone."""
+    return [
+        d.TicketWoken(at_ms=event.at_ms, ticket_id=ticket_id, keep_failures=True)
+        for ticket_id, entry in state.entries.items()
+        if entry.phase == "needs_person" and entry.scope is not None and was_raised(old, event.policy, entry.scope)
+    ]
 
 
 def _ticket_changed(state: State, ticket: Ticket, at_ms: int, read_ms: int) -> tuple[d.Decision, ...]:
@@ -90,7 +159,7 @@ def _ticket_changed(state: State, ticket: Ticket, at_ms: int, read_ms: int) -> t
     plan = Plan(state, entry, at_ms)
     plan.add(tracked)
     if entry.run is not None:
-        if why and entry.run.ending is None and entry.run.stopping is None:
+        if why and is_stoppable(plan):
             begin_stop(plan, "cancelled", why, clean=is_terminal(ticket, policy.tracker))
     elif is_terminal(ticket, policy.tracker):
         if entry.phase != "closed" or entry.workspace is not None:
@@ -120,7 +189,7 @@ def _ticket_vanished(state: State, event: e.TicketVanished) -> tuple[d.Decision,
     gone = structs.replace(entry.ticket, state=GONE)
     plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=gone))
     if entry.run is not None:
-        if entry.run.ending is None and entry.run.stopping is None:
+        if is_stoppable(plan):
             begin_stop(plan, "cancelled", reason)
     elif entry.workspace is None:
         plan.add(d.TicketForgotten(ticket_id=event.ticket_id))
@@ -161,14 +230,12 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
     elif kind == "heartbeat" and entry.claim is not None and plan.run.ending is None:
         claim = Claim(instance=state.instance, generation=entry.generation, heartbeat_ms=at_ms)
         plan.issue(c.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
-        plan.add(_timer(entry, "heartbeat", at_ms + HEARTBEAT_MS))
+        plan.add(plan.timer("heartbeat", at_ms + HEARTBEAT_MS))
     elif kind == "stall":
-        _check_stall(plan)
+        check_stall(plan)
+    elif kind == "wall":
+        check_wall(plan)
     return plan.decisions
-
-
-def _timer(entry: Entry, kind: d.TimerKind, due_ms: int) -> d.TimerSet:
-    return d.TimerSet(kind=kind, ticket_id=entry.ticket.id, generation=entry.generation, due_ms=due_ms)
 
 
 def _retry_stage(plan: Plan) -> None:
@@ -182,79 +249,24 @@ def _retry_stage(plan: Plan) -> None:
     plan.enter(run.stage, type(command), **fields)
 
 
-def _check_stall(plan: Plan) -> None:
-    run, agent = plan.run, plan.policy.agent
-    if run.stage != "working" or run.ending is not None or run.stopping is not None:
-        return
-    limit_ms = agent.tool_timeout_ms if run.tool_open else agent.stall_timeout_ms
-    if limit_ms <= 0:
-        return
-    silent_ms = plan.at_ms - run.last_activity_ms
-    if silent_ms < limit_ms:
-        plan.add(_timer(plan.entry, "stall", run.last_activity_ms + limit_ms))
-        return
-    what = "a tool call was open" if run.tool_open else "no tool call was open"
-    begin_stop(plan, "stalled", f"nothing was heard from the agent for {silent_ms // 1000} s while {what}")
-
-
 def _shutdown_requested(state: State, at_ms: int) -> tuple[d.Decision, ...]:
     if state.draining:
         return ()
     decisions: list[d.Decision] = [d.DrainBegun()]
     for ticket_id in state.running:
-        entry = state.entries[ticket_id]
-        run = entry.run
-        if run is not None and run.ending is None and run.stopping is None:
-            plan = Plan(state, entry, at_ms)
+        plan = Plan(state, state.entries[ticket_id], at_ms)
+        if is_stoppable(plan):
             begin_stop(plan, "interrupted", "the daemon was stopped; it goes on at the next start")
             decisions.extend(plan.decisions)
     return tuple(decisions)
-
-
-def _operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ...]:
-    entry = state.entries.get(event.ticket_id)
-    if entry is None or state.policy is None:
-        return ()
-    plan = Plan(state, entry, event.at_ms)
-    if event.action == "stop":
-        if entry.run is not None and entry.run.ending is None and entry.run.stopping is None:
-            begin_stop(plan, "needs_input", "an operator stopped it")
-        elif entry.run is None and entry.phase in ("retrying", "waiting_to_start"):
-            reason = "an operator stopped it"
-            plan.add(d.TicketParked(at_ms=event.at_ms, ticket_id=event.ticket_id, reason=reason))
-    elif entry.run is None and entry.phase in ("retrying", "needs_person", "in_review"):
-        plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=event.ticket_id))
-    return tuple(plan.decisions)
-
-
-def _turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision, ...]:
-    entry = state.entries.get(event.ticket_id)
-    if entry is None or entry.run is None or entry.generation != event.generation:
-        return ()
-    if entry.run.stage != "working":
-        return ()
-    progress = event.progress
-    noted = (
-        d.ProgressNoted(
-            at_ms=event.at_ms,
-            ticket_id=event.ticket_id,
-            status=progress.status,
-            tool_open=progress.tool_open,
-            summary=progress.summary,
-            usage=progress.usage,
-        ),
-    )
-    stall_ms = state.policy.agent.stall_timeout_ms if state.policy is not None else 0
-    if entry.run.tool_open and not progress.tool_open and stall_ms > 0:
-        # The longer limit of an open tool call has ended with it.
-        return (*noted, _timer(entry, "stall", event.at_ms + stall_ms))
-    return noted
 
 
 def _command_outcome(state: State, event: e.CommandOutcome) -> tuple[d.Decision, ...]:
     command = state.pending.get(event.key)
     if command is None:
         return ()
+    if not isinstance(event, e.CommandFailed) and not isinstance(event, OUTCOME_OF[type(command)]):
+        raise IllegalEvent(f"{_where(state, command)}: {type(command).__name__} cannot end with {type(event).__name__}")
     settled = d.CommandSettled(key=event.key)
     entry = state.entries.get(command.ticket_id)
     if entry is None or state.policy is None:
@@ -268,3 +280,11 @@ def _command_outcome(state: State, event: e.CommandOutcome) -> tuple[d.Decision,
     else:
         settle(plan, command, event)
     return tuple(plan.decisions)
+
+
+def _where(state: State, command: c.Command) -> str:
+    entry = state.entries.get(command.ticket_id)
+    if entry is None:
+        return f"ticket {command.ticket_id}, which is not known any more"
+    stage = entry.run.stage if entry.run is not None else entry.phase
+    return f"ticket {entry.ticket.identifier} in {stage} (run {command.generation})"

@@ -14,6 +14,7 @@ from opensymphony.model import (
     Claim,
     CommandKey,
     ConversationId,
+    PersonMessage,
     Ticket,
     TicketId,
     Usage,
@@ -21,37 +22,13 @@ from opensymphony.model import (
     Work,
     Workspace,
 )
+from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.machine import Stage
+from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.workflow.policy import Policy
 
-Stage = Literal[
-    "rereading",
-    "claiming",
-    "announcing",
-    "preparing",
-    "before_run",
-    "opening",
-    "sending",
-    "working",
-    "collecting",
-    "verifying",
-    "pushing",
-    "stopping",
-    "after_run",
-    "transitioning",
-    "reporting",
-    "cleaning",
-    "releasing",
-]
-"""Where a run is. Each stage is one command in flight, or the wait before its next try."""
-
-Outcome = Literal[
-    "succeeded", "needs_input", "needs_approval", "blocked", "failed", "gave_up", "stalled", "cancelled", "interrupted"
-]
-"""How a run ended. `failed` and `stalled` are tried again; `gave_up` is a failure that no further try would mend;
-`cancelled`: the ticket was taken from us; `interrupted`: we were told to stop and go on at the next start."""
-
-TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean"]
+TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean", "wall"]
 
 
 class Concluded(Struct, frozen=True, kw_only=True, tag=True):
@@ -75,6 +52,48 @@ class PollNoted(Concluded, frozen=True, kw_only=True):
     at_ms: int
     error: str | None = None
     problems: tuple[str, ...] = ()
+
+
+class DayTurned(Concluded, frozen=True, kw_only=True):
+    """What is spent from now on counts for this day."""
+
+    day: str
+
+
+class StorageErrorNoted(Concluded, frozen=True, kw_only=True):
+    """None: the disk is well again."""
+
+    error: str | None
+
+
+class RequestNoted(Concluded, frozen=True, kw_only=True):
+    """A person's request was taken up or refused; asked again, it gets this answer and changes nothing."""
+
+    request_id: str
+    accepted: bool
+    answer: str
+
+
+class PauseSet(Concluded, frozen=True, kw_only=True):
+    """Nothing starts on the ticket, or at all where none is named, until an operator resumes it."""
+
+    at_ms: int
+    ticket_id: TicketId | None
+    paused: bool
+
+
+class MessageQueued(Concluded, frozen=True, kw_only=True):
+    """The agent gets this with its next turn."""
+
+    ticket_id: TicketId
+    message: PersonMessage
+
+
+class MessagesTaken(Concluded, frozen=True, kw_only=True):
+    """So many of the oldest messages are in the message that is being sent."""
+
+    ticket_id: TicketId
+    count: int
 
 
 class DrainBegun(Concluded, frozen=True, kw_only=True):
@@ -140,6 +159,16 @@ class StageDelayed(Concluded, frozen=True, kw_only=True):
     error: str
 
 
+class StagePlanned(Concluded, frozen=True, kw_only=True):
+    """The run is in this stage; its command is wanted when due, with a key of its own."""
+
+    at_ms: int
+    ticket_id: TicketId
+    stage: Stage
+    command: Command
+    due_ms: int
+
+
 class CommandIssued(Concluded, frozen=True, kw_only=True):
     """A command beside the run's stage: a comment, a heartbeat, a clean-up."""
 
@@ -183,6 +212,8 @@ class TicketParked(Concluded, frozen=True, kw_only=True):
     at_ms: int
     ticket_id: TicketId
     reason: str
+    outcome: Outcome = "needs_input"
+    scope: BudgetScope | None = None
 
 
 class WorkspaceAssigned(Concluded, frozen=True, kw_only=True):
@@ -218,6 +249,40 @@ class ProgressNoted(Concluded, frozen=True, kw_only=True):
     tool_open: bool
     summary: str
     usage: Usage | None
+    actions: int = 0
+    changes: int = 0
+    repeats: int = 0
+
+
+class SilenceExcused(Concluded, frozen=True, kw_only=True):
+    """Nothing is heard, but something works."""
+
+    at_ms: int
+    ticket_id: TicketId
+    detail: str
+
+
+class WorkspaceMarked(Concluded, frozen=True, kw_only=True):
+    """The agent's files looked like this."""
+
+    ticket_id: TicketId
+    fingerprint: str
+    changed: bool
+    """They looked different before: that is progress."""
+
+
+class InFlightCounted(Concluded, frozen=True, kw_only=True):
+    """A model call was in flight when the daemon died: it counts as the most that it can cost until the usage is known."""
+
+    ticket_id: TicketId
+    usage: Usage
+
+
+class UsageSettled(Concluded, frozen=True, kw_only=True):
+    """The conversation's totals, as known after the turn was cut short."""
+
+    ticket_id: TicketId
+    usage: Usage
 
 
 class TurnSettled(Concluded, frozen=True, kw_only=True):
@@ -255,6 +320,8 @@ class StopBegun(Concluded, frozen=True, kw_only=True):
     outcome: Outcome
     reason: str
     clean: bool = False
+    scope: BudgetScope | None = None
+    """Whose limit was reached, of `over_budget`."""
 
 
 class EndingChosen(Concluded, frozen=True, kw_only=True):
@@ -267,6 +334,7 @@ class EndingChosen(Concluded, frozen=True, kw_only=True):
     clean: bool = False
     """The ticket is closed: its workspace goes when it may."""
     retry_after_ms: int | None = None
+    scope: BudgetScope | None = None
 
 
 class EndingAmended(Concluded, frozen=True, kw_only=True):
@@ -310,6 +378,12 @@ Decision = (
     | PolicyAdopted
     | PolicyErrorNoted
     | PollNoted
+    | DayTurned
+    | StorageErrorNoted
+    | RequestNoted
+    | PauseSet
+    | MessageQueued
+    | MessagesTaken
     | DrainBegun
     | TimersTaken
     | TimerSet
@@ -319,6 +393,7 @@ Decision = (
     | RunStarted
     | StageEntered
     | StageDelayed
+    | StagePlanned
     | CommandIssued
     | CommandSettled
     | ClaimHeld
@@ -331,6 +406,10 @@ Decision = (
     | ConversationAssigned
     | TurnBegun
     | ProgressNoted
+    | SilenceExcused
+    | WorkspaceMarked
+    | InFlightCounted
+    | UsageSettled
     | TurnSettled
     | WorkNoted
     | VerificationNoted

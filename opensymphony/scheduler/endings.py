@@ -14,18 +14,26 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
+from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.scheduler.machine import LAST_STAGES, Stage
+from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending, State
 
-_ORDER: tuple[d.Stage, ...] = ("after_run", "transitioning", "reporting", "cleaning", "releasing")
+
+def is_stoppable(plan: Plan) -> bool:
+    """Whether the ticket has a run that is neither being stopped nor ending."""
+    run = plan.entry.run
+    return run is not None and run.ending is None and run.stopping is None
 
 
-def begin_stop(plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = False) -> None:
+def begin_stop(
+    plan: Plan, outcome: Outcome, reason: str, *, clean: bool = False, scope: BudgetScope | None = None
+) -> None:
     """Stop whatever the run has in flight. It ends with this outcome once the stop is confirmed."""
     run = plan.run
-    plan.add(d.StopBegun(ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean))
+    plan.add(d.StopBegun(ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean, scope=scope))
     if run.stage == "claiming" and isinstance(run.command, c.ClaimTicket):
         # It may be written although nobody has told us: it is taken off at the end.
         plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=run.command.claim, sure=False))
@@ -37,7 +45,13 @@ def begin_stop(plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = Fal
 
 
 def choose_ending(
-    plan: Plan, outcome: d.Outcome, reason: str, *, clean: bool = False, retry_after_ms: int | None = None
+    plan: Plan,
+    outcome: Outcome,
+    reason: str,
+    *,
+    clean: bool = False,
+    retry_after_ms: int | None = None,
+    scope: BudgetScope | None = None,
 ) -> None:
     """Decide how the run ends; `follow_up` enters its last stages once that is applied."""
     if OUTCOMES[outcome].counts_as_failure and plan.entry.failures + 1 >= plan.policy.agent.max_failures:
@@ -51,6 +65,7 @@ def choose_ending(
             reason=reason,
             clean=clean,
             retry_after_ms=retry_after_ms,
+            scope=scope,
         )
     )
 
@@ -68,6 +83,12 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             _after_end(plan)
             decisions.extend(plan.decisions)
+        elif isinstance(decision, d.TicketParked) and decision.outcome == "over_budget":
+            plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
+            if plan.policy.reporting.comment:
+                plan.issue(c.WriteComment, body=_parked_body(plan, decision))
+            _notify(plan)
+            decisions.extend(plan.decisions)
         elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.run.ending is None and plan.policy.reporting.comment:
@@ -76,16 +97,16 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
     return tuple(decisions)
 
 
-def advance_ending(plan: Plan, ending: Ending, *, after: d.Stage | None) -> None:
+def advance_ending(plan: Plan, ending: Ending, *, after: Stage | None) -> None:
     """Enter the next last stage that has something to do, or end the run."""
-    remaining = _ORDER if after is None else _ORDER[_ORDER.index(after) + 1 :]
+    remaining = LAST_STAGES if after is None else LAST_STAGES[LAST_STAGES.index(after) + 1 :]
     for stage in remaining:
         if _enter(plan, ending, stage):
             return
     _end(plan, ending)
 
 
-def _enter(plan: Plan, ending: Ending, stage: d.Stage) -> bool:
+def _enter(plan: Plan, ending: Ending, stage: Stage) -> bool:
     run, policy = plan.run, plan.policy
     if stage == "after_run" and run.prepared and run.workspace is not None and policy.hooks.after_run:
         plan.enter(stage, c.RunHook, workspace=run.workspace, name="after_run")
@@ -148,9 +169,42 @@ def _after_end(plan: Plan) -> None:
     if is_terminal(plan.ticket, plan.policy.tracker):
         if entry.phase != "closed":
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
+        return
+    _notify(plan)
+    if entry.messages and entry.phase in ("in_review", "needs_person") and why is None:
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id))  # it came while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+
+
+def _notify(plan: Plan) -> None:
+    """Tell whoever the policy names that a person is waited for."""
+    entry, notify = plan.entry, plan.policy.notify
+    if notify.command is None or entry.outcome is None or entry.phase not in ("in_review", "needs_person"):
+        return
+    plan.issue(
+        c.NotifyPerson,
+        command=notify.command,
+        timeout_ms=notify.timeout_ms,
+        identifier=plan.ticket.identifier,
+        title=plan.ticket.title,
+        headline=OUTCOMES[entry.outcome].headline,
+        reason=entry.reason,
+        outcome=entry.outcome,
+        url=plan.ticket.url,
+    )
+
+
+def _parked_body(plan: Plan, parked: d.TicketParked) -> str:
+    return reporting.compose(
+        reporting.Report(
+            identifier=plan.ticket.identifier,
+            headline=OUTCOMES[parked.outcome].headline,
+            reason=parked.reason,
+            usage=plan.entry.usage,
+        )
+    )
 
 
 def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:

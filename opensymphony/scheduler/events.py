@@ -16,16 +16,20 @@ from opensymphony.model import (
     CommandKey,
     Conversation,
     HookResult,
+    Liveness,
     Ticket,
     TicketId,
     TransitionAnswer,
     TurnEnd,
     TurnProgress,
+    Usage,
     Verification,
     Work,
     Workspace,
 )
 from opensymphony.workflow.policy import Policy
+
+OperatorAction = Literal["stop", "retry", "pause", "resume", "message"]
 
 
 class Happened(Struct, frozen=True, kw_only=True, tag=True):
@@ -92,11 +96,36 @@ class ShutdownRequested(Happened, frozen=True, kw_only=True):
 
 
 class OperatorAsked(Happened, frozen=True, kw_only=True):
-    """A person asked for something on one ticket."""
+    """A person asked for something. A request id that was seen before changes nothing."""
 
     request_id: str
+    ticket_id: TicketId | None
+    """None: everything, for `pause` and `resume`."""
+    action: OperatorAction
+    text: str = ""
+    """Of a message; of any other action, why."""
+    author: str = ""
+    finish: bool = False
+    """Of a pause: what runs may come to its end."""
+
+
+class DayBegan(Happened, frozen=True, kw_only=True):
+    """A day of the budget's time zone began, or the daemon looked at the calendar for the first time."""
+
+    day: str
+    """`YYYY-MM-DD`."""
+
+
+class StorageNoted(Happened, frozen=True, kw_only=True):
+    """The disk was looked at. With an error nothing new starts; what runs goes on."""
+
+    error: str | None
+
+
+class WorkspaceExpired(Happened, frozen=True, kw_only=True):
+    """A workspace at rest is older, or all together are bigger, than the policy keeps."""
+
     ticket_id: TicketId
-    action: Literal["stop", "retry"]
 
 
 class TurnProgressed(Happened, frozen=True, kw_only=True):
@@ -171,9 +200,25 @@ class ClaimReleased(CommandOutcome, frozen=True, kw_only=True):
 class RunStopped(CommandOutcome, frozen=True, kw_only=True):
     """Confirmed: nothing of the run is running any more."""
 
+    usage: Usage | None = None
+    """The conversation's totals as of its end; None when they cannot be had."""
+
 
 class WorkspaceCleaned(CommandOutcome, frozen=True, kw_only=True):
     cleanup: Cleanup
+
+
+class AgentProbed(CommandOutcome, frozen=True, kw_only=True):
+    liveness: Liveness
+
+
+class WorkspaceFingerprinted(CommandOutcome, frozen=True, kw_only=True):
+    fingerprint: str
+    """Empty when it cannot be told."""
+
+
+class PersonNotified(CommandOutcome, frozen=True, kw_only=True):
+    pass
 
 
 class CommandFailed(CommandOutcome, frozen=True, kw_only=True):
@@ -195,6 +240,9 @@ Event = (
     | TimePassed
     | ShutdownRequested
     | OperatorAsked
+    | DayBegan
+    | StorageNoted
+    | WorkspaceExpired
     | TurnProgressed
     | TicketReread
     | ClaimSettled
@@ -211,6 +259,9 @@ Event = (
     | ClaimReleased
     | RunStopped
     | WorkspaceCleaned
+    | AgentProbed
+    | WorkspaceFingerprinted
+    | PersonNotified
     | CommandFailed
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensymphony.model import Ticket, Verification, Work
+from opensymphony.model import PersonMessage, Ticket, Verification, Work
 
 _TAIL_CHARS = 6_000
 
@@ -13,6 +13,13 @@ def resumed(ticket: Ticket, reason: str) -> str:
     return (
         f"Work on {ticket.identifier} goes on.{why} Its instructions are already in this conversation and still hold; "
         f"its state is now {ticket.state!r}. Look at what is there, do what is missing, and commit it."
+    )
+
+
+def from_people(said: tuple[PersonMessage, ...]) -> str:
+    """What operators want the agent to know, in the order in which they said it."""
+    return "\n\n".join(
+        f"A message from {message.author or 'an operator'}:\n\n{message.text.strip()}" for message in said
     )
 
 

@@ -6,13 +6,7 @@ from heapq import heapify, heappop, heappush
 
 from opensymphony.model import TicketId
 from opensymphony.scheduler.decisions import TimerKind
-from opensymphony.scheduler.eligibility import (
-    capacity_class,
-    start_order,
-    starting_class,
-    why_not_ours,
-    why_not_yet,
-)
+from opensymphony.scheduler.eligibility import capacity_class, hold_of, limits_of, start_order
 from opensymphony.scheduler.state import Entry, ReadyItem, State
 
 _DEAD_ITEMS_MAX = 64
@@ -20,31 +14,62 @@ _DEAD_ITEMS_MAX = 64
 
 
 def refresh_ready(state: State, entry: Entry) -> None:
-    """Put the ticket into the heap of its capacity class, or let its item there die."""
+    """Put the ticket into the heap of its capacity class, or let its item there die; note what keeps it."""
     policy = state.policy
     entry.ready_stamp = 0
     if policy is None or entry.phase != "waiting_to_start":
+        _hold(state, entry, "")
         return
-    if why_not_ours(entry.ticket, policy) or why_not_yet(entry.ticket, policy):
+    hold = ("paused", "") if entry.paused else hold_of(entry.ticket, policy)
+    _hold(state, entry, hold[0] if hold else "")
+    if hold is not None:
         return
     state.serial += 1
     entry.ready_stamp = state.serial
-    heap = state.ready.setdefault(capacity_class(entry.ticket, policy), [])
+    heap = state.ready.setdefault(capacity_class(entry.ticket, policy, starting=True), [])
     heappush(heap, (*start_order(entry.ticket), entry.ticket.id, entry.ready_stamp))
     _trim(state, heap)
 
 
+def _hold(state: State, entry: Entry, name: str) -> None:
+    if name != entry.hold or not entry.hold_ms:
+        entry.hold, entry.hold_ms = name, max(state.now_ms, entry.read_ms)
+
+
 def occupy(state: State, entry: Entry) -> None:
-    """Note the capacity class that the ticket's run takes a place of; nothing for a ticket without one."""
+    """Note the further limits that the ticket's run takes a place of; nothing for a ticket without one."""
     run, policy = entry.run, state.policy
     if run is None:
         return
-    if policy is None:
-        state.running[entry.ticket.id] = ""
-    elif run.stage in ("rereading", "claiming", "announcing"):
-        state.running[entry.ticket.id] = starting_class(entry.ticket, policy)
-    else:
-        state.running[entry.ticket.id] = capacity_class(entry.ticket, policy)
+    starting = run.stage in ("rereading", "claiming", "announcing")
+    name = "" if policy is None else capacity_class(entry.ticket, policy, starting=starting)
+    before = state.running.get(entry.ticket.id)
+    if before == name:
+        return
+    _count(state, before or "", -1)
+    state.running[entry.ticket.id] = name
+    _count(state, name, 1)
+
+
+def leave(state: State, ticket_id: TicketId) -> None:
+    """Give back the places of a run that has ended."""
+    _count(state, state.running.pop(ticket_id, ""), -1)
+
+
+def recount(state: State) -> None:
+    """Work out anew which limits the runs take places of: a boot or a policy may have changed what counts."""
+    state.running, state.occupied = dict.fromkeys(state.running, ""), {}
+    for ticket_id in state.running:
+        occupy(state, state.entries[ticket_id])
+
+
+def _count(state: State, name: str, by: int) -> None:
+    for limit in limits_of(name):
+        count = state.occupied.get(limit, 0) + by
+        if count > 0:
+            state.occupied[limit] = count
+        else:
+            state.occupied.pop(limit, None)
 
 
 def trim_ready(state: State) -> None:

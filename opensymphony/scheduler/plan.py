@@ -7,9 +7,17 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from opensymphony.model import CommandKey, ConversationId, Ticket
+from opensymphony.model import CommandKey, ConversationId, Ticket, Usage
 from opensymphony.scheduler.commands import Command
-from opensymphony.scheduler.decisions import CommandIssued, Decision, Stage, StageEntered
+from opensymphony.scheduler.decisions import (
+    CommandIssued,
+    Decision,
+    StageEntered,
+    StagePlanned,
+    TimerKind,
+    TimerSet,
+)
+from opensymphony.scheduler.machine import IllegalEvent, Stage, may_follow
 from opensymphony.scheduler.state import Entry, Run, State
 from opensymphony.workflow.policy import Policy
 
@@ -27,6 +35,8 @@ class Plan:
         self.at_ms = at_ms
         self.jitter = jitter
         self.decisions: list[Decision] = []
+        self.used: Usage | None = None
+        """What the event says was used and the state does not know yet."""
         self.generation = entry.generation + 1 if new_run else entry.generation
         self._step = 0 if new_run else entry.step
 
@@ -51,8 +61,20 @@ class Plan:
 
     def enter(self, stage: Stage, kind: Callable[..., Command], **fields: object) -> None:
         """Go to a stage with its command."""
+        before = self.entry.run.stage if self.entry.run is not None and self._step else stage
+        if not may_follow(before, stage):
+            raise IllegalEvent(f"ticket {self.ticket.identifier}: a run in the stage {before} cannot enter {stage}")
         command = self.command(kind, **fields)
         self.add(StageEntered(at_ms=self.at_ms, ticket_id=self.ticket.id, stage=stage, command=command))
+
+    def enter_later(self, stage: Stage, kind: Callable[..., Command], due_ms: int, **fields: object) -> None:
+        """Go to a stage whose command is wanted when due."""
+        command = self.command(kind, **fields)
+        self.add(StagePlanned(at_ms=self.at_ms, ticket_id=self.ticket.id, stage=stage, command=command, due_ms=due_ms))
+
+    def timer(self, kind: TimerKind, due_ms: int) -> TimerSet:
+        """A decision to look at the run again."""
+        return TimerSet(kind=kind, ticket_id=self.ticket.id, generation=self.generation, due_ms=due_ms)
 
     def issue(self, kind: Callable[..., Command], **fields: object) -> None:
         """Want an effect beside the run's stage."""

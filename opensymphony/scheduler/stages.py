@@ -14,12 +14,13 @@ from msgspec import structs
 
 from opensymphony.errors import ConfigurationError
 from opensymphony.interfaces import WorkspaceRequest
-from opensymphony.model import Ticket, Usage
+from opensymphony.model import Liveness, Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.backoff import retry_delay_ms
+from opensymphony.scheduler.breakers import fingerprinted, probed
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
     advance_ending,
@@ -28,10 +29,12 @@ from opensymphony.scheduler.endings import (
     claim_now,
     close_ticket,
     comment_body,
+    is_stoppable,
 )
+from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending
-from opensymphony.scheduler.turns import collected, delivered, turn_ended, turn_settled, verified
+from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
 HEARTBEAT_MS = 300_000
@@ -76,7 +79,7 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.CommitPushed():
             delivered(plan, plan.run.work)
         case e.RunStopped():
-            _stopped(plan, command)
+            _stopped(plan, command, event.usage)
         case e.WorkspaceCleaned():
             note = "" if event.cleanup.removed else event.cleanup.reason
             plan.add(d.WorkspaceRemoved(ticket_id=plan.ticket.id, note=note))
@@ -84,7 +87,7 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.CommentWritten() | e.ClaimReleased():
             _advance(plan)
         case _:
-            raise TypeError(f"stage {run.stage} cannot end with {type(event).__name__}")
+            raise IllegalEvent(f"the stage {run.stage} cannot end with {type(event).__name__}")
 
 
 def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> None:
@@ -93,7 +96,11 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
     if run is None or run.key != command.key:
         if isinstance(command, c.CleanWorkspace) and run is None:
             due_ms = plan.at_ms + _CLEAN_AGAIN_MS
-            plan.add(d.TimerSet(kind="clean", ticket_id=plan.ticket.id, generation=plan.generation, due_ms=due_ms))
+            plan.add(plan.timer("clean", due_ms))
+        elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):
+            probed(plan, Liveness(alive=False, detail=event.error))
+        elif isinstance(command, c.FingerprintWorkspace) and is_stoppable(plan):
+            fingerprinted(plan, "")
         return  # a comment or a heartbeat: the next change writes it again
     if run.stage == "stopping":
         _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
@@ -148,17 +155,23 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         plan.add(
             d.WorkspaceRemoved(ticket_id=plan.ticket.id, note="" if event.cleanup.removed else event.cleanup.reason)
         )
-    elif isinstance(event, e.ClaimSettled) and run is not None and run.ending is None and run.stopping is None:
+    elif isinstance(event, e.ClaimSettled) and is_stoppable(plan):
         if event.answer.granted and isinstance(command, c.ClaimTicket):
             plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
         elif not event.answer.granted:
             holder = event.answer.holder
             plan.add(d.ClaimLost(ticket_id=plan.ticket.id))
             begin_stop(plan, "interrupted", f"{holder.instance if holder else 'another instance'} claimed it")
-    elif isinstance(event, e.WorkspacePrepared) and run is not None and entry.generation == command.generation:
+    elif run is None or entry.generation != command.generation:
+        return
+    elif isinstance(event, e.WorkspacePrepared):
         plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
-    elif isinstance(event, e.TurnEnded) and run is not None and entry.generation == command.generation:
+    elif isinstance(event, e.TurnEnded):
         plan.add(turn_settled(plan, event.end))
+    elif isinstance(event, e.AgentProbed) and is_stoppable(plan):
+        probed(plan, event.liveness)
+    elif isinstance(event, e.WorkspaceFingerprinted) and is_stoppable(plan):
+        fingerprinted(plan, event.fingerprint)
 
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
@@ -187,14 +200,9 @@ def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
         plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
         return
     plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=claim_now(plan)))
-    plan.add(
-        d.TimerSet(
-            kind="heartbeat",
-            ticket_id=plan.ticket.id,
-            generation=plan.generation,
-            due_ms=plan.at_ms + HEARTBEAT_MS,
-        )
-    )
+    plan.add(plan.timer("heartbeat", plan.at_ms + HEARTBEAT_MS))
+    if plan.policy.agent.max_run_ms is not None:
+        plan.add(plan.timer("wall", plan.run.started_ms + plan.policy.agent.max_run_ms))
     target = plan.policy.reporting.transitions.started
     if target is not None and not among(plan.ticket.state, (target,)):
         plan.enter("announcing", c.TransitionTicket, from_states=plan.policy.tracker.active_states, to_state=target)
@@ -277,7 +285,10 @@ def _opened(plan: Plan, event: e.ConversationOpened) -> None:
         except ConfigurationError as problem:
             choose_ending(plan, "needs_input", str(problem))
             return
-    plan.enter("sending", c.SendMessage, conversation_id=conversation.id, text=text)
+    if entry.messages:
+        text = f"{text}\n\n{messages.from_people(entry.messages)}"
+    used = conversation.usage.since(entry.conversation_usage)
+    send_turn(plan, conversation.id, text, used=used, giving=len(entry.messages))
 
 
 def _sent(plan: Plan, command: c.Command) -> None:
@@ -286,23 +297,18 @@ def _sent(plan: Plan, command: c.Command) -> None:
     plan.enter("working", c.AwaitTurn, conversation_id=command.conversation_id, message_key=command.key)
     agent = plan.policy.agent
     if agent.stall_timeout_ms > 0:
-        plan.add(
-            d.TimerSet(
-                kind="stall",
-                ticket_id=plan.ticket.id,
-                generation=plan.generation,
-                due_ms=plan.at_ms + agent.stall_timeout_ms,
-            )
-        )
+        plan.add(plan.timer("stall", plan.at_ms + agent.stall_timeout_ms))
 
 
-def _stopped(plan: Plan, command: c.Command) -> None:
+def _stopped(plan: Plan, command: c.Command, usage: Usage | None) -> None:
     assert isinstance(command, c.StopRun)
+    if usage is not None and plan.run.conversation_id is not None:
+        plan.add(d.UsageSettled(ticket_id=plan.ticket.id, usage=usage))
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:
         plan.add(d.CommandSettled(key=command.target_key))
-    choose_ending(plan, stopping.outcome, stopping.reason, clean=stopping.clean)
+    choose_ending(plan, stopping.outcome, stopping.reason, clean=stopping.clean, scope=stopping.scope)
 
 
 def _advance(plan: Plan) -> None:

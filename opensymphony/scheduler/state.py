@@ -13,6 +13,7 @@ from opensymphony.model import (
     Claim,
     CommandKey,
     ConversationId,
+    PersonMessage,
     Phase,
     Ticket,
     TicketId,
@@ -21,8 +22,10 @@ from opensymphony.model import (
     Work,
     Workspace,
 )
+from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
-from opensymphony.scheduler.decisions import Outcome, Stage
+from opensymphony.scheduler.machine import Stage
+from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.workflow.policy import Policy
 
 ReadyItem = tuple[int, int, str, str, int]
@@ -39,6 +42,7 @@ class Ending(Struct, kw_only=True):
     reason: str
     clean: bool = False
     retry_after_ms: int | None = None
+    scope: BudgetScope | None = None
 
 
 class Run(Struct, kw_only=True):
@@ -60,6 +64,8 @@ class Run(Struct, kw_only=True):
     workspace: Workspace | None = None
     conversation_id: ConversationId | None = None
     message_key: CommandKey | None = None
+    giving: tuple[PersonMessage, ...] = ()
+    """Messages of people in what is being sent; should that fail, the next run gives them."""
     turns: int = 0
     continuations: int = 0
     delivered: bool = False
@@ -67,6 +73,19 @@ class Run(Struct, kw_only=True):
     verifications: int = 0
     usage_before: Usage = Usage()
     usage_now: Usage = Usage()
+    calling: bool = False
+    """A message was, or may have been, delivered, and its turn is not settled: a model call may be in flight."""
+    unsettled: Usage = Usage()
+    """What a call that was in flight at a crash may have cost, until that is known."""
+    actions: int = 0
+    changes: int = -1
+    """Of the conversation, as last heard; -1: nothing was heard yet."""
+    repeats: int = 0
+    progress_actions: int = 0
+    """Actions and tokens of the conversation when it last made progress."""
+    progress_tokens: int = 0
+    fingerprint: str = ""
+    """The agent's files when they were last looked at."""
     status: AgentStatus = "idle"
     tool_open: bool = False
     activity: str = ""
@@ -78,6 +97,8 @@ class Run(Struct, kw_only=True):
     verification: Verification | None = None
     timers: dict[str, int] = field(default_factory=dict[str, int])
     """When each kind of timer is due; an item of the heap with another time is dead."""
+    look_key: CommandKey | None = None
+    """Of a probe or a fingerprint that is under way."""
     stopping: Ending | None = None
     """A stop was begun; this is how the run ends once it is confirmed."""
     ending: Ending | None = None
@@ -85,6 +106,11 @@ class Run(Struct, kw_only=True):
     @property
     def usage(self) -> Usage:
         return self.usage_now.since(self.usage_before)
+
+    @property
+    def spent(self) -> Usage:
+        """With what is not known yet at the most that it can be."""
+        return self.usage + self.unsettled if self.unsettled.model_calls else self.usage
 
 
 class Entry(Struct, kw_only=True):
@@ -107,12 +133,26 @@ class Entry(Struct, kw_only=True):
     abandoned: int = 0
     """Runs given up before their claim, in a row."""
     reason: str = ""
+    hold: str = ""
+    """Name of the rule that keeps a waiting ticket from being ready; empty when none does."""
+    hold_ms: int = 0
+    """Since when."""
+    paused: bool = False
+    paused_ms: int = 0
+    messages: tuple[PersonMessage, ...] = ()
+    """Of operators, to be given to the agent with its next turn."""
+    scope: BudgetScope | None = None
+    """Whose limit put the ticket down."""
+    history: tuple[str, ...] = ()
+    """How its last runs ended, newest first."""
     outcome: Outcome | None = None
     last_end: str = ""
     """Why the last run ended; what its successor is told."""
     run: Run | None = None
     usage: Usage = Usage()
     """Of earlier runs."""
+    conversation_usage: Usage = Usage()
+    """The conversation's totals as last known: what is above them at the next look is spent too."""
     turns: int = 0
     """Of earlier runs."""
     verifications: int = 0
@@ -149,7 +189,19 @@ class State(Struct, kw_only=True):
     """Of tickets that were forgotten: a number is never given twice."""
     timers: list[TimerItem] = field(default_factory=list[TimerItem])
     serial: int = 0
+    occupied: dict[str, int] = field(default_factory=dict[str, int])
+    """How many runs take a place of each further limit."""
     draining: bool = False
+    paused: bool = False
+    """An operator paused everything."""
+    paused_ms: int = 0
+    storage_error: str | None = None
+    """What is wrong with the disk; nothing starts."""
+    requests: dict[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
+    """The newest requests of operators, whether they were accepted, and what they were told."""
+    day: str = ""
+    spent_day: Usage = Usage()
+    spent_project: Usage = Usage()
     server_error: str | None = None
     """Why the agent-server was given up; nothing starts."""
     now_ms: int = 0
@@ -175,3 +227,16 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
 def next_due_ms(state: State) -> int | None:
     """When `TimePassed` is wanted next; None when nothing is due by itself."""
     return state.timers[0][0] if state.timers else None
+
+
+def entry_of(state: State, ticket_id: TicketId) -> Entry:
+    """Raises `KeyError` for a ticket that the state does not know."""
+    return state.entries[ticket_id]
+
+
+def run_of(state: State, ticket_id: TicketId) -> Run:
+    """Raises `KeyError` for a ticket without a run."""
+    run = state.entries[ticket_id].run
+    if run is None:
+        raise KeyError(f"ticket {ticket_id} has no run")
+    return run

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from opensymphony.errors import ConfigurationError
-from opensymphony.model import TurnEnd, Verification, Work
+from opensymphony.model import ConversationId, TurnEnd, Usage, Verification, Work
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import messages
+from opensymphony.scheduler.budget import call_does_not_fit
 from opensymphony.scheduler.endings import choose_ending
 from opensymphony.scheduler.plan import Plan
 from opensymphony.workflow import prompt
@@ -17,12 +18,17 @@ _PERSON_KINDS = ("auth", "quota", "config")
 """Failures of a model that no further try mends: a key, a quota, a model name."""
 
 
+CONTINUATION_DELAY_MS = 1_000
+"""Before an agent that ended without what we need is asked again: fixed, whatever has failed before."""
+
+
 def turn_settled(plan: Plan, end: TurnEnd) -> d.TurnSettled:
     return d.TurnSettled(at_ms=plan.at_ms, ticket_id=plan.ticket.id, usage=end.usage, final_text=end.final_text)
 
 
 def turn_ended(plan: Plan, end: TurnEnd) -> None:
     plan.add(turn_settled(plan, end))
+    plan.used = end.usage.since(plan.run.usage_now)
     if end.failure is not None and end.status in ("finished", "idle"):
         choose_ending(plan, "failed", f"{end.failure.code}: {end.failure.detail[:300]}")
         return
@@ -51,7 +57,9 @@ def turn_ended(plan: Plan, end: TurnEnd) -> None:
 
 def _finished(plan: Plan) -> None:
     run = plan.run
-    if run.workspace is not None and run.workspace.branch is not None:
+    if plan.entry.messages:
+        _give_messages(plan)
+    elif run.workspace is not None and run.workspace.branch is not None:
         plan.enter("collecting", c.CollectWork, workspace=run.workspace)
     elif not _enter_verification(plan):
         delivered(plan, None)
@@ -78,7 +86,13 @@ def collected(plan: Plan, work: Work) -> None:
         _push(plan, work)
 
 
-def _another_turn(plan: Plan, text: str, *, continuation: bool = True) -> None:
+def _give_messages(plan: Plan) -> None:
+    """Somebody has said something meanwhile: before anything else, the agent hears it."""
+    said = plan.entry.messages
+    _another_turn(plan, messages.from_people(said), continuation=False, giving=len(said))
+
+
+def _another_turn(plan: Plan, text: str, *, continuation: bool = True, giving: int = 0) -> None:
     """Send only what changed, in the same conversation, unless the run has had its turns."""
     run = plan.run
     limit = plan.policy.agent.max_turns
@@ -88,7 +102,34 @@ def _another_turn(plan: Plan, text: str, *, continuation: bool = True) -> None:
     if continuation:
         plan.add(d.ContinuationCounted(ticket_id=plan.ticket.id))
     assert run.conversation_id is not None
-    plan.enter("sending", c.SendMessage, conversation_id=run.conversation_id, text=text)
+    delay_ms = CONTINUATION_DELAY_MS if continuation else 0
+    send_turn(plan, run.conversation_id, text, delay_ms=delay_ms, used=plan.used, giving=giving)
+
+
+def send_turn(
+    plan: Plan,
+    conversation_id: ConversationId,
+    text: str,
+    *,
+    delay_ms: int = 0,
+    used: Usage | None = None,
+    giving: int = 0,
+) -> None:
+    """Begin a turn, if what it may cost still fits.
+
+    `used`: what the conversation has used and the state does not know yet; `giving`: how many messages of people are in `text`.
+    """
+    live = len(plan.state.running)
+    breach = call_does_not_fit(plan.state, plan.policy, plan.entry, live=live, extra=used)
+    if breach is not None:
+        choose_ending(plan, "over_budget", breach.text, scope=breach.scope)
+        return
+    if giving:
+        plan.add(d.MessagesTaken(ticket_id=plan.ticket.id, count=giving))
+    if delay_ms:
+        plan.enter_later("sending", c.SendMessage, plan.at_ms + delay_ms, conversation_id=conversation_id, text=text)
+    else:
+        plan.enter("sending", c.SendMessage, conversation_id=conversation_id, text=text)
 
 
 def _enter_verification(plan: Plan) -> bool:
@@ -135,7 +176,9 @@ def delivered(plan: Plan, work: Work | None) -> None:
     run = plan.run
     if work is not None and work.commit is not None:
         plan.add(d.CommitDelivered(ticket_id=plan.ticket.id, commit=work.commit))
-    if plan.policy.reporting.transitions.succeeded is not None:
+    if plan.entry.messages:
+        _give_messages(plan)
+    elif plan.policy.reporting.transitions.succeeded is not None:
         choose_ending(plan, "succeeded", "")
     elif run.continuations < _CONTINUATIONS_MAX:
         _another_turn(plan, messages.continue_unfinished(plan.ticket))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from opensymphony.model import ServerState, Snapshot, TicketView, Usage
-from opensymphony.scheduler.eligibility import capacity_class, start_order, why_not_ours, why_not_yet
-from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.model import ServerState, Usage
+from opensymphony.scheduler.budget import lines
+from opensymphony.scheduler.eligibility import start_order
+from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.state import Entry, State
+from opensymphony.views import BudgetView, Explanation, Snapshot, TicketView
 
 
 def snapshot(
@@ -35,6 +37,28 @@ def snapshot(
         policy_error=state.policy_error,
         problems=state.problems,
         max_concurrent_agents=state.policy.agent.max_concurrent_agents if state.policy else 0,
+        paused=state.paused,
+        paused_since_ms=state.paused_ms if state.paused else None,
+        storage_error=state.storage_error,
+        day=state.day,
+        budgets=budget_views(state, None),
+    )
+
+
+def budget_views(state: State, entry: Entry | None) -> tuple[BudgetView, ...]:
+    """The limits that concern a ticket, or those of all tickets together."""
+    if state.policy is None:
+        return ()
+    live = len(state.running)
+    return tuple(
+        BudgetView(
+            scope=line.scope,
+            unit=line.unit,
+            limit=line.limit,
+            spent=line.spent,
+            reserved=line.call * (live if entry is None else 1),
+        )
+        for line in lines(state, state.policy, entry)
     )
 
 
@@ -49,7 +73,7 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         state=ticket.state,
         phase="stopping" if run is not None and run.stage == "stopping" else entry.phase,
         stage=run.stage if run is not None else None,
-        reason=explain(state, entry),
+        reason=sentence(state, entry),
         since_ms=run.stage_ms if run is not None else entry.since_ms,
         due_ms=entry.due_ms,
         url=ticket.url,
@@ -70,37 +94,26 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         activity=run.activity if run else "",
         last_activity_ms=run.last_activity_ms if run else None,
         error=entry.reason or None if entry.phase in ("retrying", "needs_person") else None,
+        outcome=entry.outcome,
+        paused=entry.paused,
+        messages=len(entry.messages),
     )
 
 
-def explain(state: State, entry: Entry) -> str:
-    """One sentence: why the ticket is where it is."""
-    policy, run = state.policy, entry.run
-    if run is not None:
-        if run.stopping is not None and run.stage == "stopping":
-            return f"it is being stopped: {run.stopping.reason}"
-        return entry.reason if run.ending is not None else f"run {run.generation} is {run.stage.replace('_', ' ')}"
-    if entry.phase != "waiting_to_start":
-        rule = OUTCOMES.get(entry.outcome) if entry.outcome else None
-        woken = f"; woken by {rule.woken_by}" if rule is not None and entry.phase == "needs_person" else ""
-        kept = f"; workspace kept: {entry.note}" if entry.note else ""
-        said = entry.reason or (rule.headline.lower() if rule is not None else "")
-        return f"{said}{woken}{kept}"
-    if policy is None:
-        return "no policy is in force yet"
-    why = why_not_ours(entry.ticket, policy) or why_not_yet(entry.ticket, policy)
-    if why:
-        return why
-    if state.server_error is not None:
-        return (
-            f"nothing starts, the agent-server was given up: {state.server_error}; restart the daemon when it is mended"
-        )
-    if state.draining:
-        return "the daemon is stopping and starts nothing new"
-    limit = policy.agent.max_concurrent_agents
-    if len(state.running) >= limit:
-        return f"it waits for a place: {len(state.running)} of {limit} agents are at work"
-    name = capacity_class(entry.ticket, policy)
-    if name:
-        return f"it waits for a place: the limit for the state {name} is {policy.agent.max_concurrent_agents_by_state[name]}"
-    return "it starts next"
+def explanation(state: State, entry: Entry) -> Explanation:
+    """All of it: the sentence, every rule, what is being done right now, and how the last runs ended."""
+    pending = tuple(key for key, command in state.pending.items() if command.ticket_id == entry.ticket.id)
+    found = tuple(rules(state, entry))
+    broken = next((rule for rule in found if not rule.holds), None)
+    since_ms = entry.run.stage_ms if entry.run is not None else entry.since_ms
+    if entry.run is None and entry.phase == "waiting_to_start" and broken is not None and broken.since_ms:
+        since_ms = broken.since_ms
+    return Explanation(
+        ticket=ticket_view(state, entry),
+        sentence=sentence(state, entry),
+        since_ms=since_ms,
+        rules=found,
+        budgets=budget_views(state, entry),
+        pending=pending,
+        history=entry.history,
+    )

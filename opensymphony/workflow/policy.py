@@ -38,6 +38,15 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 
+Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+"""0 turns it off."""
+
+Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+
+Bytes = Annotated[int, Meta(ge=0, le=1_000_000_000_000_000)]
+
+Days = Annotated[int, Meta(ge=0, le=36_500)]
+
 
 class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which tickets are ours to look at."""
@@ -109,6 +118,10 @@ class AgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         default_factory=dict[str, int]
     )
     """Further limits by state, in lower case."""
+    max_concurrent_agents_by_label: dict[str, Annotated[int, Meta(ge=1, le=1_000)]] = field(
+        default_factory=dict[str, int]
+    )
+    """Further limits by label, in lower case; a ticket with several of them counts for each."""
     max_turns: Count = 20
     """Turns of one run, then a person decides; Symphony's value."""
     max_failures: Count = 5
@@ -120,7 +133,15 @@ class AgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     stall_timeout_ms: MillisecondsOrOff = 300_000
     """Silence that counts as a stall while no tool call is open; 0 turns it off. Symphony's value."""
     tool_timeout_ms: Milliseconds = 1_800_000
-    """Silence that counts as a stall while a tool call is open: builds and test suites are silent for long."""
+    """Silence with an open tool call that is looked into: a stall if nothing works behind it. Builds are silent for long."""
+    max_actions_without_progress: Limit = 150
+    """Agent steps since a file, the plan or the set of failing tests changed; then a person decides. 0 turns it off."""
+    max_tokens_without_progress: Limit = 5_000_000
+    """The same in tokens: long histories burn them in few steps. 0 turns it off."""
+    max_repeated_actions: Limit = 12
+    """The same action with the same answer in a row; the server's own detection, where it is on, ends at 4. 0 turns it off."""
+    max_run_ms: Milliseconds | None = None
+    """Wall time of one run, then a person decides. None: no limit, a long turn that makes progress is a good one."""
 
 
 class VerifyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +153,64 @@ class VerifyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """For one verification, everything it started included: ten minutes is a long test suite."""
     max_attempts: Count = 3
     """Verifications of one run; a failed one but the last goes back to the agent as a turn."""
+
+
+class BudgetLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be spent in one scope; either, both or neither."""
+
+    tokens: Tokens | None = None
+    """Prompt and completion tokens of every model call. None: no limit."""
+    cost: Price | None = None
+    """Money in units of the currency that the model's prices are in. None: no limit."""
+
+    @property
+    def cost_micros(self) -> int | None:
+        return None if self.cost is None else round(self.cost * 1_000_000)
+
+
+class BudgetPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What agents may spend. At a limit a ticket waits for a person, a new day, or a raised limit."""
+
+    timezone: str = "UTC"
+    """Where a day begins and ends; a name of the time zone database."""
+    run: BudgetLimit = BudgetLimit()
+    """One run of a ticket."""
+    ticket: BudgetLimit = BudgetLimit()
+    """All runs of a ticket together."""
+    day: BudgetLimit = BudgetLimit()
+    """All tickets on one day."""
+    project: BudgetLimit = BudgetLimit()
+    """All tickets since the journal began."""
+
+
+class NotifyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told when something waits for a person."""
+
+    command: Script | None = None
+    """Shell command of the operator's; what happened stands in its environment and as JSON on its input. None: nobody."""
+    timeout_ms: Milliseconds = 30_000
+    """For one notification, everything it started included."""
+
+
+class RetentionPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what is left behind is kept. Whatever limit is reached first counts; work that was never pushed is kept."""
+
+    journal_days: Days = 30
+    """Records of the journal that no start needs any more; they explain the past. 0 keeps them for ever."""
+    journal_bytes: Bytes = 1_000_000_000
+    """The same by size of the journal's file. 0: no limit."""
+    logs_days: Days = 30
+    """Log files. 0 keeps them for ever."""
+    logs_bytes: Bytes = 500_000_000
+    """The same for all log files together. 0: no limit."""
+    archives_days: Days = 90
+    """Archived conversations of closed tickets. 0 keeps them for ever."""
+    archives_bytes: Bytes = 10_000_000_000
+    """The same for all of them together. 0: no limit."""
+    workspaces_days: Days = 14
+    """Workspaces of tickets that rest (in review, waiting for a person); a later run makes its own again. 0 keeps them."""
+    workspaces_bytes: Bytes = 50_000_000_000
+    """The same for all of them together; the longest at rest go first. 0: no limit."""
 
 
 class TransitionsPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +248,10 @@ class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Price of a model unknown to litellm, in micro-units of money a token."""
     output_cost_per_token_micros: Price | None = None
     """The same for what the model writes."""
+    max_input_tokens: Tokens | None = None
+    """The most that one call can read: the model's context window. None: as litellm knows it, else 200,000."""
+    max_output_tokens: Tokens | None = None
+    """The most that one call can write. None: as litellm knows it, else 64,000."""
 
 
 class CondenserPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,6 +339,12 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The check that decides whether work is done."""
     reporting: ReportingPolicy = ReportingPolicy()
     """What is written back to the ticket."""
+    budget: BudgetPolicy = BudgetPolicy()
+    """What agents may spend."""
+    notify: NotifyPolicy = NotifyPolicy()
+    """Who is told when something waits for a person."""
+    retention: RetentionPolicy = RetentionPolicy()
+    """How long what is left behind is kept."""
     openhands: OpenHandsPolicy = OpenHandsPolicy()
     """The agent-server and what is asked of it."""
     server: ServerPolicy = ServerPolicy()

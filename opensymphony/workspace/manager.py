@@ -101,6 +101,10 @@ class WorkspaceManager:
             mirror = await self._mirror_of(workspace)
             await mirror.push(commit, workspace.branch, workspace.key)
 
+    async def fingerprint(self, workspace: Workspace) -> str:
+        """What the agent's files look like right now, in one value."""
+        return ""
+
     async def clean(self, workspace: Workspace, ticket: Ticket) -> Cleanup:
         async with self._lock(workspace.key):
             try:

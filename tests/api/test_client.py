@@ -14,7 +14,8 @@ import pytest
 
 from opensymphony.api.client import ADDRESS_FILE, Address, fetch_snapshot, find_daemon
 from opensymphony.errors import InstanceError
-from opensymphony.model import ServerState, Snapshot
+from opensymphony.model import ServerState
+from opensymphony.views import Snapshot
 
 SNAPSHOT = Snapshot(
     sequence=1, at_ms=2, instance="one", status="running", server=ServerState(status="ready"), tickets=()

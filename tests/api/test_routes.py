@@ -11,7 +11,8 @@ import pytest
 
 from opensymphony import __version__
 from opensymphony.api.routes import build_app, symphony_state
-from opensymphony.model import Phase, ServerState, Snapshot, TicketId, TicketView, Usage
+from opensymphony.model import Phase, ServerState, TicketId, Usage
+from opensymphony.views import Snapshot, TicketView
 
 TOKEN = "the-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

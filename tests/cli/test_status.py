@@ -10,7 +10,8 @@ import pytest
 
 from opensymphony.api.client import ADDRESS_FILE
 from opensymphony.cli.status import lines
-from opensymphony.model import ServerState, Snapshot, TicketId, TicketView, Usage
+from opensymphony.model import ServerState, TicketId, Usage
+from opensymphony.views import Snapshot, TicketView
 from tests.api.test_client import answering
 from tests.cli.program import call, write_workflow
 

@@ -12,7 +12,7 @@ import pytest
 
 from opensymphony.daemon.foreground import Foreground, run_in_foreground
 from opensymphony.errors import InstanceError, StoreError
-from opensymphony.model import Snapshot
+from opensymphony.views import Snapshot
 from tests.daemon.world import HOLDS, World, until, view
 
 

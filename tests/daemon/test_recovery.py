@@ -14,11 +14,12 @@ from opensymphony.daemon import app
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.errors import StoreError
-from opensymphony.model import CommandKey, Snapshot, TicketId
+from opensymphony.model import CommandKey, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler.records import FORMAT, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
+from opensymphony.views import Snapshot
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 

@@ -14,11 +14,12 @@ import msgspec
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.app import Daemon
-from opensymphony.model import Snapshot, TicketId, TicketView
+from opensymphony.model import TicketId
 from opensymphony.scheduler.records import FORMAT, Record, decode_record
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.sqlite import Journal
+from opensymphony.views import Snapshot, TicketView
 from opensymphony.workflow.policy import (
     AgentPolicy,
     HooksPolicy,

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from opensymphony.demo.board import TICKETS, DemoFiles
-from opensymphony.model import ServerState, Snapshot, TicketId, TicketView, Usage
+from opensymphony.model import ServerState, TicketId, Usage
+from opensymphony.views import Snapshot, TicketView
 
 BRANCH_COMMIT = "ad9ddae0" * 5
 

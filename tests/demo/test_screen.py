@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from opensymphony.demo.screen import Screen, progress_table, result_table
-from opensymphony.model import ServerState, Snapshot
+from opensymphony.model import ServerState
+from opensymphony.views import Snapshot
 from tests.demo.snapshots import files, reviewed, snapshot, view, working
 
 HOSTILE = (

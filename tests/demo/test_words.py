@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from opensymphony.demo.words import clean, clock_text, server_line, standing, tokens_text
-from opensymphony.model import ServerState, TicketView
+from opensymphony.model import ServerState
 from opensymphony.scheduler.decisions import Stage
+from opensymphony.views import TicketView
 from tests.demo.snapshots import reviewed, view, working
 
 

@@ -26,6 +26,7 @@ from opensymphony.model import (
     CommandKey,
     Conversation,
     ConversationId,
+    Liveness,
     ServerState,
     TurnEnd,
     TurnProgress,
@@ -73,6 +74,7 @@ class ScriptedAgents:
         """Turns that were waited for after an absence of ours."""
         self.stops = 0
         self.unreachable = False
+        self.liveness = Liveness(alive=True, detail="scripted")
         self.boots = 0
         self.closed = 0
 
@@ -161,7 +163,11 @@ class ScriptedRuntime:
             )
             talk.running = False
 
-    async def stop(self, conversation_id: ConversationId) -> None:
+    async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
+        self._reach()
+        return self._world.liveness
+
+    async def stop(self, conversation_id: ConversationId) -> Usage | None:
         self._reach()
         self._world.stops += 1
         talk = self._world.talks.get(conversation_id)
@@ -170,6 +176,8 @@ class ScriptedRuntime:
             talk.interrupted.set()
             talk.interrupted = anyio.Event()
             talk.running = False
+            return _usage(len(talk.ends))
+        return None
 
     async def archive(self, conversation_id: ConversationId) -> None:
         raise AssertionError("nothing is archived in this release")

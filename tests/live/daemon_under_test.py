@@ -26,7 +26,7 @@ from opensymphony.api.client import fetch_snapshot, find_daemon
 from opensymphony.demo.board import make_demo
 from opensymphony.demo.model import Message, Play, Reply, ToolCall, text_of
 from opensymphony.errors import InstanceError
-from opensymphony.model import Snapshot, TicketView
+from opensymphony.views import Snapshot, TicketView
 from opensymphony.workspace.paths import repository_key
 
 COMMAND = str(Path(sys.executable).with_name("opensymphony"))

@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from opensymphony.demo.model import ToolCall
-from opensymphony.model import Snapshot
+from opensymphony.views import Snapshot
 from tests.live.conftest import Stage
 from tests.live.daemon_under_test import DaemonUnderTest, both, commit, finish, has, once, scripted, shell
 

@@ -19,6 +19,7 @@ from opensymphony.model import (
     Cleanup,
     Conversation,
     HookResult,
+    Liveness,
     Ticket,
     TicketId,
     TransitionAnswer,
@@ -218,7 +219,15 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
         case c.ReleaseClaim():
             return e.ClaimReleased(**common)
         case c.StopRun():
-            return e.RunStopped(**common)
+            return e.RunStopped(**common, usage=fields.get("usage"))
         case c.CleanWorkspace():
             return e.WorkspaceCleaned(**common, cleanup=fields.get("cleanup", Cleanup(removed=True)))
+        case c.ProbeAgent():
+            return e.AgentProbed(
+                **common, liveness=fields.get("liveness", Liveness(alive=True, detail="a build works"))
+            )
+        case c.FingerprintWorkspace():
+            return e.WorkspaceFingerprinted(**common, fingerprint=fields.get("fingerprint", "as before"))
+        case c.NotifyPerson():
+            return e.PersonNotified(**common)
     raise AssertionError(f"no ordinary outcome for {type(command).__name__}")

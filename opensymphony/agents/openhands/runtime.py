@@ -24,7 +24,7 @@ from opensymphony.agents.openhands.stream import FullState, Logged, Stream
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest, ReportProgress
-from opensymphony.model import CommandKey, Conversation, ConversationId, ServerState, TurnEnd
+from opensymphony.model import CommandKey, Conversation, ConversationId, Liveness, ServerState, TurnEnd, Usage
 from opensymphony.workflow.policy import ConversationPolicy
 
 _ATTACHES_MAX = 8
@@ -157,8 +157,20 @@ class OpenHandsRuntime:
         finally:
             await stream.close()
 
-    async def stop(self, conversation_id: ConversationId) -> None:
-        """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped."""
+    async def stop(self, conversation_id: ConversationId) -> Usage | None:
+        """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped.
+
+        Returns the totals as far as its events told them.
+        """
+        await self._interrupt(conversation_id)
+        mirror = self._mirrors.get(conversation_id)
+        return mirror.usage if mirror is not None else None
+
+    async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
+        """Whether anything works behind a silent tool call."""
+        return Liveness(alive=False, detail="nobody can tell")
+
+    async def _interrupt(self, conversation_id: ConversationId) -> None:
         self._stopped.add(conversation_id)
         with anyio.move_on_after(_STOP_S):
             await self._server.wait_cleared()

@@ -1,0 +1,126 @@
+"""What a decision about a ticket changes, with or without a run."""
+
+from __future__ import annotations
+
+from opensymphony.model import Phase
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler.eligibility import moved_mark, resting_mark
+from opensymphony.scheduler.places import leave, occupy, refresh_ready
+from opensymphony.scheduler.state import Entry, State, entry_of, run_of
+
+
+def ticket_tracked(state: State, decision: d.TicketTracked) -> None:
+    ticket = decision.ticket
+    entry = state.entries.get(ticket.id)
+    if entry is None:
+        known = state.generations.pop(ticket.id, 0)
+        entry = state.entries[ticket.id] = Entry(ticket=ticket, since_ms=decision.at_ms, generation=known)
+    entry.ticket = ticket
+    entry.read_ms = max(entry.read_ms, decision.at_ms)
+    if decision.ours and entry.resting_mark is not None:
+        entry.resting_mark = moved_mark(entry.resting_mark, ticket.state)
+    occupy(state, entry)
+    refresh_ready(state, entry)
+
+
+def ticket_forgotten(state: State, decision: d.TicketForgotten) -> None:
+    entry = state.entries.pop(decision.ticket_id, None)
+    if entry is not None and entry.generation:
+        state.generations[decision.ticket_id] = entry.generation
+    leave(state, decision.ticket_id)
+
+
+def ticket_woken(state: State, decision: d.TicketWoken) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.phase = "waiting_to_start"
+    entry.since_ms = decision.at_ms
+    entry.due_ms = None
+    entry.resting_mark = None
+    entry.reason = ""
+    entry.scope = None
+    if not decision.keep_failures:
+        entry.failures = 0
+    refresh_ready(state, entry)
+
+
+def ticket_parked(state: State, decision: d.TicketParked) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.outcome = decision.outcome
+    entry.scope = decision.scope
+    _put_down(state, decision, "needs_person")
+
+
+def _put_down(state: State, decision: d.TicketParked | d.TicketClosed, phase: Phase) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.phase = phase
+    entry.since_ms = decision.at_ms
+    entry.due_ms = None
+    entry.reason = decision.reason
+    entry.resting_mark = resting_mark(entry.ticket)
+    refresh_ready(state, entry)
+
+
+def ticket_closed(state: State, decision: d.TicketClosed) -> None:
+    _put_down(state, decision, "closed")
+
+
+def message_queued(state: State, decision: d.MessageQueued) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.messages = (*entry.messages, decision.message)
+
+
+def messages_taken(state: State, decision: d.MessagesTaken) -> None:
+    entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
+    run.giving = entry.messages[: decision.count]
+    entry.messages = entry.messages[decision.count :]
+
+
+def mark_taken(state: State, decision: d.MarkTaken) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.resting_mark = resting_mark(entry.ticket)
+
+
+def workspace_removed(state: State, decision: d.WorkspaceRemoved) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.note = decision.note
+    if not decision.note:
+        entry.workspace = None
+
+
+def command_issued(state: State, decision: d.CommandIssued) -> None:
+    command = decision.command
+    entry = entry_of(state, command.ticket_id)
+    entry.step += 1
+    state.pending[command.key] = command
+    if isinstance(command, c.WriteComment):
+        entry.comment_key = command.key
+        entry.comment = command.body
+    elif entry.run is not None and isinstance(command, c.ProbeAgent | c.FingerprintWorkspace):
+        entry.run.look_key = command.key
+
+
+def command_settled(state: State, decision: d.CommandSettled) -> None:
+    command = state.pending.pop(decision.key)
+    entry = state.entries.get(command.ticket_id)
+    if entry is None:
+        return
+    if entry.comment_key == decision.key:
+        entry.comment_key = None
+    if entry.run is not None and entry.run.look_key == decision.key:
+        entry.run.look_key = None
+    if isinstance(command, c.ReleaseClaim):
+        entry.claim = None
+
+
+def claim_held(state: State, decision: d.ClaimHeld) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.claim = decision.claim
+    entry.abandoned = 0
+    if entry.run is not None and decision.sure:
+        entry.run.claimed = True
+
+
+def claim_lost(state: State, decision: d.ClaimLost) -> None:
+    entry_of(state, decision.ticket_id).claim = None
+    run_of(state, decision.ticket_id).claimed = False

@@ -1,0 +1,132 @@
+"""What an operator asks for: stop, retry, pause, resume, message. Each request is answered once, by its id."""
+
+from __future__ import annotations
+
+from opensymphony.model import PersonMessage
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.eligibility import why_not_ours
+from opensymphony.scheduler.endings import begin_stop, is_stoppable
+from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.state import State
+
+_MESSAGES_MAX = 50
+_MESSAGE_CHARS_MAX = 20_000
+
+
+def operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ...]:
+    """Do what is asked or say why not; a request that was answered before changes nothing."""
+    if event.request_id in state.requests:
+        return ()
+    if event.ticket_id is None:
+        return _for_everything(state, event)
+    entry = state.entries.get(event.ticket_id)
+    if entry is None or state.policy is None:
+        return _answered(event, False, "no such ticket is known")
+    plan = Plan(state, entry, event.at_ms)
+    accepted, answer = _ACTIONS[event.action](plan, event)
+    return (*plan.decisions, *_answered(event, accepted, answer))
+
+
+def _answered(event: e.OperatorAsked, accepted: bool, answer: str) -> tuple[d.Decision, ...]:
+    return (d.RequestNoted(request_id=event.request_id, accepted=accepted, answer=answer),)
+
+
+def _for_everything(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ...]:
+    if event.action not in ("pause", "resume"):
+        return _answered(event, False, f"{event.action} needs a ticket")
+    wanted = event.action == "pause"
+    if state.paused == wanted:
+        return _answered(event, False, "everything is paused already" if wanted else "nothing is paused as a whole")
+    decisions: list[d.Decision] = [d.PauseSet(at_ms=event.at_ms, ticket_id=None, paused=wanted)]
+    stopped = 0
+    if wanted and not event.finish and state.policy is not None:
+        for ticket_id in state.running:
+            plan = Plan(state, state.entries[ticket_id], event.at_ms)
+            if is_stoppable(plan):
+                stopped += 1
+                begin_stop(plan, "interrupted", _why("an operator paused everything", event))
+                decisions.extend(plan.decisions)
+    running = len(state.running)
+    if not wanted:
+        answer = "work goes on"
+    elif event.finish:
+        answer = f"nothing new starts; {running} at work may finish"
+    else:
+        answer = f"nothing new starts; {stopped} at work {'is' if stopped == 1 else 'are'} being stopped"
+    return (*decisions, *_answered(event, True, answer))
+
+
+def _stop(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    reason = _why("an operator stopped it", event)
+    if is_stoppable(plan):
+        begin_stop(plan, "needs_input", reason)
+        return True, "it is being stopped and then waits for a person"
+    if plan.entry.run is not None:
+        return False, "it is ending already"
+    if plan.entry.phase in ("retrying", "waiting_to_start"):
+        plan.add(d.TicketParked(at_ms=event.at_ms, ticket_id=plan.ticket.id, reason=reason))
+        return True, "it waits for a person now"
+    return False, "nobody works on it"
+
+
+def _retry(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    if plan.entry.run is not None:
+        return False, "a run works on it already"
+    if plan.entry.phase == "waiting_to_start":
+        return False, "it is waiting to start already: `explain` says for what"
+    against = why_not_ours(plan.ticket, plan.policy)
+    if against:
+        return False, against
+    plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=plan.ticket.id))
+    return True, "it starts as soon as there is a place"
+
+
+def _pause(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    if plan.entry.paused:
+        return False, "it is paused already"
+    plan.add(d.PauseSet(at_ms=event.at_ms, ticket_id=plan.ticket.id, paused=True))
+    if is_stoppable(plan) and not event.finish:
+        begin_stop(plan, "interrupted", _why("an operator paused it", event))
+        return True, "its run is being stopped; it goes on after `resume`"
+    return True, "it does not start before `resume`"
+
+
+def _resume(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    if not plan.entry.paused:
+        other = plan.entry.phase in ("needs_person", "in_review", "retrying")
+        return False, "it is not paused" + (": use `retry` to start it again" if other else "")
+    plan.add(d.PauseSet(at_ms=event.at_ms, ticket_id=plan.ticket.id, paused=False))
+    return True, "it goes on; everything else is still paused" if plan.state.paused else "it goes on"
+
+
+def _message(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    entry, text = plan.entry, event.text.strip()
+    if not text:
+        return False, "the message is empty"
+    if len(text) > _MESSAGE_CHARS_MAX:
+        return False, f"the message is longer than {_MESSAGE_CHARS_MAX:,} characters"
+    if len(entry.messages) >= _MESSAGES_MAX:
+        return False, f"{_MESSAGES_MAX} messages wait for the agent already"
+    against = why_not_ours(plan.ticket, plan.policy)
+    resting = entry.run is None and entry.phase in ("needs_person", "in_review", "closed")
+    if entry.phase == "closed" or (against and not resting):
+        return False, against or "it is closed"
+    message = PersonMessage(text=text, at_ms=event.at_ms, author=event.author)
+    plan.add(d.MessageQueued(ticket_id=plan.ticket.id, message=message))
+    if not resting:
+        return True, "the agent gets it with its next turn"
+    if against:
+        return True, f"the agent gets it with its next turn; that will be later: {against}"
+    plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=plan.ticket.id))
+    return True, "the agent gets it with its next turn, which starts as soon as there is a place"
+
+
+def _why(reason: str, event: e.OperatorAsked) -> str:
+    """Who and why, as far as it was said."""
+    said = f" ({event.author})" if event.author else ""
+    note = " ".join(event.text.split())[:300]
+    return f"{reason}{said}" + (f": {note}" if note else "")
+
+
+_ACTIONS = {"stop": _stop, "retry": _retry, "pause": _pause, "resume": _resume, "message": _message}

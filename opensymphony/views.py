@@ -1,0 +1,129 @@
+"""What an operator sees: tickets, explanations and the whole picture, as the HTTP interface and the doors show them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from opensymphony.model import Phase, ServerState, TicketId, Usage
+
+
+class TicketView(Struct, frozen=True, kw_only=True):
+    """One ticket as an operator sees it."""
+
+    id: TicketId
+    identifier: str
+    title: str
+    state: str
+    """The tracker's state."""
+    phase: Phase
+    stage: str | None = None
+    """Of a running ticket: `claiming`, `preparing`, `working`, `verifying`, `pushing`, ..."""
+    reason: str = ""
+    """One sentence: why it is in this phase."""
+    since_ms: int = 0
+    due_ms: int | None = None
+    """When a retry or the next turn is due."""
+    url: str | None = None
+    priority: int | None = None
+    labels: tuple[str, ...] = ()
+    generation: int = 0
+    attempts: int = 0
+    """Verifications of this run so far."""
+    failures: int = 0
+    turns: int = 0
+    branch: str | None = None
+    commit: str | None = None
+    verified: bool | None = None
+    """None while nothing was verified."""
+    conversation_id: str | None = None
+    workspace: str | None = None
+    usage: Usage = Usage()
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    activity: str = ""
+    """What the agent did last, for people."""
+    last_activity_ms: int | None = None
+    error: str | None = None
+    outcome: str | None = None
+    """How its last run ended; None while one is at work or before the first."""
+    paused: bool = False
+    messages: int = 0
+    """Of operators, not yet given to the agent."""
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """One condition on working on a ticket, and how it stands."""
+
+    name: str
+    """`state`, `label`, `assignee`, `blocker`, `child`, `paused`, `budget`, `capacity`, `claim`, ..."""
+    holds: bool
+    text: str
+    """One sentence for a person."""
+    since_ms: int | None = None
+
+
+class BudgetView(Struct, frozen=True, kw_only=True):
+    """One limit on what may be spent, and how far it is used."""
+
+    scope: str
+    unit: Literal["tokens", "cost_micros"]
+    limit: int
+    spent: int
+    reserved: int
+    """What the calls that may be in flight can still cost."""
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Why a ticket is, or is not, being worked on."""
+
+    ticket: TicketView
+    sentence: str
+    since_ms: int
+    rules: tuple[Rule, ...] = ()
+    """Every condition, in the order in which they are looked at; the first that does not hold is what the sentence says."""
+    budgets: tuple[BudgetView, ...] = ()
+    """The limits that concern it."""
+    pending: tuple[str, ...] = ()
+    """Keys of what is being done about it right now."""
+    history: tuple[str, ...] = ()
+    """How its last runs ended, newest first."""
+
+
+class ActionAnswer(Struct, frozen=True, kw_only=True):
+    """What became of an operator's request."""
+
+    request_id: str
+    accepted: bool
+    answer: str
+    """One sentence for a person."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything an operator can see, at one moment."""
+
+    sequence: int
+    """Counts journal records; a later snapshot never has a smaller one."""
+    at_ms: int
+    instance: str
+    status: Literal["starting", "running", "draining", "stopped"]
+    server: ServerState
+    tickets: tuple[TicketView, ...]
+    usage: Usage = Usage()
+    polled_ms: int | None = None
+    """Last poll that succeeded."""
+    poll_error: str | None = None
+    poll_error_since_ms: int | None = None
+    policy_error: str | None = None
+    """Why the newest WORKFLOW.md is not in force; the last good one is."""
+    problems: tuple[str, ...] = ()
+    """Tickets that could not be read, one line each."""
+    max_concurrent_agents: int = 0
+    paused: bool = False
+    """An operator paused everything."""
+    paused_since_ms: int | None = None
+    storage_error: str | None = None
+    """Why nothing new starts although there would be work: the disk."""
+    day: str = ""
+    budgets: tuple[BudgetView, ...] = ()
