@@ -84,12 +84,7 @@ def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, .
         ceiling = call_ceiling(state.policy)
         for ticket_id in state.running:
             run = state.entries[ticket_id].run
-            if (
-                run is not None
-                and run.conversation_id is not None
-                and run.ending is None
-                and run.message_key is not None
-            ):
+            if run is not None and run.calling and run.ending is None:
                 decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
     return tuple(decisions)
 
