@@ -44,6 +44,8 @@ def lines(snapshot: Snapshot) -> list[str]:
     found = [
         f"daemon {snapshot.status} ({snapshot.instance}); agent-server {server.status}{where} {server.detail}".rstrip()
     ]
+    if snapshot.storage_error:
+        found.append(f"nothing new starts: {snapshot.storage_error}")
     if snapshot.poll_error:
         found.append(f"the tracker cannot be read: {snapshot.poll_error}")
     if snapshot.policy_error:

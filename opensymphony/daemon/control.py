@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec import structs
+
 from opensymphony.daemon.loop import Loop
 from opensymphony.model import ServerState
 from opensymphony.scheduler.view import snapshot
@@ -24,8 +26,8 @@ class DaemonControl:
         self._cached: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """As of the last durable record."""
-        server = self._server()
+        """As of the last durable record; while the journal cannot be written, with what waits to be."""
+        server, storage_error = self._server(), self._loop.storage_error or self._loop.state.storage_error
         status: Status = "draining" if self.status == "running" and self._loop.state.draining else self.status
         cached = self._cached
         if (
@@ -33,6 +35,7 @@ class DaemonControl:
             or cached.sequence != self._loop.sequence
             or cached.server != server
             or cached.status != status
+            or cached.storage_error != storage_error
         ):
             cached = snapshot(
                 self._loop.state,
@@ -41,7 +44,7 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            self._cached = cached
+            self._cached = cached = structs.replace(cached, storage_error=storage_error)
         return cached
 
     def refresh(self) -> None:
