@@ -26,12 +26,16 @@ class JournalReader:
             first, last = self._connection.execute("SELECT min(sequence), max(sequence) FROM records").fetchone()
         return first or 0, last or 0
 
-    def checkpoint(self, until: int) -> tuple[int, bytes] | None:
-        """The newest checkpoint after record `until` or an earlier one."""
+    def checkpoints(self) -> list[int]:
+        """After which records there is one, oldest first."""
         with _told(self.path):
-            return self._connection.execute(
-                f"SELECT sequence, {BODY} FROM checkpoints WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1", (until,)
-            ).fetchone()
+            return [row[0] for row in self._connection.execute("SELECT sequence FROM checkpoints ORDER BY sequence")]
+
+    def checkpoint(self, sequence: int) -> bytes:
+        """One of them."""
+        with _told(self.path):
+            row = self._connection.execute(f"SELECT {BODY} FROM checkpoints WHERE sequence = ?", (sequence,)).fetchone()
+        return row[0]
 
     def records(self, after: int, until: int) -> Iterator[tuple[int, bytes]]:
         """In order, one at a time: a journal may be bigger than the memory."""
