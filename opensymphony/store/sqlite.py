@@ -259,21 +259,14 @@ def _superfluous(sequences: list[int]) -> list[int]:
 
 
 def _records_after(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes]]:
-    rows: list[tuple[int, bytes]] = []
+    query = f"SELECT sequence, {BODY} FROM records WHERE sequence > ? AND sequence < ? ORDER BY sequence"
     try:
-        for row in connection.execute(
-            f"SELECT sequence, {BODY} FROM records WHERE sequence > ? ORDER BY sequence", (after,)
-        ):
-            rows += [row]  # one by one: what was read before the damage counts
+        return connection.execute(query, (after, 1 << 62)).fetchall()
     except sqlite3.DatabaseError as error:
         if _kind(error) != sqlite3.SQLITE_CORRUPT:
             raise
-        good = rows[-1][0] if rows else after
         last = connection.execute("SELECT max(sequence) FROM records").fetchone()[0]
-        if last != good + 1:
-            raise
-        rows.append((last, b""))
-    return rows
+        return [*connection.execute(query, (after, last)).fetchall(), (last, b"")]
 
 
 @contextmanager

@@ -127,11 +127,15 @@ class Story:
 
     def _use(self, ticket_id: str) -> Usage:
         calls = self.used[ticket_id] = self.used.get(ticket_id, 0) + 1
-        return Usage(prompt_tokens=4_000 * calls, completion_tokens=300 * calls, cost_micros=20_000 * calls, model_calls=calls)
+        return Usage(
+            prompt_tokens=4_000 * calls, completion_tokens=300 * calls, cost_micros=20_000 * calls, model_calls=calls
+        )
 
     def report(self, ticket_id: TicketId | None = None) -> None:
         """A sign of life of an agent at work."""
-        working = [name for name, entry in self.book.state.entries.items() if entry.run and entry.run.stage == "working"]
+        working = [
+            name for name, entry in self.book.state.entries.items() if entry.run and entry.run.stage == "working"
+        ]
         if ticket_id is None:
             if not working:
                 return
@@ -252,7 +256,9 @@ def budget_and_pause() -> Story:
     days = iter(range(1, 1_000))
 
     def day_begins() -> None:
-        story.book.send(e.DayBegan(at_ms=story.book.now_ms, day=f"2026-{next(days) // 28 + 1:02}-{next(days) % 28 + 1:02}"))
+        story.book.send(
+            e.DayBegan(at_ms=story.book.now_ms, day=f"2026-{next(days) // 28 + 1:02}-{next(days) % 28 + 1:02}")
+        )
 
     def raise_limit() -> None:
         raised = msgspec.structs.replace(small, ticket=BudgetLimit(tokens=900_000))
