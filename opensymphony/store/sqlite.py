@@ -34,6 +34,9 @@ CHECKPOINTS_KEPT = 8
 """The newest two are for starts, the second in case; the others let the past be folded from near by. Spread evenly."""
 _FOR_STARTS = 2
 
+_LOG_BYTES_KEPT = 8_388_608
+"""Of the log beside the file once it has been written back: a burst does not hold its space for ever."""
+
 START_ANEW = "restore a backup, or move the journal away to start anew"
 """What to do about a journal that cannot be read."""
 
@@ -221,6 +224,7 @@ def _make_ready(connection: sqlite3.Connection, path: Path, format_number: int) 
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file only; an old one keeps its size
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES_KEPT:d}")
     connection.executescript(_SCHEMA)
     connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(format_number),))
     found = format_of(connection, path, format_number)
