@@ -14,7 +14,7 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.records import FORMAT, decode_record, encode_record
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
-from tests.cli.program import call, run, write_workflow
+from tests.cli.program import call, write_workflow
 from tests.scheduler.playbook import Playbook
 
 
@@ -38,7 +38,7 @@ def store(here: Path) -> Path:
 
 def test_export_and_replay_work_as_a_person_would_use_them(store: Path, here: Path) -> None:
     """Export to a private file, send it away, look at it there, at its end and in its middle, and decide it anew."""
-    said = run("journal", "export", "--output", "bug.jsonl")
+    said = call("journal", "export", "--output", "bug.jsonl")
     assert (said.code, said.out, said.lines) == (0, "", ["wrote bug.jsonl: read it before you give it away"])
     assert stat.S_IMODE((here / "bug.jsonl").stat().st_mode) == 0o600
     exported = (here / "bug.jsonl").read_text()
