@@ -176,10 +176,11 @@ class Daemon:
         tasks.start_soon(manifests.run, name="manifests")
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-        for command in unfinished(state):
-            executor.start(command, recovered=True)
+        wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
-        await loop.settled()  # what to look for is known before the first look
+        await loop.settled()  # what may not go on under the policy and its budgets is being stopped
+        for command in unfinished(state, wanted_before):
+            executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
         if self._read_policy is not None:
 
