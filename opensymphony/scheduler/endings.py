@@ -21,6 +21,8 @@ from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending, State
 
+_FOLLOWED = (d.EndingChosen, d.RunEnded, d.TicketParked, d.VerificationNoted)
+
 
 def is_stoppable(plan: Plan) -> bool:
     """Whether the ticket has a run that is neither being stopped nor ending."""
@@ -74,6 +76,8 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
     """What needs the first decisions applied: the last stages of a run, and comments that tell what just happened."""
     decisions: list[d.Decision] = []
     for decision in decided:
+        if type(decision) not in _FOLLOWED:
+            continue
         if isinstance(decision, d.EndingChosen):
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms, jitter=e.jitter_of(event))
             assert plan.run.ending is not None, "an ending that was applied is there"
