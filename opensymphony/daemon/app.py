@@ -162,7 +162,7 @@ class Daemon:
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh, self.stop)
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
