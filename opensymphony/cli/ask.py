@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -113,6 +112,8 @@ def fail_unknown(address: Address, ticket: str) -> NoReturn:
 
 def near(ticket: str, known: list[str]) -> list[str]:
     """Identifiers that a person may have meant, the likeliest first."""
+    import difflib
+
     folded = {name.casefold(): name for name in reversed(known)}
     same = [name for name in known if name.casefold() == ticket.casefold()]
     found = difflib.get_close_matches(ticket.casefold()[:200], folded, n=_NEAR_MAX, cutoff=0.6)

@@ -27,10 +27,14 @@ class Desk:
         self.loop = Loop(State(), 0, journal, Clock())
         self.server = ServerState(status="starting")
         self.refreshed = 0
-        self.control = DaemonControl(self.loop, lambda: self.server, self._refresh)
+        self.stops = 0
+        self.control = DaemonControl(self.loop, lambda: self.server, self._refresh, self._stop)
 
     def _refresh(self) -> None:
         self.refreshed += 1
+
+    def _stop(self) -> None:
+        self.stops += 1
 
     def take(self, event: e.Event) -> None:
         """As the loop does once the record is durable."""
