@@ -116,7 +116,7 @@ async def bench(directory: Path, steps: Sequence[Step] = (GOOD,)) -> AsyncIterat
             cast(Tracker, tracker),
             cast(Workspaces, None),
             ScriptedRuntime(agents),
-            Notifier(str(tmp_path), "nonce-of-the-bench"),
+            Notifier(str(directory), "nonce-of-the-bench"),
         )
         yield Bench(executor, tracker, agents, events)
         tasks.cancel_scope.cancel()
