@@ -31,6 +31,10 @@ class UnknownIssue(InstanceError):
     """Raised for a ticket that the daemon does not know."""
 
 
+class NoAnswer(InstanceError):
+    """Raised when a request was sent and nothing came back: it may have been carried out or not."""
+
+
 class _Error(Struct, frozen=True, kw_only=True):
     code: str
     message: str
@@ -151,7 +155,8 @@ def _ask(
         )
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        raise InstanceError(
+        sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        raise (NoAnswer if sent else InstanceError)(
             f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
         ) from error
 

@@ -29,23 +29,29 @@ RequestOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
-_NEAR_MAX = 5
+_NEAR_MAX = 3
 
 
 def find(workflow: str | None, config: str | None) -> Address:
     """The daemon of this WORKFLOW.md; ends the command with one line when there is none."""
-    from opensymphony.api.client import find_daemon
-    from opensymphony.cli import loading
-    from opensymphony.errors import InstanceError
+    import os
 
-    loaded = loading.load(workflow, config_path=config)
+    from opensymphony.api.client import find_daemon
+    from opensymphony.errors import InstanceError
+    from opensymphony.settings import load_settings
+
+    named = workflow or "WORKFLOW.md"
+    settings, problems = load_settings(named, config_path=config)  # the policy is not needed, and slow to load
     try:
-        return find_daemon(loaded.settings.store_dir)
+        return find_daemon(settings.store_dir)
     except InstanceError as error:
-        missing = [problem for problem in loaded.problems if problem.code == "missing_workflow_file"]
-        if missing:
-            output.report(missing)
+        if any(problem.severity == "error" for problem in problems):
+            output.report(problems)
             raise SystemExit(output.USAGE) from None
+        if not os.path.exists(settings.workflow_path):
+            output.fail(
+                f"{named}: there is no such file: go to the directory of a WORKFLOW.md, or name one", output.USAGE
+            )
         output.fail(str(error), output.FAILED)
 
 
@@ -61,7 +67,7 @@ def act(
     finish: bool = False,
 ) -> None:
     """Ask for something and tell the answer: on standard output, or as an error when it is refused."""
-    from opensymphony.api.client import UnknownIssue, request_action
+    from opensymphony.api.client import NoAnswer, UnknownIssue, request_action
     from opensymphony.clock import new_id
     from opensymphony.errors import InstanceError
 
@@ -71,8 +77,10 @@ def act(
         answer = request_action(address, action, ticket, request_id=key, text=text, author=_login_name(), finish=finish)
     except UnknownIssue:
         fail_unknown(address, ticket or "")
+    except NoAnswer as error:
+        output.fail(f"{error}; whether it was done, the same command with `--request-id {key}` tells", output.FAILED)
     except InstanceError as error:
-        output.fail(f"{error}; if it was done all the same, `--request-id {key}` tells", output.FAILED)
+        output.fail(str(error), output.FAILED)
     if json:
         output.document(answer)
         raise SystemExit(output.DONE if answer.accepted else output.FAILED)

@@ -65,7 +65,7 @@ def lines(snapshot: Snapshot) -> list[str]:
 
 
 def _since(at_ms: int | None, now_ms: int) -> str:
-    return f" for {output.duration(now_ms - at_ms)}" if at_ms else ""
+    return f" (for {output.duration(now_ms - at_ms)})" if at_ms else ""
 
 
 def _ticket(view: TicketView) -> str:
