@@ -30,6 +30,7 @@ from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
+from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
@@ -67,6 +68,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     tracker: Tracker
     workspaces: WorkspaceManager
     runtime: Runtime
+    notifier: Notifier
     poller: Poller
 
 
@@ -156,18 +158,20 @@ class Daemon:
             tracker=tracker,
             workspaces=workspaces,
             runtime=runtime,
+            notifier=Notifier(os.path.dirname(self.settings.workflow_path), nonce),
             poller=Poller(tracker, state, clock, loop.post),
         )
 
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh, self.stop)
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
         loop.watch(Narration(state))
-        executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
+        executor = Executor(tasks, loop.post, state, clock, *adapters)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:
