@@ -5,12 +5,13 @@ A last record that was cut short, as a power cut leaves one, is taken off; any o
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from opensymphony.errors import StoreError
 from opensymphony.logs import get_logger
+from opensymphony.model import CommandKey
 from opensymphony.scheduler.commands import Command, StopRun
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import Record, decode_record, decode_state, is_torn
@@ -61,7 +62,14 @@ def telling(path: Path, what: str, remedy: str = START_ANEW) -> Generator[None]:
         raise StoreError(f"the journal {path}: {what}: {error}: {remedy}") from error
 
 
-def unfinished(state: State) -> list[Command]:
-    """The commands to take up again, in order; what a pending stop was to end is not begun a second time."""
+def unfinished(state: State, wanted_before: Collection[CommandKey] | None = None) -> list[Command]:
+    """The commands to take up again, in order; what a pending stop was to end is not begun a second time.
+
+    `wanted_before`: the keys that were pending when this boot began; None: all that are pending now.
+    """
     stopped = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
-    return [command for key, command in state.pending.items() if key not in stopped]
+    return [
+        command
+        for key, command in state.pending.items()
+        if key not in stopped and (wanted_before is None or key in wanted_before)
+    ]

@@ -93,7 +93,9 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
 
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
-    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), storage_error=None, poll_error=None, policy_error=None, problems=())
+    empty = msgspec.structs.replace(
+        SNAPSHOT, tickets=(), storage_error=None, poll_error=None, policy_error=None, problems=()
+    )
     assert lines(empty)[1:] == ["no ticket is known"]
 
 
