@@ -91,7 +91,7 @@ class Live:
     async def await_turn(self, conversation_id: ConversationId, key: str, *, resume: bool = False) -> TurnEnd:
         return await self.runtime.await_turn(conversation_id, CommandKey(key), self.report, resume=resume)
 
-    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         with anyio.fail_after(seconds):
             while not condition():
                 await anyio.sleep(0.05)

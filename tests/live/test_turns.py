@@ -17,7 +17,7 @@ from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd
 from tests.live.conftest import Live, Stage, model_environment, policy
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 
 def terminal(command: str, thought: str = "", **more: object) -> ToolCall:
