@@ -15,7 +15,7 @@ from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, s
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
-LIMITS = "max_actions_without_progress: 8, max_repeated_actions: 5, tool_timeout_ms: 2500, max_failures: 1"
+LIMITS = "max_actions_without_progress: 8, max_repeated_actions: 5, tool_timeout_ms: 6000, max_failures: 1"
 LLM = "agent: {llm: {max_input_tokens: 60000, max_output_tokens: 2000}}"
 MODEL = f"openhands: {{conversation: {{stuck_detection: false, {LLM}}}}}\n"
 
@@ -35,7 +35,7 @@ def plays(stage: Stage) -> None:
         {
             "SAME-2": [shell("git status --short")],
             "DEAD-3": [call("sleep 911", 900)],
-            "SLOW-4": [call("timeout 7 sh -c 'while :; do :; done'", 900), commit("SLOW-4"), finish()],
+            "SLOW-4": [call("timeout 10 sh -c 'while :; do :; done'", 900), commit("SLOW-4"), finish()],
             "SPEND-5": [shell(f"seq {number}") for number in range(7)] + [commit("SPEND-5"), finish()],
         }
     )
