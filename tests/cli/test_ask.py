@@ -17,7 +17,7 @@ from opensymphony.cli.ask import near
 from opensymphony.model import TicketId
 from opensymphony.views import ActionAnswer, IssueList, TicketView
 from tests.cli.program import Said, call, played, write_workflow
-from tests.daemon.world import GOOD, HOLDS, World, until_phase
+from tests.daemon.world import GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 
 COMMANDS = [
@@ -149,7 +149,6 @@ async def test_a_day_of_an_operator(here: Path, quiet: None) -> None:
         listed = await ann.shows("issues", "--phase", "waiting-to-start")
         assert [view["identifier"] for view in listed["issues"]] == ["A-2"]
 
-        assert await ann.asks("message", "A-1", "use tabs") == (0, "A-1: the agent gets it with its next turn")
         first = await ann.asks("stop", "A-1", "--reason", "wrong branch", "--request-id", "s")
         assert first == (0, "A-1: it is being stopped and then waits for a person")
         stopped = await until_phase(daemon, "A-1", "needs_person")
@@ -160,10 +159,11 @@ async def test_a_day_of_an_operator(here: Path, quiet: None) -> None:
         assert await ann.asks("pause", "--all") == (0, "nothing new starts; 0 at work are being stopped")
         assert "everything is paused" in (await ann.does("status")).out
         assert await ann.asks("retry", "A-1") == (0, "A-1: it starts as soon as there is a place")
+        assert await ann.asks("message", "A-1", "use tabs") == (0, "A-1: the agent gets it with its next turn")
         assert (await ann.shows("explain", "A-1"))["rules"][8]["holds"] is False
         assert (await ann.asks("pause", "A-2"))[0] == 0
         assert await ann.asks("resume", "--all") == (0, "work goes on")
-        await until_phase(daemon, "A-1", "running")
+        await until(daemon, lambda: (found := view(daemon, "A-1")) and found.stage == "working")
         assert await ann.asks("retry", "A-1") == (1, "opensymphony: A-1: a run works on it already")
         world.move("A-1", "Done")
         await until_phase(daemon, "A-1", "closed")

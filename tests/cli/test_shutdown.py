@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opensymphony.api.client import ADDRESS_FILE
+from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.cli.shutdown import waits_for
 from opensymphony.model import Phase, ServerState, TicketId
 from opensymphony.processes import list_processes
 from opensymphony.views import Snapshot, TicketView
-from tests.api.test_client import answering
-from tests.cli.program import argv, call, write_workflow
+from tests.cli.program import argv, call, played, write_workflow
 from tests.fakes.stub_installation import install_stub
 
 MODEL = {"LLM_MODEL": "openai/m", "LLM_API_KEY": "canary-key"}
@@ -38,30 +37,9 @@ def daemon(here: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_it_waits_until_the_daemon_is_gone(
-    here: Path, daemon: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then nothing runs any more and the store is free. A daemon that hangs is told, with what to do."""
+def test_it_waits_until_the_daemon_is_gone(here: Path, daemon: subprocess.Popen[str]) -> None:
+    """When it returns nothing runs any more and the store is free; the daemon's own exit code is 0."""
     nonce = (here / "store" / "boot").read_text()
-    address = (here / "store" / ADDRESS_FILE).read_bytes()
-    daemon.send_signal(signal.SIGSTOP)
-    with monkeypatch.context() as impatient:
-        impatient.setattr("opensymphony.api.client._TIMEOUT_S", 0.2)
-        said = call("shutdown")
-    assert (said.code, said.out, len(said.lines)) == (1, "", 1)
-    assert "does not answer" in said.err
-
-    with answering(202, b"{}", here) as (played, _):  # somebody takes the request, and the process stays
-        mixed = msgspec.structs.replace(played, pid=daemon.pid)
-        (here / "store" / ADDRESS_FILE).write_bytes(msgspec.json.encode(mixed))
-        said = call("shutdown", "--timeout", "1")
-        assert (said.code, said.out) == (1, "")
-        assert said.lines[-1].startswith(f"opensymphony: the daemon (pid {daemon.pid}) has not ended within 1 s: ")
-        told = call("shutdown", "--no-wait")
-        assert (told.code, told.out) == (0, f"the daemon (pid {daemon.pid}) is stopping\n")
-
-    (here / "store" / ADDRESS_FILE).write_bytes(address)
-    daemon.send_signal(signal.SIGCONT)
     said = call("shutdown")
     assert (said.code, said.out) == (0, f"the daemon (pid {daemon.pid}) has ended\n")
     assert said.lines and all(line.startswith("waiting ") for line in said.lines)
@@ -69,6 +47,34 @@ def test_it_waits_until_the_daemon_is_gone(
     assert (daemon.returncode, "Traceback" in err) == (0, False)
     assert list_processes(nonce) == ()
     assert not (here / "store" / ADDRESS_FILE).exists()
+    again = call("shutdown")
+    assert (again.code, again.out, len(again.lines)) == (1, "", 1)
+
+
+def test_a_daemon_that_does_not_answer_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1: nobody takes the request."""
+    with played(here, 200, b""), socket.create_server(("127.0.0.1", 0)) as hangs:
+        place = here / "store" / ADDRESS_FILE
+        address = msgspec.json.decode(place.read_bytes(), type=Address)
+        place.write_bytes(msgspec.json.encode(msgspec.structs.replace(address, port=hangs.getsockname()[1])))
+        monkeypatch.setattr("opensymphony.api.client._TIMEOUT_S", 0.2)
+        said = call("shutdown")
+    assert (said.code, said.out, len(said.lines)) == (1, "", 1)
+    assert "does not answer" in said.err
+
+
+def test_a_daemon_that_does_not_end_is_told(here: Path) -> None:
+    """Exit code 1 with what to do; `--no-wait` leaves it to itself."""
+    with played(here, 202, b"{}") as asked:
+        place = here / "store" / ADDRESS_FILE
+        address = msgspec.json.decode(place.read_bytes(), type=Address)
+        place.write_bytes(msgspec.json.encode(msgspec.structs.replace(address, pid=os.getpid())))
+        said = call("shutdown", "--timeout", "1")
+        told = call("shutdown", "--no-wait")
+    assert (said.code, said.out) == (1, "")
+    assert said.lines[-1].startswith(f"opensymphony: the daemon (pid {os.getpid()}) has not ended within 1 s: ")
+    assert (told.code, told.out) == (0, f"the daemon (pid {os.getpid()}) is stopping\n")
+    assert [path for path, _ in asked if path == "/api/v1/shutdown"] == ["/api/v1/shutdown"] * 2
 
 
 def shown(*phases: Phase) -> Snapshot:
