@@ -108,6 +108,8 @@ class DaemonControl:
         known = request_id in state.requests
         if identifier is not None and entry is None and not known:
             return None
+        if loop.storage_error is not None:
+            raise InstanceError(f"the request was not taken: {loop.storage_error}")
         try:
             with anyio.fail_after(self._answer_s):
                 if not known:
