@@ -23,11 +23,17 @@ from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
+from opensymphony.workflow.policy import NotifyPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 from tests.scheduler.playbook import Playbook
 
-SCENARIOS: dict[str, Sequence[Step]] = {"review": [GOOD], "sent back": [BAD, GOOD], "cancelled": [HOLDS]}
+SCENARIOS: dict[str, Sequence[Step]] = {
+    "review": [GOOD],
+    "sent back": [BAD, GOOD],
+    "cancelled": [HOLDS],
+    "notified": [GOOD],
+}
 
 # Every command has its crash points: in which scenario, and at which of its occurrences there.
 POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
@@ -46,6 +52,7 @@ POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
     c.ReleaseClaim: [("review", 1)],
     c.StopRun: [("cancelled", 1)],
     c.CleanWorkspace: [("cancelled", 1)],
+    c.NotifyPerson: [("notified", 1)],
 }
 
 
@@ -97,6 +104,9 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, point: CrashPoint) -> None:
 
 async def play(world: World, scenario: str) -> Snapshot:
     """A life of the ticket A-1, as far as the daemon lives."""
+    if scenario == "notified":
+        told = NotifyPolicy(command=f"echo told >> {world.directory / 'told'}")
+        return await world.once(world.policy(notify=told))
     if scenario != "cancelled":
         return await world.once()
     async with world.running() as daemon:
@@ -165,6 +175,10 @@ async def test_a_crash_changes_nothing_in_the_end(
     assert set(world.agents.sends) == set(delivered)
     if point.kind is c.SendMessage and point.edge == "after":
         assert sum(world.agents.sends.values()) == len(delivered) + 1, "handed over again, under the same key"
+    if point.kind is c.NotifyPerson:
+        # The only effect that nobody can look up: it is done again rather than not at all.
+        told = (world.directory / "told").read_text().split()
+        assert told == ["told"] * (2 if point.edge == "after" else 1)
     assert not (await recovered(world)).pending
 
 
