@@ -14,8 +14,7 @@ import pytest
 
 from opensymphony import logs
 from opensymphony.cli.ask import near
-from opensymphony.model import TicketId
-from opensymphony.views import ActionAnswer, IssueList, TicketView
+from opensymphony.views import ActionAnswer
 from tests.cli.program import Said, call, played, write_workflow
 from tests.daemon.world import GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
@@ -189,10 +188,3 @@ async def test_a_pause_and_an_answer_outlive_the_daemon(here: Path, quiet: None)
         assert await ann.asks("pause", "--all", "--request-id", "p") == answer
         assert (await ann.asks("resume", "--all"))[0] == 0
         await until_phase(daemon, "A-1", "in_review")
-
-
-def test_the_list_of_names_is_the_daemons(here: Path) -> None:
-    """`issues` and the hint show the same."""
-    view = TicketView(id=TicketId("1"), identifier="A-1", title="T", state="Todo", phase="closed")
-    with played(here, 200, IssueList(sequence=1, at_ms=1, issues=(view,))):
-        assert "A-1" in call("issues").out
