@@ -222,6 +222,23 @@ async def test_without_a_journal_there_is_no_answer(desk: Desk) -> None:
         await control.act("pause", None, request_id="k")  # nobody runs the loop
 
 
+async def test_what_cannot_be_written_is_not_taken(desk: Desk) -> None:
+    """While the disk is full a request is refused with the reason, and not carried out later; `explain` says so too."""
+    async with at_work(desk):
+        desk.loop.storage_error = "the journal cannot be written"
+        with pytest.raises(InstanceError, match="not taken: the journal cannot be written"):
+            await desk.control.act("pause", None, request_id="k")
+        explained = desk.control.explain("A-1")
+        assert explained is not None
+        assert explained.sentence == "nothing goes on: the journal cannot be written"
+        assert [rule.name for rule in explained.rules if not rule.holds] == ["daemon"]
+        desk.loop.storage_error = None
+        await desk.loop.settled()
+        assert not desk.loop.state.paused
+        answer = await desk.control.act("pause", None, request_id="k")
+        assert answer is not None and answer.accepted
+
+
 async def test_readiness_names_the_first_thing_in_the_way(desk: Desk) -> None:
     """Before the first look at the tracker, when the disk or the agent-server is in trouble, and at the end."""
     desk.control.status = "running"
