@@ -55,6 +55,7 @@ class World:
         self.store, self.logs = root / "store", root / "logs"
         self.repository = root / "repository"
         self.process: subprocess.Popen[bytes] | None = None
+        self._polls = 0
         self.policy: Json = json.loads(json.dumps(POLICY))
         for directory in (self.board, self.agents, root / "home", root / "tmp"):
             directory.mkdir(parents=True)
@@ -128,6 +129,16 @@ class World:
         """Let agents go on that hold until this is said."""
         (self.agents / name).touch()
 
+    def hook(self, name: str, ticket: str, text: str) -> None:
+        """What a hook does for one ticket, besides writing down that it ran (daemons of `conftest.hooks_of`)."""
+        _replace(self.root / "hooks" / f"{name}.{ticket}", text)
+
+    def hooked(self, name: str, ticket: str) -> list[str]:
+        """Where a hook ran for a ticket, run by run."""
+        path = self.root / "hooks" / name
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.split(" ", 1)[1] for line in lines if line.split(" ", 1)[0] == ticket]
+
     # The command
 
     def command(self, *arguments: str, cwd: Path | None = None, **environment: str | None) -> Said:
@@ -179,7 +190,9 @@ class World:
 
     def log(self, **fields: object) -> list[Json]:
         """Lines of the log that have these values."""
-        found = [json.loads(line) for path in sorted(self.logs.glob("*.jsonl*")) for line in path.open()]
+        found = [
+            json.loads(line) for path in sorted(self.logs.glob("*.jsonl*")) for line in path.read_text().splitlines()
+        ]
         return [line for line in found if all(line.get(key) == value for key, value in fields.items())]
 
     # What is seen
@@ -252,12 +265,17 @@ class World:
         return self.until(f"turn {times} of {name}", lambda: len(b := self.seen("begin", name)) >= times and b)
 
     def polled(self, times: int = 1) -> None:
-        """Wait until the tracker was read so often from its beginning to its end."""
-        for _ in range(times + 1):
-            # One may be under way: what was written before this call is certainly seen by the one after it.
-            before = self.snapshot()["polled_ms"]
+        """Wait until the board was read so often, each time from its beginning to its end, after this call.
+
+        A poll is recognised by a file that it could not read, which it reports when it is through.
+        """
+        for _ in range(times):
+            self._polls += 1
+            odd = self.board / f"odd-{self._polls}.md"
+            odd.write_text("no ticket\n")
             self.request("POST", "/api/v1/refresh")
-            self.until("a poll", lambda before=before: self.snapshot()["polled_ms"] != before)
+            self.until("a poll", lambda odd=odd: any(odd.name in one for one in self.snapshot()["problems"]))
+            odd.unlink()
 
     def processes(self, having: str = "") -> list[int]:
         """Live processes that carry a path of this world in their environment, but for the daemon itself."""
