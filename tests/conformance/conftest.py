@@ -43,10 +43,18 @@ def patient(make_world: MakeWorld) -> World:
 
 @pytest.fixture(scope="session")
 def hasty(make_world: MakeWorld) -> World:
-    """A daemon that tries again at once, three times in all, and takes half a second of silence for a stall."""
+    """A daemon that tries again at once, three times in all, and gives hooks little time."""
     made = make_world()
-    agent = {"retry_backoff_ms": 10, "max_failures": 3, "stall_timeout_ms": 500}
-    made.configure(agent={"max_concurrent_agents": 50, **agent}, hooks={**hooks_of(made), "timeout_ms": 1_500})
+    agent = {"retry_backoff_ms": 10, "max_failures": 3, "stall_timeout_ms": 0}
+    made.configure(agent={"max_concurrent_agents": 50, **agent}, hooks={**hooks_of(made), "timeout_ms": 2_500})
+    return made.start()
+
+
+@pytest.fixture(scope="session")
+def strict(make_world: MakeWorld) -> World:
+    """A daemon that takes a second and a half of silence for a stall, and then waits long."""
+    made = make_world()
+    made.configure(agent={"max_concurrent_agents": 50, "stall_timeout_ms": 1_500}, hooks=hooks_of(made))
     return made.start()
 
 

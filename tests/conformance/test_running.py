@@ -245,7 +245,7 @@ def test_C6_an_end_that_is_not_normal(here: World) -> None:
     here.process.terminate()
     here.until("it drains", lambda: here.snapshot()["status"] == "draining" or here.log(signal="SIGTERM"))
     here.process.terminate()
-    assert here.process.wait(30) == 130
+    assert here.process.wait(30) == 130, here.told()[-3000:]
     assert here.processes() == []
     python = here.root / "tools" / "current" / "bin" / "python"
     size = python.stat().st_size
