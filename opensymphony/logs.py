@@ -6,6 +6,7 @@ full disk) says so once on standard error and never stops the daemon.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -132,6 +133,11 @@ class _File(RotatingFileHandler):
             return os.open(path, flags, 0o600)
 
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors="replace", opener=opener)
+
+    def close(self) -> None:
+        """What could not be written until now is lost: a full disk must not spoil an end in good order."""
+        with contextlib.suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:
         if self._failed:
