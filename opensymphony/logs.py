@@ -6,7 +6,6 @@ full disk) says so once on standard error and never stops the daemon.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -136,7 +135,7 @@ class _File(RotatingFileHandler):
 
     def close(self) -> None:
         """What could not be written until now is lost: a full disk must not spoil an end in good order."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:
