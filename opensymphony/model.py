@@ -105,6 +105,10 @@ class Ticket(Struct, frozen=True, kw_only=True):
     """False when a rule of the tracker itself forbids work on it."""
 
 
+def _above(now: int, earlier: int) -> int:
+    return now - earlier if now > earlier else 0
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens and money, summed over every usage id of a conversation."""
 
@@ -133,7 +137,15 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     def since(self, earlier: Usage) -> Usage:
         """What was used after `earlier`; a counter that went down counts as nothing, never as negative."""
-        return Usage(**{name: max(0, getattr(self, name) - getattr(earlier, name)) for name in self.__struct_fields__})
+        return Usage(
+            prompt_tokens=_above(self.prompt_tokens, earlier.prompt_tokens),
+            completion_tokens=_above(self.completion_tokens, earlier.completion_tokens),
+            cache_read_tokens=_above(self.cache_read_tokens, earlier.cache_read_tokens),
+            cache_write_tokens=_above(self.cache_write_tokens, earlier.cache_write_tokens),
+            reasoning_tokens=_above(self.reasoning_tokens, earlier.reasoning_tokens),
+            cost_micros=_above(self.cost_micros, earlier.cost_micros),
+            model_calls=_above(self.model_calls, earlier.model_calls),
+        )
 
 
 AgentStatus = Literal[

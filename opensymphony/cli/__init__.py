@@ -10,7 +10,23 @@ from typing import Annotated
 import typer
 
 from opensymphony import __version__
-from opensymphony.cli import config, demo, doctor, install, paths, run, status
+from opensymphony.cli import (
+    config,
+    demo,
+    doctor,
+    explain,
+    install,
+    issues,
+    message,
+    paths,
+    pause,
+    resume,
+    retry,
+    run,
+    shutdown,
+    status,
+    stop,
+)
 
 app = typer.Typer(
     name="opensymphony",
@@ -26,6 +42,14 @@ app.command()(demo.demo)
 app.command()(install.install)
 app.command()(doctor.doctor)
 app.command()(status.status)
+app.command()(issues.issues)
+app.command()(explain.explain)
+app.command()(stop.stop)
+app.command()(retry.retry)
+app.command()(pause.pause)
+app.command()(resume.resume)
+app.command()(message.message)
+app.command()(shutdown.shutdown)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")
 config_app.command()(config.check)

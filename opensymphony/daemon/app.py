@@ -30,6 +30,7 @@ from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
+from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
@@ -67,6 +68,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     tracker: Tracker
     workspaces: WorkspaceManager
     runtime: Runtime
+    notifier: Notifier
     poller: Poller
 
 
@@ -156,18 +158,20 @@ class Daemon:
             tracker=tracker,
             workspaces=workspaces,
             runtime=runtime,
+            notifier=Notifier(os.path.dirname(self.settings.workflow_path), nonce),
             poller=Poller(tracker, state, clock, loop.post),
         )
 
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh, self.stop)
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
         loop.watch(Narration(state))
-        executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
+        executor = Executor(tasks, loop.post, state, clock, *adapters)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:
@@ -176,10 +180,11 @@ class Daemon:
         tasks.start_soon(manifests.run, name="manifests")
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-        for command in unfinished(state):
-            executor.start(command, recovered=True)
+        wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
-        await loop.settled()  # what to look for is known before the first look
+        await loop.settled()  # what may not go on under the policy and its budgets is being stopped
+        for command in unfinished(state, wanted_before):
+            executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
         if self._read_policy is not None:
 

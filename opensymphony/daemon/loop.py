@@ -77,7 +77,8 @@ class Loop:
 
     async def settled(self) -> None:
         """Return when every event handed in so far was taken and is durable."""
-        while self._taken < self._posted:
+        wanted = self._posted
+        while self._taken < min(wanted, self._posted):
             await self._idle.wait()
 
     async def run(self, start: Callable[[Command], None]) -> None:

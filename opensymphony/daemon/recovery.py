@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 from opensymphony.errors import StoreError
+from opensymphony.model import CommandKey
 from opensymphony.scheduler.commands import Command, StopRun
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import decode_record, decode_state
@@ -45,7 +46,14 @@ def _telling(journal: Journal, what: str) -> Generator[None]:
         raise StoreError(f"the journal {journal.path}: {what}: {error}: {START_ANEW}") from error
 
 
-def unfinished(state: State) -> list[Command]:
-    """The commands to take up again, in order; what a pending stop was to end is not begun a second time."""
+def unfinished(state: State, wanted_before: Collection[CommandKey] | None = None) -> list[Command]:
+    """The commands to take up again, in order; what a pending stop was to end is not begun a second time.
+
+    `wanted_before`: the keys that were pending when this boot began; None: all that are pending now.
+    """
     stopped = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
-    return [command for key, command in state.pending.items() if key not in stopped]
+    return [
+        command
+        for key, command in state.pending.items()
+        if key not in stopped and (wanted_before is None or key in wanted_before)
+    ]
