@@ -31,7 +31,6 @@ from tests.fakes.talk import STORE, Json, Talk, note
 KEY = os.environ.get("OH_SESSION_API_KEYS_0", "")
 SUCCESS = {"success": True}
 MISSING = {"detail": "Not Found"}
-TOOLS = {"terminal": "TerminalTool", "file_editor": "FileEditorTool", "task_tracker": "TaskTrackerTool"}
 
 TALKS: dict[str, Talk] = {}
 BEGAN = time.monotonic()
@@ -54,7 +53,11 @@ def start_of(body: Json) -> Json:
     return {
         "id": str(uuid.UUID(body["conversation_id"])),
         "workspace": {"kind": "LocalWorkspace", "working_dir": body["workspace"]["working_dir"]},
-        "agent": {"kind": agent["kind"], "llm": {"model": agent["llm"]["model"]}, "tools": agent["tools"]},
+        "agent": {
+            "kind": agent["kind"],
+            "llm": {"model": agent["llm"]["model"], "is_subscription": False},
+            "tools": agent["tools"],
+        },
         "execution_status": "idle",
         "stats": {"usage_to_metrics": {}},
         "tags": body.get("tags", {}),
@@ -104,10 +107,16 @@ async def delete(request: Request, talk: Talk) -> Response:
     return JSONResponse(SUCCESS)
 
 
+def tool_of(name: str) -> Json:
+    """A tool as the first event of a log tells it: by the name of its class."""
+    kind = "".join(part.capitalize() for part in name.split("_"))
+    return {"kind": f"{kind}Tool", "title": name, "description": f"The tool {name}.", "action_type": f"{kind}Action"}
+
+
 async def send(request: Request, talk: Talk) -> Response:
     body = await request.json()
     if not talk.events:
-        tools = [{"kind": TOOLS.get(tool["name"], tool["name"])} for tool in talk.info["agent"]["tools"]]
+        tools = [tool_of(tool["name"]) for tool in talk.info["agent"]["tools"]]
         talk.log("SystemPromptEvent", system_prompt={"type": "text", "text": "You are an agent."}, tools=tools)
     message = {"role": body["role"], "content": body["content"]}
     event = talk.log("MessageEvent", "user", llm_message=message, activated_skills=[], extended_content=[])
@@ -158,8 +167,9 @@ async def session(socket: WebSocket) -> None:
     """The numbered log from where the client was, the state in memory, then what happens."""
     await socket.accept()
     talk = TALKS.get(str(uuid.UUID(socket.path_params["id"])))
-    if (await socket.receive_json()).get("session_api_key") != KEY or talk is None:
-        await socket.close(4004 if talk is None else 4001)
+    wrong_key = (await socket.receive_json()).get("session_api_key") != KEY
+    if wrong_key or talk is None:
+        await socket.close(4001 if wrong_key else 4004)
         return
     queue: asyncio.Queue[str] = asyncio.Queue()
     asked = socket.query_params.get("after_seq")
