@@ -17,6 +17,7 @@ from opensymphony.cli import (
     explain,
     install,
     issues,
+    journal,
     message,
     paths,
     pause,
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+journal_app = typer.Typer(help="Show what the journal tells afterwards.", no_args_is_help=True)
 config_app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
 
 app.command()(run.run)
@@ -54,6 +56,9 @@ app.command()(paths.paths)
 app.add_typer(config_app, name="config")
 config_app.command()(config.check)
 config_app.command()(config.show)
+app.add_typer(journal_app, name="journal")
+journal_app.command()(journal.export)
+journal_app.command()(journal.replay)
 
 
 def _version(wanted: bool) -> None:

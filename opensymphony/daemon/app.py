@@ -25,6 +25,7 @@ from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.daemon.checks import require_git
+from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
@@ -35,6 +36,7 @@ from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
+from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import InstanceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
@@ -52,6 +54,9 @@ from opensymphony.workspace.paths import repository_key
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
 
+_DRAIN_UNWRITABLE_MS = 10_000
+"""The same while the journal cannot be written: no stop can be decided before there is room."""
+
 _END_CHILDREN_S = 30
 
 OpenRuntime = Callable[..., Runtime]
@@ -64,6 +69,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     """What a boot has opened."""
 
     instance: str
+    journal: Journal
     loop: Loop
     tracker: Tracker
     workspaces: WorkspaceManager
@@ -154,6 +160,7 @@ class Daemon:
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
+            journal=journal,
             loop=loop,
             tracker=tracker,
             workspaces=workspaces,
@@ -182,6 +189,7 @@ class Daemon:
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
         wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
+        self._watch_storage(parts, tasks)
         await loop.settled()  # what may not go on under the policy and its budgets is being stopped
         for command in unfinished(state, wanted_before):
             executor.start(command, recovered=True)
@@ -198,6 +206,13 @@ class Daemon:
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
+
+    def _watch_storage(self, parts: _Parts, tasks: TaskGroup) -> None:
+        """Look after the journal's size and the space on the disks."""
+        loop = parts.loop
+        places = {"the store": self._store, "the workspaces": Path(self.policy.workspace.root)}
+        tasks.start_soon(StorageWatch(places, loop.post, loop.clock).run, name="storage")
+        tasks.start_soon(keep_small, parts.journal, lambda: self.policy.retention, loop.clock, name="compaction")
 
     @property
     def conversations_dir(self) -> Path:
@@ -250,7 +265,8 @@ class Daemon:
 
 async def _drain(loop: Loop) -> None:
     """Stop what runs and see its last stages through, within a limit."""
-    with anyio.move_on_after(_DRAIN_MS / 1000):
+    limit_ms = _DRAIN_MS if loop.storage_error is None else _DRAIN_UNWRITABLE_MS
+    with anyio.move_on_after(limit_ms / 1000):
         await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
         await loop.settled()
         while loop.state.running or loop.state.pending:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import anyio
+from msgspec import structs
 
 from opensymphony.daemon.loop import Loop
 from opensymphony.errors import InstanceError
@@ -42,14 +43,16 @@ class DaemonControl:
         self._cached: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """As of the last durable record."""
+        """As of the last durable record; while the journal cannot be written, with what waits to be."""
         server, status = self._server(), self._status()
+        storage_error = self._storage_error()
         cached = self._cached
         if (
             cached is None
             or cached.sequence != self._loop.sequence
             or cached.server != server
             or cached.status != status
+            or cached.storage_error != storage_error
         ):
             cached = snapshot(
                 self._loop.state,
@@ -58,8 +61,11 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            self._cached = cached
+            self._cached = cached = structs.replace(cached, storage_error=storage_error)
         return cached
+
+    def _storage_error(self) -> str | None:
+        return self._loop.storage_error or self._loop.state.storage_error
 
     def _status(self) -> Status:
         return "draining" if self.status == "running" and self._loop.state.draining else self.status
@@ -130,7 +136,7 @@ class DaemonControl:
         state = self._loop.state
         if self._status() in ("draining", "stopped"):
             return "the daemon is stopping"
-        if state.storage_error is not None:
+        if self._storage_error() is not None:
             return "the daemon's disk is in trouble"
         if state.server_error is not None or self._server().status == "failed":
             return "the agent-server was given up"
