@@ -30,7 +30,9 @@ def test_X1_the_http_interface(here: World) -> None:
         assert int(found[1]) not in (0, taken.getsockname()[1])
     assert listening(int(found[1])) == {"0100007F"}
     for method, path, expected, code in (
-        ("GET", "/api/v1/a/b/c/d", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/api/v1/issues/NOBODY-1", 404, "issue_not_found"),
+        ("GET", "/api/v1/NOBODY-1", 404, "issue_not_found"),
         ("DELETE", "/api/v1/refresh", 405, "method_not_allowed"),
         ("POST", "/api/v1/state", 405, "method_not_allowed"),
     ):

@@ -64,9 +64,11 @@ def test_O6_a_ticket_that_is_closed(patient: World) -> None:
     patient.until("removed", lambda: not (patient.workspaces / "O6").exists())
     assert patient.hooked("before_remove", "O6") == [str(patient.workspaces / "O6")]
     assert not (patient.root / "O6.alive").exists()
-    patient.until("closed", lambda: patient.view("O6").get("phase") in (None, "closed"))
-    rows = patient.state()
-    assert not [one for kind in ("running", "retrying", "blocked") for one in rows[kind] if one["issue_id"] == "O6"]
+    patient.until("closed", lambda: patient.view("O6")["phase"] == "closed")
+    state = patient.state()
+    assert not [one for kind in ("running", "retrying", "blocked") for one in state[kind] if one["issue_id"] == "O6"]
+    status, told = patient.request("GET", "/api/v1/issues/O6")
+    assert (status, told["ticket"]["phase"]) == (200, "closed")
 
 
 def test_D15_a_ticket_that_vanished(patient: World) -> None:

@@ -72,7 +72,7 @@ class Checked:
         self.specification: Json = json.loads(SPECIFICATION.read_text())
         resource = Resource(contents=self.specification, specification=DRAFT202012)
         self._registry: Registry[Json] = Registry().with_resource("urn:specification", resource)
-        self.client = httpx.Client(base_url=f"http://{address}", headers={"X-Session-API-Key": KEY}, trust_env=False)
+        self.base_url = f"http://{address}"
         self.asked: set[tuple[str, str]] = set()
 
     def validate(self, value: Any, *where: str) -> None:
@@ -91,7 +91,8 @@ class Checked:
         content = ("content", "application/json", "schema")
         if body is not None:
             self.validate(body, *place, "requestBody", *content)
-        response = self.client.request(method, path.format(conversation_id=ID), json=body, params=params)
+        url, headers = self.base_url + path.format(conversation_id=ID), {"X-Session-API-Key": KEY}
+        response = httpx.request(method, url, json=body, params=params, headers=headers, trust_env=False)
         assert response.status_code == expected, response.text
         if expected < 300:
             self.validate(response.json(), *place, "responses", "200", *content)
