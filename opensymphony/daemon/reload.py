@@ -58,7 +58,7 @@ class Reload:
             return
         self._seen = seen
         policy, problems = await anyio.to_thread.run_sync(self._read)
-        errors = [str(problem) for problem in problems if problem.severity == "error"]
+        errors = [_with_code(problem) for problem in problems if problem.severity == "error"]
         if policy is not None and not errors:
             fixed = _needs_restart(self._current, policy)
             errors = [f"{', '.join(fixed)} changed: restart the daemon for that"] if fixed else []
@@ -71,6 +71,11 @@ class Reload:
         self._current = policy
         self._apply(policy)
         await self._post(e.PolicyLoaded(at_ms=self._clock.now_ms(), policy=policy))
+
+
+def _with_code(problem: Problem) -> str:
+    """As the commands write it, so that the same mistake has the same name wherever it is found."""
+    return f"{problem} [{problem.code}]" if problem.code else str(problem)
 
 
 def _digest(path: Path) -> str:
