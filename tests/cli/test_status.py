@@ -35,6 +35,7 @@ SNAPSHOT = Snapshot(
             commit="c" * 40,
         ),
     ),
+    storage_error="the disk is full",
     poll_error="the board is away",
     policy_error="line 3",
     problems=("board/X.md:2: no title",),
@@ -78,6 +79,7 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == [
         "daemon running (one); agent-server ready at http://127.0.0.1:8000",
+        "nothing new starts: the disk is full",
         "the tracker cannot be read: the board is away",
         "the newest WORKFLOW.md is not in force: line 3",
         "ticket problem: board/X.md:2: no title",
@@ -124,7 +126,9 @@ def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
 
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
-    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), poll_error=None, policy_error=None, problems=())
+    empty = msgspec.structs.replace(
+        SNAPSHOT, tickets=(), storage_error=None, poll_error=None, policy_error=None, problems=()
+    )
     assert lines(empty)[1:] == ["no ticket is known"]
 
 
