@@ -23,8 +23,8 @@ class Control(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
-    def refresh(self) -> None:
-        """Look at the tracker now."""
+    def refresh(self) -> str | None:
+        """Look at the tracker now. Returns why that has to wait, when it has to."""
         ...
 
 
@@ -50,8 +50,8 @@ def build_app(control: Control, token: str) -> Starlette:
         return _json(symphony_state(control.snapshot()))
 
     def refresh(request: Request) -> Response:
-        control.refresh()
-        return _json({"queued": True}, status=202)
+        waits = control.refresh()
+        return _json({"queued": True} if waits is None else {"queued": True, "waits": waits}, status=202)
 
     return Starlette(
         routes=[
@@ -102,7 +102,10 @@ def symphony_state(snapshot: Snapshot) -> dict[str, Any]:
         "sequence": snapshot.sequence,
         "agent_server": msgspec.to_builtins(snapshot.server),
         "poll_error": snapshot.poll_error,
+        "poll_error_since": _at(snapshot.poll_error_since_ms),
+        "next_poll_at": _at(snapshot.next_poll_ms),
         "policy_error": snapshot.policy_error,
+        "policy_error_since": _at(snapshot.policy_error_since_ms),
         "problems": list(snapshot.problems),
     }
 
@@ -147,6 +150,10 @@ def _blocked(view: TicketView) -> dict[str, Any]:
         "error": view.error,
         "since": iso(view.since_ms),
     }
+
+
+def _at(at_ms: int | None) -> str | None:
+    return iso(at_ms) if at_ms is not None else None
 
 
 def _seconds(view: TicketView, now_ms: int) -> int:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from opensymphony.clock import iso
+
 if TYPE_CHECKING:
     from opensymphony.views import Snapshot, TicketView
 
@@ -45,14 +47,20 @@ def lines(snapshot: Snapshot) -> list[str]:
         f"daemon {snapshot.status} ({snapshot.instance}); agent-server {server.status}{where} {server.detail}".rstrip()
     ]
     if snapshot.poll_error:
-        found.append(f"the tracker cannot be read: {snapshot.poll_error}")
+        since, again = _at(", degraded since", snapshot.poll_error_since_ms), _at("; next look", snapshot.next_poll_ms)
+        found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}{again}")
     if snapshot.policy_error:
-        found.append(f"the newest WORKFLOW.md is not in force: {snapshot.policy_error}")
+        since = _at(" since", snapshot.policy_error_since_ms)
+        found.append(f"the newest WORKFLOW.md is not in force{since}: {snapshot.policy_error}")
     found += [f"ticket problem: {problem}" for problem in snapshot.problems]
     found += [_ticket(view) for view in snapshot.tickets]
     if not snapshot.tickets:
         found.append("no ticket is known")
     return found
+
+
+def _at(words: str, at_ms: int | None) -> str:
+    return f"{words} {iso(at_ms)}" if at_ms is not None else ""
 
 
 def _ticket(view: TicketView) -> str:

@@ -162,11 +162,19 @@ class Daemon:
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        reload = self._follow(parts)
+        control = self.control = DaemonControl(
+            loop,
+            parts.runtime.server.state,
+            parts.poller.refresh,
+            next_poll_ms=lambda: parts.poller.next_ms,
+            policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
+        )
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
         loop.watch(Narration(state))
+        loop.watch(parts.poller.watch)
         executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
@@ -181,18 +189,22 @@ class Daemon:
         tasks.start_soon(loop.run, executor.start, name="loop")
         await loop.settled()  # what to look for is known before the first look
         tasks.start_soon(parts.poller.run, name="poller")
-        if self._read_policy is not None:
-
-            def adopt(policy: Policy) -> None:
-                self.policy = policy
-                parts.workspaces.use(policy)
-
-            path = Path(self.settings.workflow_path)
-            reload = Reload(path, self._read_policy, self.policy, adopt, loop.post, clock)
+        if reload is not None:
             tasks.start_soon(reload.run, name="reload")
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
+
+    def _follow(self, parts: _Parts) -> Reload | None:
+        if self._read_policy is None:
+            return None
+
+        def adopt(policy: Policy) -> None:
+            self.policy = policy
+            parts.workspaces.use(policy)
+
+        path = Path(self.settings.workflow_path)
+        return Reload(path, self._read_policy, self.policy, adopt, parts.loop.post, parts.loop.clock)
 
     @property
     def conversations_dir(self) -> Path:

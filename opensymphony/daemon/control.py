@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec import structs
+
 from opensymphony.daemon.loop import Loop
 from opensymphony.model import ServerState
 from opensymphony.scheduler.view import snapshot
@@ -16,7 +18,18 @@ Status = Literal["starting", "running", "draining", "stopped"]
 class DaemonControl:
     """Implements `api.routes.Control` over the loop's state; reads never wait and never change anything."""
 
-    def __init__(self, loop: Loop, server: Callable[[], ServerState], refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        server: Callable[[], ServerState],
+        refresh: Callable[[], str | None],
+        *,
+        next_poll_ms: Callable[[], int | None] = lambda: None,
+        policy_error_since_ms: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """The last two are what the shell knows and the journal does not."""
+        self._next_poll_ms = next_poll_ms
+        self._policy_error_since_ms = policy_error_since_ms
         self._loop = loop
         self._server = server
         self._refresh = refresh
@@ -41,11 +54,14 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            self._cached = cached
+        beside = (self._next_poll_ms(), self._policy_error_since_ms() if cached.policy_error else None)
+        if beside != (cached.next_poll_ms, cached.policy_error_since_ms):
+            cached = structs.replace(cached, next_poll_ms=beside[0], policy_error_since_ms=beside[1])
+        self._cached = cached
         return cached
 
-    def refresh(self) -> None:
-        self._refresh()
+    def refresh(self) -> str | None:
+        return self._refresh()
 
     async def changed(self) -> None:
         """Return at the next change."""
