@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.loop import Post
-from opensymphony.errors import Problem
+from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.logs import get_logger
 from opensymphony.model import encodable
 from opensymphony.scheduler import events as e
@@ -25,8 +25,17 @@ from opensymphony.workflow.parse import FILE_BYTES_MAX
 from opensymphony.workflow.policy import Policy
 
 _LOOK_S = 0.5
-_FIXED = ("tracker.kind", "tracker.provider", "workspace.root", "repository")
-"""Sections whose change needs a restart: what they name is already open."""
+_LLM = "openhands.conversation.agent.llm"
+_FIXED = (
+    "tracker.kind",
+    "tracker.provider",
+    "workspace.root",
+    "repository",
+    "server",
+    f"{_LLM}.api_key_env",
+    f"{_LLM}.base_url_env",
+)
+"""Keys and sections whose change needs a restart: what they name is already open, or was read already."""
 
 ReadPolicy = Callable[[], tuple[Policy | None, Sequence[Problem]]]
 
@@ -61,7 +70,7 @@ class Reload:
         before, self._seen = self._seen, await anyio.to_thread.run_sync(_look, self._path)
         if self._seen == self._taken or self._seen != before:
             return  # nothing new, or not at rest yet
-        policy, problems = await anyio.to_thread.run_sync(self._read)
+        policy, problems = await anyio.to_thread.run_sync(self._read_all)
         if await anyio.to_thread.run_sync(_look, self._path) != self._seen:
             return  # what was read may be neither the one nor the other
         self._taken = self._seen
@@ -79,6 +88,17 @@ class Reload:
         self._current = policy
         self._apply(policy)
         await self._post(e.PolicyLoaded(at_ms=self._clock.now_ms(), policy=policy))
+
+    def _read_all(self) -> tuple[Policy | None, Sequence[Problem]]:
+        try:
+            return self._read()
+        except ConfigurationError as error:
+            return None, error.problems
+        except Exception as error:
+            # A defect of ours: what runs must not be taken down by an edit.
+            log.exception("WORKFLOW.md could not be read")
+            said = " ".join(str(error).split()) or type(error).__name__
+            return None, (Problem(file=self._path.name, message=f"{said} (a defect)"),)
 
     async def _refuse(self, error: str) -> None:
         log.warning("WORKFLOW.md not in force", error=error)
@@ -103,10 +123,17 @@ def _look(path: Path) -> str:
 
 
 def _needs_restart(old: Policy, new: Policy) -> list[str]:
-    pairs = (
-        (old.tracker.kind, new.tracker.kind),
-        (old.tracker.provider, new.tracker.provider),
-        (old.workspace.root, new.workspace.root),
-        (old.repository, new.repository),
+    return [name for name, before, after in zip(_FIXED, _fixed(old), _fixed(new), strict=True) if before != after]
+
+
+def _fixed(policy: Policy) -> tuple[object, ...]:
+    llm = policy.openhands.conversation.agent.llm
+    return (
+        policy.tracker.kind,
+        policy.tracker.provider,
+        policy.workspace.root,
+        policy.repository,
+        policy.server,
+        llm.api_key_env,
+        llm.base_url_env,
     )
-    return [name for name, (before, after) in zip(_FIXED, pairs, strict=True) if before != after]
