@@ -58,6 +58,8 @@ SNAPSHOT = Snapshot(
     ),
     usage=USED,
     poll_error="the tracker is away",
+    poll_error_since_ms=1_700_000_000_000,
+    next_poll_ms=1_700_000_060_000,
     problems=("board/X.md:2: no title",),
 )
 
@@ -68,14 +70,16 @@ class Desk:
     def __init__(self) -> None:
         self.refreshed = 0
         self.broken = False
+        self.waits: str | None = None
 
     def snapshot(self) -> Snapshot:
         if self.broken:
             raise RuntimeError("a secret detail")
         return SNAPSHOT
 
-    def refresh(self) -> None:
+    def refresh(self) -> str | None:
         self.refreshed += 1
+        return self.waits
 
 
 @pytest.fixture
@@ -107,6 +111,9 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
     """202: the look itself comes later."""
     answer = await client.post("/api/v1/refresh", headers=BEARER)
     assert (answer.status_code, answer.json(), desk.refreshed) == (202, {"queued": True}, 1)
+    desk.waits = "the tracker asked for a pause"
+    answer = await client.post("/api/v1/refresh", headers=BEARER)
+    assert (answer.status_code, answer.json()) == (202, {"queued": True, "waits": "the tracker asked for a pause"})
 
 
 @pytest.mark.parametrize(
@@ -216,6 +223,8 @@ async def test_the_state_has_symphonys_shape(client: httpx.AsyncClient) -> None:
     assert (state["status"], state["sequence"]) == ("running", 7)
     assert state["agent_server"]["base_url"] == "http://127.0.0.1:8000"
     assert (state["poll_error"], state["policy_error"]) == ("the tracker is away", None)
+    assert (state["poll_error_since"], state["next_poll_at"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:14:20Z")
+    assert state["policy_error_since"] is None
     assert state["problems"] == ["board/X.md:2: no title"]
 
 

@@ -89,6 +89,18 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
     assert msgspec.convert(document, Snapshot) == SNAPSHOT
 
 
+def test_trouble_says_since_when_and_what_comes() -> None:
+    """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
+    at_ms = 1_700_000_000_000
+    troubled = msgspec.structs.replace(
+        SNAPSHOT, poll_error_since_ms=at_ms, next_poll_ms=at_ms + 60_000, policy_error_since_ms=at_ms + 1_000
+    )
+    assert lines(troubled)[1:3] == [
+        "the tracker cannot be read, degraded since 2023-11-14T22:13:20Z: the board is away; next look 2023-11-14T22:14:20Z",
+        "the newest WORKFLOW.md is not in force since 2023-11-14T22:13:21Z: line 3",
+    ]
+
+
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
     empty = msgspec.structs.replace(SNAPSHOT, tickets=(), poll_error=None, policy_error=None, problems=())

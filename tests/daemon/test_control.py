@@ -27,10 +27,18 @@ class Desk:
         self.loop = Loop(State(), 0, journal, Clock())
         self.server = ServerState(status="starting")
         self.refreshed = 0
-        self.control = DaemonControl(self.loop, lambda: self.server, self._refresh)
+        self.next_poll_ms: int | None = None
+        self.control = DaemonControl(
+            self.loop,
+            lambda: self.server,
+            self._refresh,
+            next_poll_ms=lambda: self.next_poll_ms,
+            policy_error_since_ms=lambda: 7,
+        )
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> str | None:
         self.refreshed += 1
+        return "later"
 
     def take(self, event: e.Event) -> None:
         """As the loop does once the record is durable."""
@@ -62,6 +70,18 @@ async def test_the_picture_is_as_of_the_last_record(desk: Desk) -> None:
     assert desk.control.snapshot().status == "running"
 
 
+async def test_what_only_the_shell_knows_is_in_the_picture(desk: Desk) -> None:
+    """When the next look is due, and since when a bad WORKFLOW.md is not in force; without one, nothing."""
+    desk.next_poll_ms = 5
+    first = desk.control.snapshot()
+    assert (first.next_poll_ms, first.policy_error_since_ms) == (5, None)
+    assert desk.control.snapshot() is first
+    desk.next_poll_ms = 6
+    desk.take(e.PolicyRejected(at_ms=1, error="bad"))
+    second = desk.control.snapshot()
+    assert (second.next_poll_ms, second.policy_error_since_ms) == (6, 7)
+
+
 async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
     """A stopped daemon is stopped, not draining; nor is one that has yet to begin anew."""
     desk.control.status = "running"
@@ -74,8 +94,8 @@ async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
 
 
 async def test_a_refresh_reaches_the_poller(desk: Desk) -> None:
-    """It only asks; nothing is waited for."""
-    desk.control.refresh()
+    """It only asks; nothing is waited for. What the poller says comes back."""
+    assert desk.control.refresh() == "later"
     assert desk.refreshed == 1
 
 
