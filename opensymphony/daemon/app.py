@@ -42,7 +42,7 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
-from opensymphony.store.lock import InstanceLock
+from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
@@ -133,8 +133,9 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> _Parts:
         """Take the locks, recover the state, end what the last boot left, and open every adapter."""
         root = Path(self.policy.workspace.root)
+        refuse_nested(root)
         for directory, what in ((self._store, "the store"), (root, "the workspace root")):
-            stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
+            stack.enter_context(InstanceLock(directory / LOCK_FILE, f"{what} {directory}"))
         journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
         stack.push_async_callback(journal.close)
         instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
