@@ -171,11 +171,29 @@ def _after_end(plan: Plan) -> None:
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
         return
     _notify(plan)
-    if entry.messages and entry.phase in ("in_review", "needs_person") and why is None:
-        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id))  # it came while the last stages ran
+    if entry.messages and entry.phase in ("in_review", "needs_person"):
+        wake(plan)  # they came while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+
+
+def wake(plan: Plan) -> tuple[bool, str]:
+    """Let a ticket at rest start again; one that we moved out of the active states is moved back first.
+
+    Returns whether it will, and one sentence about it.
+    """
+    ticket, policy, moves = plan.ticket, plan.policy, plan.policy.reporting.transitions
+    against = why_not_ours(ticket, policy)
+    if against is None:
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
+        return True, "it starts as soon as there is a place"
+    ours = tuple(state for state in (moves.succeeded, moves.needs_attention) if state is not None)
+    back = moves.started or next(iter(policy.tracker.active_states), None)
+    if back is None or not among(ticket.state, ours) or is_terminal(ticket, policy.tracker):
+        return False, against
+    plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
+    return True, f"it is moved back to {back} and starts as soon as there is a place"
 
 
 def _notify(plan: Plan) -> None:
