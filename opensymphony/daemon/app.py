@@ -25,15 +25,18 @@ from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.daemon.checks import require_git
+from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
+from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
+from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import InstanceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
@@ -51,6 +54,9 @@ from opensymphony.workspace.paths import repository_key
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
 
+_DRAIN_UNWRITABLE_MS = 10_000
+"""The same while the journal cannot be written: no stop can be decided before there is room."""
+
 _END_CHILDREN_S = 30
 
 OpenRuntime = Callable[..., Runtime]
@@ -63,10 +69,12 @@ class _Parts(Struct, frozen=True, kw_only=True):
     """What a boot has opened."""
 
     instance: str
+    journal: Journal
     loop: Loop
     tracker: Tracker
     workspaces: WorkspaceManager
     runtime: Runtime
+    notifier: Notifier
     poller: Poller
 
 
@@ -153,10 +161,12 @@ class Daemon:
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
+            journal=journal,
             loop=loop,
             tracker=tracker,
             workspaces=workspaces,
             runtime=runtime,
+            notifier=Notifier(os.path.dirname(self.settings.workflow_path), nonce),
             poller=Poller(tracker, state, clock, loop.post),
         )
 
@@ -168,6 +178,7 @@ class Daemon:
             loop,
             parts.runtime.server.state,
             parts.poller.refresh,
+            self.stop,
             next_poll_ms=lambda: parts.poller.next_ms,
             policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
         )
@@ -176,7 +187,8 @@ class Daemon:
         loop.watch(manifests)
         loop.watch(Narration(state))
         loop.watch(parts.poller.watch)
-        executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
+        executor = Executor(tasks, loop.post, state, clock, *adapters)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:
@@ -185,10 +197,12 @@ class Daemon:
         tasks.start_soon(manifests.run, name="manifests")
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-        for command in unfinished(state):
-            executor.start(command, recovered=True)
+        wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
-        await loop.settled()  # what to look for is known before the first look
+        self._watch_storage(parts, tasks)
+        await loop.settled()  # what may not go on under the policy and its budgets is being stopped
+        for command in unfinished(state, wanted_before):
+            executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
@@ -206,6 +220,13 @@ class Daemon:
 
         path = Path(self.settings.workflow_path)
         return Reload(path, self._read_policy, self.policy, adopt, parts.loop.post, parts.loop.clock)
+
+    def _watch_storage(self, parts: _Parts, tasks: TaskGroup) -> None:
+        """Look after the journal's size and the space on the disks."""
+        loop = parts.loop
+        places = {"the store": self._store, "the workspaces": Path(self.policy.workspace.root)}
+        tasks.start_soon(StorageWatch(places, loop.post, loop.clock).run, name="storage")
+        tasks.start_soon(keep_small, parts.journal, lambda: self.policy.retention, loop.clock, name="compaction")
 
     @property
     def conversations_dir(self) -> Path:
@@ -258,7 +279,8 @@ class Daemon:
 
 async def _drain(loop: Loop) -> None:
     """Stop what runs and see its last stages through, within a limit."""
-    with anyio.move_on_after(_DRAIN_MS / 1000):
+    limit_ms = _DRAIN_MS if loop.storage_error is None else _DRAIN_UNWRITABLE_MS
+    with anyio.move_on_after(limit_ms / 1000):
         await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
         await loop.settled()
         while loop.state.running or loop.state.pending:

@@ -93,11 +93,15 @@ def test_trouble_says_since_when_and_what_comes() -> None:
     """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
     at_ms = 1_700_000_000_000
     troubled = msgspec.structs.replace(
-        SNAPSHOT, poll_error_since_ms=at_ms, next_poll_ms=at_ms + 60_000, policy_error_since_ms=at_ms + 1_000
+        SNAPSHOT,
+        at_ms=at_ms,
+        poll_error_since_ms=at_ms - 3_600_000,
+        next_poll_ms=at_ms + 60_000,
+        policy_error_since_ms=at_ms - 61_000,
     )
     assert lines(troubled)[1:3] == [
-        "the tracker cannot be read, degraded since 2023-11-14T22:13:20Z: the board is away; next look 2023-11-14T22:14:20Z",
-        "the newest WORKFLOW.md is not in force since 2023-11-14T22:13:21Z: line 3",
+        "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
+        "the newest WORKFLOW.md is not in force (for 1 min): line 3",
     ]
 
 

@@ -87,6 +87,23 @@ def test_a_full_house_a_label_and_a_state_are_told_apart() -> None:
     assert broken(book, "D-1") == [("capacity", "it waits for a place: 2 of 2 agents are at work")]
 
 
+def test_a_place_is_waited_for_since_all_else_held() -> None:
+    """Not since another rule began to keep the ticket."""
+    book = Playbook(policy(agent=AgentPolicy(max_concurrent_agents=1)))
+    book.ticket("A-1")
+
+    def since_ms() -> int | None:
+        [rule] = [rule for rule in explanation(book.state, book.entry("B-1")).rules if rule.name == "capacity"]
+        assert not rule.holds
+        return rule.since_ms
+
+    book.ticket("B-1", blocked_by=(TicketRef(id=TicketId("X"), identifier="X", state="Todo"),))
+    assert since_ms() is None
+    book.passes(5_000)
+    book.ticket("B-1")
+    assert since_ms() == book.now_ms
+
+
 def test_a_claim_of_another_daemon_names_it() -> None:
     """And the ticket is looked at again later."""
     book = Playbook()

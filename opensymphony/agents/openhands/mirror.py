@@ -21,6 +21,7 @@ from opensymphony.agents.openhands.messages import (
     to_usage,
     tool_names,
 )
+from opensymphony.agents.openhands.progress import Progress
 from opensymphony.model import AgentFailure, AgentStatus, Usage
 
 Change = Literal["status", "usage", "activity", "nothing"]
@@ -64,6 +65,7 @@ class Mirror:
         self.failure: AgentFailure | None = None
         self.tools: tuple[str, ...] | None = None
         self.activity = ""
+        self.progress = Progress()
         self._open_calls: dict[str, str] = {}
         self._sent: dict[str, int] = {}
 
@@ -94,6 +96,7 @@ class Mirror:
                 self.tools = tool_names(event)
             case kind if kind in _ANSWERS:
                 self._open_calls.pop(event.tool_call_id or "", None)
+                self.progress.answered(event)
                 return self._note(f"{event.tool_name or 'tool'}: done")
             case "Condensation":
                 return self._note("history condensed")
@@ -160,6 +163,7 @@ class Mirror:
         return "nothing"
 
     def _fold_action(self, event: Event) -> None:
+        self.progress.act(event)
         if event.tool_call_id:
             self._open_calls[event.tool_call_id] = event.tool_name or ""
             if len(self._open_calls) > _OPEN_CALLS_MAX:
