@@ -32,6 +32,7 @@ _FIXED = (
     "workspace.root",
     "repository",
     "server",
+    "openhands.local_server",
     f"{_LLM}.api_key_env",
     f"{_LLM}.base_url_env",
 )
@@ -134,6 +135,7 @@ def _fixed(policy: Policy) -> tuple[object, ...]:
         policy.workspace.root,
         policy.repository,
         policy.server,
+        policy.openhands.local_server,
         llm.api_key_env,
         llm.base_url_env,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from opensymphony.cli.loading import read_workflow
@@ -13,7 +14,10 @@ from opensymphony.daemon.reload import Reload
 from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.parse import FILE_BYTES_MAX
-from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.policy import Policy, VerifyPolicy
+from tests.daemon.world import BAD as BADLY
+from tests.daemon.world import GOOD as WELL
+from tests.daemon.world import World, until, until_phase
 
 TEXT = """---
 tracker:
@@ -185,6 +189,7 @@ async def test_what_is_no_workflow_keeps_the_last_good_one(followed: Followed, w
     [
         ("board", "elsewhere", "tracker.provider"),
         ("polling", "server: {port: 0}\npolling", "server"),
+        ("polling", "openhands: {local_server: {max_restarts: 1}}\npolling", "openhands.local_server"),
         ("polling", "repository: {url: /elsewhere}\npolling", "repository"),
         ("polling", "workspace: {root: /elsewhere}\npolling", "workspace.root"),
         (
@@ -258,3 +263,35 @@ async def test_it_looks_by_itself(tmp_path: Path) -> None:
             await made.posted.wait()
         tasks.cancel_scope.cancel()
     assert [type(event).__name__ for event in made.events] == ["PolicyLoaded"]
+
+
+async def test_a_run_goes_on_and_what_it_begins_next_follows_the_edit(world: World) -> None:
+    """A check that is under way ends as it was begun; the next one, and the hook, are the new ones. The conversation stays."""
+    gate = world.directory / "gate"
+    waits = f"until [ -e {gate} ]; do sleep 0.05; done"
+    old = world.policy(verify=VerifyPolicy(command=f"echo old >> {world.hooks}; {waits}; false"))
+    new = msgspec.structs.replace(
+        old,
+        verify=VerifyPolicy(command=f"echo new >> {world.hooks}"),
+        hooks=msgspec.structs.replace(old.hooks, after_run=f"echo other >> {world.hooks}"),
+    )
+    world.agents.scripts = {"A-1": [BADLY, WELL]}
+    world.ticket("A-1")
+    file = world.directory / "WORKFLOW.md"
+    file.write_text("as it was")
+
+    def read() -> tuple[Policy | None, Sequence[Problem]]:
+        return (old if file.read_text() == "as it was" else new), ()
+
+    daemon = world.make(old, read_policy=read)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(daemon.run)
+        await until(daemon, lambda: world.hooks.exists() and "old" in world.hooks.read_text())
+        file.write_text("edited")
+        await until(daemon, lambda: daemon.policy == new)
+        gate.touch()
+        await until_phase(daemon, "A-1", "in_review")
+        daemon.stop()
+    assert world.hooks.read_text().split() == ["before", "old", "new", "other"]
+    assert len(world.agents.talk("A-1").messages) == 2
+    assert world.agents.stops == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -160,3 +162,22 @@ def test_a_policy_without_a_folder_is_refused(provider: dict[str, object]) -> No
     with pytest.raises(ConfigurationError) as caught:
         open_tracker(TrackerPolicy(kind="files", provider=provider | {"x_custom": 1}), Clock())
     assert caught.value.problems[0].key == "tracker.provider.path"
+
+
+async def test_without_locks_a_claim_takes_time_to_settle(
+    tracker: Tracker, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With locks it is certain at once; on a file system that has none, others may still write, and it says so."""
+    (board / "T-1.md").write_bytes(TEXT)
+    assert (await tracker.claim(T1, MINE, replacing=None)).granted
+    assert tracker.claim_settle_ms == 0
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    await tracker.claim(T1, Claim(instance="here", generation=1, heartbeat_ms=9), replacing=None)
+    assert tracker.claim_settle_ms >= 1_000
+    monkeypatch.undo()
+    await tracker.release(T1, MINE)
+    assert tracker.claim_settle_ms == 0
