@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anyio.abc import TaskStatus
 from msgspec import Struct
@@ -13,7 +13,10 @@ from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
 from opensymphony.model import ServerState
-from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.policy import LlmPolicy, Policy
+
+if TYPE_CHECKING:
+    from opensymphony.agents.openhands.prices import ModelPrices
 
 
 class AgentServer(Protocol):
@@ -39,11 +42,13 @@ def open_runtime(
     conversations_dir: Path,
     environment: Mapping[str, str],
     clock: Clock,
+    prices: Callable[[], LlmPolicy] | None = None,
 ) -> Runtime:
     """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
-    each conversation and nowhere else.
+    each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
+    not know them calls free.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.installation import check, python_path
@@ -60,7 +65,11 @@ def open_runtime(
         clock=clock,
     )
     agents = OpenHandsRuntime(
-        supervisor, policy=lambda: policy().openhands.conversation, environment=environment, clock=clock
+        supervisor,
+        policy=lambda: policy().openhands.conversation,
+        environment=environment,
+        clock=clock,
+        prices=prices,
     )
     return Runtime(agents=agents, server=supervisor)
 
@@ -71,3 +80,10 @@ def installation_state(tool_dir: Path) -> tuple[str, str]:
 
     state = check(tool_dir)
     return state.status, state.detail or f"{state.version} in {tool_dir}"
+
+
+def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
+    """What the installed agent-server takes the model to cost; None when it is not installed or does not know it. Blocking."""
+    from opensymphony.agents.openhands.prices import find
+
+    return find(tool_dir, model)

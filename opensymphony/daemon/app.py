@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
@@ -24,6 +25,7 @@ from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
+from opensymphony.daemon.calendar import Calendar
 from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
@@ -32,7 +34,7 @@ from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
-from opensymphony.daemon.reload import ReadPolicy, Reload
+from opensymphony.daemon.reload import Price, ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.errors import InstanceError
 from opensymphony.interfaces import Tracker
@@ -82,21 +84,26 @@ class Daemon:
         once: bool = False,
         announce: Callable[[str], None] | None = None,
         read_policy: ReadPolicy | None = None,
+        price: Price = lambda policy: policy,
         open_runtime: OpenRuntime = open_runtime,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
         `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
-        when it has changed (None: it is not followed); `open_runtime` says where agents run.
+        when it has changed (None: it is not followed); `price` fills in what the model costs, which is for decisions and not
+        for the agent-server; `open_runtime` says where agents run.
         """
         self.settings = settings
         self.policy = policy
+        self.priced = policy
+        """The same with the model's prices: what is decided by."""
         self.once = once
         self.control: DaemonControl | None = None
         self.address: Address | None = None
         self._environment = environment
         self._announce = announce
         self._read_policy = read_policy
+        self._price = price
         self._runtime_opener = open_runtime
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
@@ -112,12 +119,13 @@ class Daemon:
     async def run(self, *, task_status: TaskStatus[DaemonControl] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until `stop`, or with `once` until nothing is left to do.
 
-        Raises `InstanceError`, `StoreError`, `InstallationError`, `WorkspaceError` or `AgentServerError`, perhaps in a
-        group, when it cannot start or go on, and with `once` a `ServiceError` when the tracker cannot be read; whatever
-        was started is ended again before anything is raised.
+        Raises `ConfigurationError`, `InstanceError`, `StoreError`, `InstallationError`, `WorkspaceError` or `AgentServerError`,
+        perhaps in a group, when it cannot start or go on, and with `once` a `ServiceError` when the tracker cannot be
+        read; whatever was started is ended again before anything is raised.
         """
         if self.policy.repository is not None:
             await require_git()
+        self.priced = await anyio.to_thread.run_sync(self._price, self.policy)
         async with AsyncExitStack() as stack:
             parts = await self._open(stack)
             async with anyio.create_task_group() as tasks:
@@ -168,6 +176,7 @@ class Daemon:
         loop.watch(manifests)
         loop.watch(Narration(state))
         executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:
@@ -175,20 +184,22 @@ class Daemon:
         tasks.start_soon(parts.runtime.server.run, name="agent-server")
         tasks.start_soon(manifests.run, name="manifests")
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
-        await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
+        await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.priced))
+        await calendar.look()  # whose day it is, is known before anything can start
         for command in unfinished(state):
             executor.start(command, recovered=True)
         tasks.start_soon(loop.run, executor.start, name="loop")
         await loop.settled()  # what to look for is known before the first look
         tasks.start_soon(parts.poller.run, name="poller")
+        tasks.start_soon(calendar.run, name="calendar")
         if self._read_policy is not None:
 
-            def adopt(policy: Policy) -> None:
-                self.policy = policy
+            def adopt(policy: Policy, priced: Policy) -> None:
+                self.policy, self.priced = policy, priced
                 parts.workspaces.use(policy)
 
             path = Path(self.settings.workflow_path)
-            reload = Reload(path, self._read_policy, self.policy, adopt, loop.post, clock)
+            reload = Reload(path, self._read_policy, self.policy, adopt, loop.post, clock, price=self._price)
             tasks.start_soon(reload.run, name="reload")
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
@@ -209,6 +220,7 @@ class Daemon:
             conversations_dir=self.conversations_dir,
             environment=self._environment,
             clock=clock,
+            prices=lambda: self.priced.openhands.conversation.agent.llm,
         )
 
     async def _live(self, parts: _Parts) -> None:

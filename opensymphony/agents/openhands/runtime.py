@@ -25,7 +25,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest, ReportProgress
 from opensymphony.model import CommandKey, Conversation, ConversationId, Liveness, ServerState, TurnEnd, Usage
-from opensymphony.workflow.policy import ConversationPolicy
+from opensymphony.workflow.policy import ConversationPolicy, LlmPolicy
 
 _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
@@ -73,12 +73,17 @@ class OpenHandsRuntime:
         policy: Callable[[], ConversationPolicy],
         environment: Mapping[str, str],
         clock: Clock,
+        prices: Callable[[], LlmPolicy] | None = None,
     ) -> None:
-        """`environment` is where the names in the policy's `llm` section are looked up, at each `open`."""
+        """`environment` is where the names in the policy's `llm` section are looked up, at each `open`.
+
+        `prices` is the model with its prices, for what a server that does not know them calls free.
+        """
         self._server = server
         self._policy = policy
         self._environment = environment
         self._clock = clock
+        self._prices = prices
         self._client = Client(server.endpoint)
         self._attaches = anyio.CapacityLimiter(_ATTACHES_MAX)
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
@@ -204,7 +209,8 @@ class OpenHandsRuntime:
         if created:
             await self._name(request)
         version = (await self._client.server_info()).version
-        return to_conversation(info, created=created, server_version=version)
+        prices = self._prices() if self._prices is not None else None
+        return to_conversation(info, created=created, server_version=version, prices=prices)
 
     async def _create(self, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
         """Create until what is there is what we asked for: a failed create may leave a broken conversation behind."""
@@ -295,7 +301,7 @@ class OpenHandsRuntime:
         )
 
     def _mirror(self, conversation_id: str) -> Mirror:
-        mirror = self._mirrors.pop(conversation_id, None) or Mirror()
+        mirror = self._mirrors.pop(conversation_id, None) or Mirror(self._prices)
         self._mirrors[conversation_id] = mirror
         if len(self._mirrors) > _MIRRORS_MAX:
             oldest, _ = self._mirrors.popitem(last=False)
