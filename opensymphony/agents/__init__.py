@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,12 +43,13 @@ def open_runtime(
     environment: Mapping[str, str],
     clock: Clock,
     prices: Callable[[], LlmPolicy] | None = None,
+    before_start: Callable[[], Awaitable[None]] | None = None,
 ) -> Runtime:
     """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
     each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
-    not know them calls free.
+    not know them calls free. `before_start` is awaited before each start of the server, while none runs.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.installation import check, python_path
@@ -63,6 +64,7 @@ def open_runtime(
         places=Places(state=state_dir, conversations=conversations_dir),
         policy=policy().openhands.local_server,
         clock=clock,
+        before_start=before_start,
     )
     agents = OpenHandsRuntime(
         supervisor,
@@ -87,3 +89,15 @@ def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
     from opensymphony.agents.openhands.prices import find
 
     return find(tool_dir, model)
+
+
+def archive_conversations(
+    conversations_dir: Path, archives_dir: Path, *, closed: frozenset[str], wanted: frozenset[str]
+) -> tuple[int, int]:
+    """Put conversations of closed tickets away and take wanted ones out again; how many of each. Only while no server runs.
+
+    Blocking; never raises.
+    """
+    from opensymphony.agents.openhands.archives import put_in_order
+
+    return put_in_order(conversations_dir, archives_dir, closed=closed, wanted=wanted)

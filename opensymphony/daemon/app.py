@@ -25,6 +25,7 @@ from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
+from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir
 from opensymphony.daemon.calendar import Calendar
 from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.control import DaemonControl
@@ -36,19 +37,20 @@ from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import Price, ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
+from opensymphony.daemon.retention import Retention
 from opensymphony.errors import InstanceError
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
+from opensymphony.scheduler.state import State
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import InstanceLock
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
-from opensymphony.workspace.paths import repository_key
 
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
@@ -156,7 +158,7 @@ class Daemon:
         tracker = open_tracker(self.policy.tracker, clock)
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
-        runtime = self._open_runtime(clock)
+        runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
@@ -192,6 +194,7 @@ class Daemon:
         await loop.settled()  # what to look for is known before the first look
         tasks.start_soon(parts.poller.run, name="poller")
         tasks.start_soon(calendar.run, name="calendar")
+        tasks.start_soon(self._retention(loop).run, name="retention")
         if self._read_policy is not None:
 
             def adopt(policy: Policy, priced: Policy) -> None:
@@ -205,22 +208,26 @@ class Daemon:
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
 
-    @property
-    def conversations_dir(self) -> Path:
-        """Where the agent-server keeps the conversations about this repository."""
-        repository = self.policy.repository
-        key = repository_key(repository.url if repository is not None else self.settings.workflow_path)
-        return Path(self.settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
+    def _retention(self, loop: Loop) -> Retention:
+        return Retention(
+            logs_dir=Path(self.settings.logs_dir),
+            archives_dir=archives_dir(self.settings, self.policy),
+            state=loop.state,
+            policy=lambda: self.policy,
+            post=loop.post,
+            clock=loop.clock,
+        )
 
-    def _open_runtime(self, clock: Clock) -> Runtime:
+    def _open_runtime(self, state: State, clock: Clock) -> Runtime:
         return self._runtime_opener(
             lambda: self.policy,
             tool_dir=Path(self.settings.tool_dir),
             state_dir=self._store,
-            conversations_dir=self.conversations_dir,
+            conversations_dir=conversations_dir(self.settings, self.policy),
             environment=self._environment,
             clock=clock,
             prices=lambda: self.priced.openhands.conversation.agent.llm,
+            before_start=lambda: archive(state, self.settings, self.policy),
         )
 
     async def _live(self, parts: _Parts) -> None:

@@ -204,6 +204,8 @@ class OpenHandsRuntime:
 
     async def _open(self, request: ConversationRequest, body: Mapping[str, Any]) -> Conversation:
         info, created = await self._create(request.conversation_id, body)
+        if created:
+            self._forget(request.conversation_id)  # an older one of this id was archived: its log is not this one's
         tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
         self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
         if created:
