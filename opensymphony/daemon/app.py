@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -35,10 +35,10 @@ from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
-from opensymphony.daemon.reload import Price, ReadPolicy, Reload
+from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.daemon.retention import Retention
-from opensymphony.errors import InstanceError
+from opensymphony.errors import ConfigurationError, InstanceError, Problem
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
@@ -56,6 +56,9 @@ _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
 
 _END_CHILDREN_S = 30
+
+Price = Callable[[Policy], Policy]
+"""The policy with its model's prices; raises `ConfigurationError` when a budget cannot be counted. Blocking."""
 
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
@@ -102,6 +105,8 @@ class Daemon:
         self.once = once
         self.control: DaemonControl | None = None
         self.address: Address | None = None
+        self._written = policy
+        """As last read, in force or not yet."""
         self._environment = environment
         self._announce = announce
         self._read_policy = read_policy
@@ -197,16 +202,28 @@ class Daemon:
         tasks.start_soon(self._retention(loop).run, name="retention")
         if self._read_policy is not None:
 
-            def adopt(policy: Policy, priced: Policy) -> None:
-                self.policy, self.priced = policy, priced
+            def adopt(policy: Policy) -> None:
+                self.policy, self.priced = self._written, policy
                 parts.workspaces.use(policy)
 
             path = Path(self.settings.workflow_path)
-            reload = Reload(path, self._read_policy, self.policy, adopt, loop.post, clock, price=self._price)
+            reload = Reload(path, self._read_again, self.priced, adopt, loop.post, clock)
             tasks.start_soon(reload.run, name="reload")
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
+
+    def _read_again(self) -> tuple[Policy | None, Sequence[Problem]]:
+        """WORKFLOW.md with prices; a budget that cannot be counted is a bad edit."""
+        assert self._read_policy is not None
+        policy, problems = self._read_policy()
+        if policy is None:
+            return None, problems
+        self._written = policy
+        try:
+            return self._price(policy), problems
+        except ConfigurationError as error:
+            return None, (*problems, *error.problems)
 
     def _retention(self, loop: Loop) -> Retention:
         return Retention(
@@ -227,7 +244,7 @@ class Daemon:
             environment=self._environment,
             clock=clock,
             prices=lambda: self.priced.openhands.conversation.agent.llm,
-            before_start=lambda: archive(state, self.settings, self.policy),
+            before_start=lambda: archive(state, self.settings, self.policy, clock),
         )
 
     async def _live(self, parts: _Parts) -> None:

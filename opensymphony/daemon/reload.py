@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.loop import Post
-from opensymphony.errors import ConfigurationError, Problem
+from opensymphony.errors import Problem
 from opensymphony.logs import get_logger
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.policy import Policy
@@ -25,9 +25,6 @@ _FIXED = ("tracker.kind", "tracker.provider", "workspace.root", "repository")
 
 ReadPolicy = Callable[[], tuple[Policy | None, Sequence[Problem]]]
 
-Price = Callable[[Policy], Policy]
-"""The policy with its model's prices; raises `ConfigurationError` when a budget cannot be counted. Blocking."""
-
 log = get_logger(__name__)
 
 
@@ -35,24 +32,15 @@ class Reload:
     """Reads the policy again when its file has changed."""
 
     def __init__(
-        self,
-        path: Path,
-        read: ReadPolicy,
-        current: Policy,
-        apply: Callable[[Policy, Policy], None],
-        post: Post,
-        clock: Clock,
-        *,
-        price: Price = lambda policy: policy,
+        self, path: Path, read: ReadPolicy, current: Policy, apply: Callable[[Policy], None], post: Post, clock: Clock
     ) -> None:
-        """`apply` is told a new policy, without and with prices, before the scheduler is told the one with them."""
+        """`apply` is told a new policy before the scheduler is."""
         self._path = path
         self._read = read
         self._current = current
         self._apply = apply
         self._post = post
         self._clock = clock
-        self._price = price
         self._seen = _digest(path)
         self._away = False
 
@@ -74,21 +62,15 @@ class Reload:
         if policy is not None and not errors:
             fixed = _needs_restart(self._current, policy)
             errors = [f"{', '.join(fixed)} changed: restart the daemon for that"] if fixed else []
-        priced: Policy | None = None
-        if policy is not None and not errors:
-            try:
-                priced = await anyio.to_thread.run_sync(self._price, policy)
-            except ConfigurationError as refused:
-                errors = [str(refused)]
-        if policy is None or priced is None or errors:
+        if policy is None or errors:
             error = "; ".join(errors) or "the file cannot be read"
             log.warning("WORKFLOW.md not in force", error=error)
             await self._post(e.PolicyRejected(at_ms=self._clock.now_ms(), error=error))
             return
         log.info("WORKFLOW.md in force")
         self._current = policy
-        self._apply(policy, priced)
-        await self._post(e.PolicyLoaded(at_ms=self._clock.now_ms(), policy=priced))
+        self._apply(policy)
+        await self._post(e.PolicyLoaded(at_ms=self._clock.now_ms(), policy=policy))
 
 
 def _digest(path: Path) -> str:

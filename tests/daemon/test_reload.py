@@ -8,7 +8,7 @@ import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.reload import Reload
-from opensymphony.errors import ConfigurationError, Problem
+from opensymphony.errors import Problem
 from opensymphony.scheduler import events as e
 from opensymphony.workflow import load
 from opensymphony.workflow.policy import Policy
@@ -33,18 +33,7 @@ class Followed:
         assert policy is not None
         self.events: list[e.Event] = []
         self.applied: list[Policy] = []
-        self.prices: list[Policy] = []
-        self.mark = ""
-        self.reload = Reload(self.path, self.read, policy, self.apply, self.post, Clock(), price=self.price)
-
-    def apply(self, policy: Policy, priced: Policy) -> None:
-        self.applied.append(policy)
-        self.prices.append(priced)
-
-    def price(self, policy: Policy) -> Policy:
-        if policy.budget.day.cost is not None:
-            raise ConfigurationError([Problem(file="WORKFLOW.md", key="budget.day.cost", message="no price is known")])
-        return msgspec.structs.replace(policy, prompt=policy.prompt + self.mark)
+        self.reload = Reload(self.path, self.read, policy, self.applied.append, self.post, Clock())
 
     def read(self) -> tuple[Policy | None, Sequence[Problem]]:
         try:
@@ -129,22 +118,3 @@ async def test_a_hundred_saves_end_with_the_last(followed: Followed) -> None:
     for number in range(1, 101):
         await followed.saved(TEXT.replace("1000", str(1000 + number)))
     assert followed.applied[-1].polling.interval_ms == 1100
-
-
-async def test_prices_are_for_decisions_only(followed: Followed) -> None:
-    """The scheduler gets the policy with prices; whoever talks to the agent-server gets it as it was written."""
-    followed.mark = " (priced)"
-    assert await followed.saved(TEXT.replace("1000", "2000")) == ["PolicyLoaded"]
-    [event] = followed.events
-    assert isinstance(event, e.PolicyLoaded)
-    assert (followed.applied[0].prompt, followed.prices[0].prompt) == ("Do it.", "Do it. (priced)")
-    assert event.policy == followed.prices[0]
-
-
-async def test_a_budget_that_cannot_be_counted_is_a_bad_edit(followed: Followed) -> None:
-    """The last good policy stays, and people are told why."""
-    assert await followed.saved(TEXT.replace("polling:", "budget: {day: {cost: 5}}\npolling:")) == ["PolicyRejected"]
-    [event] = followed.events
-    assert isinstance(event, e.PolicyRejected)
-    assert event.error == "WORKFLOW.md: budget.day.cost: no price is known"
-    assert followed.applied == []
