@@ -11,7 +11,7 @@ from typing import Literal
 
 import anyio
 import anyio.to_thread
-from msgspec import Struct
+from msgspec import Struct, field
 
 from opensymphony import processes
 from opensymphony.agents import installation_state
@@ -39,6 +39,8 @@ class Check(Struct, frozen=True, kw_only=True):
     detail: str
     fix: str = ""
     """What to do about it; empty when there is nothing to do."""
+    figures: dict[str, int] = field(default_factory=dict[str, int])
+    """What was counted, for programs."""
 
 
 async def run_checks(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> tuple[Check, ...]:

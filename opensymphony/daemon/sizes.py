@@ -44,10 +44,7 @@ def measure(
         return Size()
     total, entries, newest_ns, whole = top.st_size, 1, top.st_mtime_ns, True
     pending = [os.fspath(path)] if os.path.isdir(path) and not os.path.islink(path) else []
-    while pending:
-        if entries >= entries_max or (entries % _LOOK_EVERY == 0 and clock.now_ms() >= ends_ms):
-            whole = False
-            break
+    while pending and whole:
         try:
             with os.scandir(pending.pop()) as found:
                 for entry in found:
@@ -57,12 +54,12 @@ def measure(
                     entries += 1
                     if entry.is_dir(follow_symlinks=False) and about.st_dev == top.st_dev:
                         pending.append(entry.path)
-                    if entries >= entries_max:
+                    if entries >= entries_max or (entries % _LOOK_EVERY == 0 and clock.now_ms() >= ends_ms):
                         whole = False
                         break
         except OSError:  # it went away under us, or is not ours to read
             continue
-    return Size(bytes=total, entries=entries, newest_ms=newest_ns // 1_000_000, whole=whole and not pending)
+    return Size(bytes=total, entries=entries, newest_ms=newest_ns // 1_000_000, whole=whole)
 
 
 def shown(size: Size | int) -> str:

@@ -56,16 +56,12 @@ def _measure(path: Path | str, clock: Clock) -> Size:
     return measure(path, clock, seconds_max=_SECONDS_MAX)
 
 
-def _check(name: str, detail: str, over: list[str]) -> Check:
+def _check(name: str, detail: str, over: list[str], **figures: int) -> Check:
     """Passed, unless something is over its limit."""
-    if over:
-        return Check(
-            name=name,
-            status="warn",
-            detail=f"{detail}: {', '.join(over)}",
-            fix="raise it, or make room; see retention.*",
-        )
-    return Check(name=name, status="pass", detail=detail)
+    if not over:
+        return Check(name=name, status="pass", detail=detail, figures=figures)
+    fix = "make room, or raise the limit; a running daemon removes what it may within the hour"
+    return Check(name=name, status="warn", detail=f"{detail}: {', '.join(over)}", fix=fix, figures=figures)
 
 
 def _over(size: Size, limit: int, key: str) -> list[str]:
@@ -86,7 +82,8 @@ def _journal(settings: Settings, policy: Policy, clock: Clock) -> Check:
     oldest_ms = _time_of(found.oldest)
     oldest = f", the oldest of {iso(oldest_ms)}" if oldest_ms else ""
     over = _over(size, policy.retention.journal_bytes, "journal_bytes")
-    return _check("journal-size", f"{found.records:,} records{oldest}, {shown(size)}", over)
+    figures = {"records": found.records, "bytes": size.bytes, "oldest_ms": oldest_ms or 0}
+    return _check("journal-size", f"{found.records:,} records{oldest}, {shown(size)}", over, **figures)
 
 
 class _Event(Struct):
@@ -108,7 +105,8 @@ def _logs(settings: Settings, policy: Policy, clock: Clock) -> Check:
     sizes = [_measure(path, clock) for path in sorted(Path(settings.logs_dir).glob(f"{FILE_NAME}*"))]
     total = sum(sizes, Size())
     over = _over(total, policy.retention.logs_bytes, "logs_bytes")
-    return _check("logs-size", f"{_counted(len(sizes), 'file')}, {shown(total)}", over)
+    detail = f"{_counted(len(sizes), 'file')}, {shown(total)}"
+    return _check("logs-size", detail, over, files=len(sizes), bytes=total.bytes)
 
 
 def _archives(settings: Settings, policy: Policy, clock: Clock) -> Check:
@@ -116,7 +114,8 @@ def _archives(settings: Settings, policy: Policy, clock: Clock) -> Check:
     (live, live_size), (put, size) = (_directories(place, clock) for place in (active, archived))
     over = _over(size, policy.retention.archives_bytes, "archives_bytes")
     detail = f"{live} in use, {shown(live_size)}; {put} archived, {shown(size)}"
-    return _check("conversations-size", detail, over)
+    figures = {"active": live, "active_bytes": live_size.bytes, "archived": put, "archived_bytes": size.bytes}
+    return _check("conversations-size", detail, over, **figures)
 
 
 def _directories(parent: Path, clock: Clock) -> tuple[int, Size]:
@@ -143,13 +142,17 @@ def _workspaces(settings: Settings, policy: Policy, clock: Clock) -> Check:
     for name in _names(root):
         (ours if _is_ours(receipts, root, name) else unknown).append(name)
     size = sum((_measure(root / name, clock) for name in ours), Size())
-    parts = [f"{len(ours)}, {shown(size)}", _resting(settings)]
+    resting, kept = _at_rest(settings)
+    parts = [f"{len(ours)}, {shown(size)}", _told_rest(resting, kept)]
     for place, what in ((TRASH, "being removed"), (SET_ASIDE, "set aside")):
         left = _measure(root / place, clock)
         if left.entries > 1:
             parts.append(f"{shown(left)} {what} in {root / place}")
     over = _over(size, policy.retention.workspaces_bytes, "workspaces_bytes")
-    check = _check("workspaces-size", "; ".join(filter(None, parts)), over)
+    figures = {"workspaces": len(ours), "bytes": size.bytes, "unknown": len(unknown)}
+    if resting is not None:
+        figures |= {"resting": len(resting), "kept": len(kept)}
+    check = _check("workspaces-size", "; ".join(filter(None, parts)), over, **figures)
     if not unknown:
         return check
     more = f" and {len(unknown) - _NAMED_MAX} more" if len(unknown) > _NAMED_MAX else ""
@@ -169,13 +172,20 @@ def _is_ours(receipts: Receipts, root: Path, name: str) -> bool:
     return receipt is not None and receipt.path == str(root / name)
 
 
-def _resting(settings: Settings) -> str:
+def _at_rest(settings: Settings) -> tuple[list[str] | None, list[str]]:
+    """Tickets whose workspace rests, and those of them whose work was never pushed; None when no daemon runs to be asked."""
     try:
         tickets = fetch_snapshot(find_daemon(settings.store_dir)).tickets
     except InstanceError:
-        return ""
+        return None, []
     resting = [ticket for ticket in tickets if _rests(ticket)]
     kept = [ticket.identifier for ticket in resting if "workspace kept: " in ticket.reason]
+    return [ticket.identifier for ticket in resting], kept
+
+
+def _told_rest(resting: list[str] | None, kept: list[str]) -> str:
+    if resting is None:
+        return ""
     named = f" ({', '.join(kept[:_NAMED_MAX])}{', ...' if len(kept) > _NAMED_MAX else ''})" if kept else ""
     return f"{len(resting)} at rest, {len(kept)} kept for work that was never pushed{named}"
 
@@ -185,7 +195,8 @@ def _rests(ticket: TicketView) -> bool:
 
 
 def _place(name: str, path: Path, clock: Clock) -> Check:
-    return Check(name=name, status="pass", detail=f"{path}: {shown(_measure(path, clock))}")
+    size = _measure(path, clock)
+    return Check(name=name, status="pass", detail=f"{path}: {shown(size)}", figures={"bytes": size.bytes})
 
 
 def _disks(settings: Settings, policy: Policy) -> Check:
