@@ -11,6 +11,7 @@
     ├── AgentServerError        the agent-server could not be started, reached or understood
     ├── WorkspaceError          a directory, a hook or git failed
     ├── StoreError              the journal cannot be read or written
+    │   └── StoreUnwritable     there is no room to write, for now: the same write may succeed later
     ├── InstanceError           another daemon already owns this store, workspace root or port
     └── InstallationError       the pinned agent-server environment is missing, damaged or cannot be made
 
@@ -112,6 +113,10 @@ class StoreError(OpenSymphonyError):
     """Raised when the journal cannot be read or written."""
 
     error_class = "final"
+
+
+class StoreUnwritable(StoreError):
+    """Raised when a write failed for want of space or because of the disk; nothing of it was written."""
 
 
 class InstanceError(OpenSymphonyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,12 +17,22 @@ def make_private_directory(path: Path) -> None:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace the file (0600), durably; a reader never sees half of it, and a link in the way is not followed."""
+    write_private_parts(path, [content])
+
+
+def write_private_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """The same from many parts, which are never in memory together. What was there stays when one cannot be had."""
     new = path.with_name(f"{path.name}.new")
     with contextlib.suppress(FileNotFoundError):
         new.unlink()
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

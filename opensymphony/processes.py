@@ -172,6 +172,12 @@ def is_alive(pid: int, start_time: int | None) -> bool:
     return True
 
 
+def variable_of(pid: int, name: str) -> str:
+    """A variable of the environment that a process began with; empty where there is none, or it is not ours to read."""
+    value = _environment(pid).partition(f"\0{name}=".encode())[2]
+    return value.partition(b"\0")[0].decode(errors="replace")
+
+
 class _Tail:
     """The last bytes of a stream."""
 

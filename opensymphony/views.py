@@ -100,6 +100,14 @@ class ActionAnswer(Struct, frozen=True, kw_only=True):
     """One sentence for a person."""
 
 
+class IssueList(Struct, frozen=True, kw_only=True):
+    """Tickets at one moment, in the order in which they start."""
+
+    sequence: int
+    at_ms: int
+    issues: tuple[TicketView, ...]
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything an operator can see, at one moment."""
 

@@ -15,7 +15,7 @@ failed=0
 install_server || failed=1 # the fast tests run all the same
 coverage erase
 coverage run -m pytest -m "not live" -n 2 || failed=1
-coverage run -m pytest -m live || failed=1
+coverage run -m pytest -m live -n 2 --dist loadgroup || failed=1
 coverage combine --quiet
 coverage report
 floor=$(cat tests/coverage_floor.txt)

@@ -13,7 +13,15 @@ import pytest
 
 from opensymphony import processes
 from opensymphony.clock import new_id
-from opensymphony.processes import end_all, is_alive, list_processes, process_start_time, run, scrubbed_environment
+from opensymphony.processes import (
+    end_all,
+    is_alive,
+    list_processes,
+    process_start_time,
+    run,
+    scrubbed_environment,
+    variable_of,
+)
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes through /proc")
 
@@ -221,3 +229,17 @@ async def test_without_proc_the_process_group_is_ended(
     monkeypatch.setattr(processes, "GRACE_MS", 300)
     await shell("sleep 300 & trap '' TERM; while :; do sleep 1; done", nonce, tmp_path, timeout_ms=300)
     assert list_processes(nonce) == ()
+
+
+async def test_a_variable_of_a_process_is_read(nonce: str, tmp_path: Path) -> None:
+    """As the process began with it; one that begins the same way is another, and a process that is gone has none."""
+    marker = {"OPENSYMPHONY_X": "a=b", "OPENSYMPHONY_X2": "other"}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: run(["sleep", "300"], cwd=str(tmp_path), env=env(nonce, **marker), timeout_ms=60_000))
+        await until(lambda: list_processes(nonce))
+        pid = list_processes(nonce)[0].pid
+        await until(lambda: variable_of(pid, "OPENSYMPHONY_X") == "a=b")
+        assert variable_of(pid, "OPENSYMPHONY_X2") == "other"
+        assert variable_of(pid, "PENSYMPHONY_X") == ""
+        tasks.cancel_scope.cancel()
+    assert variable_of(pid, "OPENSYMPHONY_X") == ""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 from msgspec import Struct
 
 from opensymphony.errors import InstanceError
-from opensymphony.views import Snapshot
+from opensymphony.model import encodable
+from opensymphony.views import ActionAnswer, Explanation, IssueList, Snapshot
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
@@ -18,6 +21,29 @@ ADDRESS_FILE = "daemon.json"
 T = TypeVar("T")
 
 _TIMEOUT_S = 10
+_ACTION_TIMEOUT_S = 40
+"""More than the daemon gives itself to answer."""
+_ANSWER_BYTES_MAX = 256 * 1024 * 1024
+"""A hundred thousand tickets; what sends more is no daemon of ours."""
+
+
+class UnknownIssue(InstanceError):
+    """Raised for a ticket that the daemon does not know."""
+
+
+class NoAnswer(InstanceError):
+    """Raised when a request was sent and nothing came back: it may have been carried out or not."""
+
+
+class _Error(Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class _Refusal(Struct, frozen=True, kw_only=True):
+    """The body of every answer that is an error."""
+
+    error: _Error
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -45,25 +71,127 @@ def find_daemon(store_dir: str) -> Address:
 
 
 def fetch_snapshot(address: Address) -> Snapshot:
-    """The daemon's picture right now. Raises `InstanceError` when it does not answer."""
-    return _get(address, "/api/v1/snapshot", Snapshot)
+    """The daemon's picture right now. Every function here raises `InstanceError` when the daemon does not answer."""
+    return _decoded(address, _ask(address, "GET", "/api/v1/snapshot"), Snapshot)
 
 
-def _get(address: Address, path: str, kind: type[T]) -> T:
+def fetch_issues(address: Address, phases: Sequence[str] = ()) -> IssueList:
+    """Every ticket, or those in one of the phases."""
+    query = "&".join(f"phase={quote(phase, safe='')}" for phase in phases)
+    return _decoded(address, _ask(address, "GET", f"/api/v1/issues?{query}"), IssueList)
+
+
+def fetch_explanation(address: Address, identifier: str) -> Explanation:
+    """Why a ticket is, or is not, being worked on. Raises `UnknownIssue`."""
+    return _decoded(address, _ask(address, "GET", f"/api/v1/issues/{_segment(identifier)}"), Explanation)
+
+
+def request_action(
+    address: Address,
+    action: str,
+    identifier: str | None,
+    *,
+    request_id: str,
+    text: str = "",
+    author: str = "",
+    finish: bool = False,
+) -> ActionAnswer:
+    """Ask for something about a ticket, or about everything; a refusal is an answer too. Raises `UnknownIssue`.
+
+    Asked again with the same request id, the same answer comes and nothing is done again.
+    """
+    body = {"request_id": request_id, "text": encodable(text), "author": encodable(author), "finish": finish}
+    place = "/api/v1" if identifier is None else f"/api/v1/issues/{_segment(identifier)}"
+    answer = _ask(address, "POST", f"{place}/actions/{action}", body, timeout_s=_ACTION_TIMEOUT_S)
+    return _decoded(address, answer, ActionAnswer)
+
+
+def request_refresh(address: Address) -> None:
+    """Let it look at the tracker now."""
+    _ask(address, "POST", "/api/v1/refresh")
+
+
+def request_shutdown(address: Address) -> None:
+    """Let it stop in good order; it has not ended yet when this returns."""
+    _ask(address, "POST", "/api/v1/shutdown")
+
+
+def fetch_unreadiness(address: Address) -> str | None:
+    """Why it cannot begin new work right now; None when it can."""
+    answer = _ask(address, "GET", "/readyz", allowed=(503,))
+    return _decoded(address, answer, _Refusal).error.message if answer.status_code == 503 else None
+
+
+def _segment(identifier: str) -> str:
+    """An identifier as one segment of a path; a dot alone would be taken for a step in it."""
+    return quote(encodable(identifier), safe="").replace(".", "%2E")
+
+
+def _ask(
+    address: Address,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    timeout_s: float = _TIMEOUT_S,
+    allowed: tuple[int, ...] = (409,),
+) -> httpx.Response:
     try:
-        token = Path(address.token_file).read_text()
-        answer = httpx.get(
-            f"{address.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT_S, trust_env=False
+        headers = {"Authorization": f"Bearer {Path(address.token_file).read_text()}"}
+        content = None
+        if body is not None:
+            content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
+        with (
+            # No TLS on loopback: loading the certificates would take longer than all the rest.
+            httpx.Client(timeout=timeout_s, trust_env=False, verify=False) as client,
+            client.stream(method, f"{address.url}{path}", headers=headers, content=content) as answer,
+        ):
+            answer = _whole(address, answer)
+        if answer.is_success or answer.status_code in allowed:
+            return answer
+        _raise_refusal(answer)
+        raise InstanceError(
+            f"the daemon at {address.url} refuses {method} {path.partition('?')[0]} (status {answer.status_code}): it may "
+            "have been restarted just now, or be of another release; see its log"
         )
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InstanceError(
-            f"what answers at {address.url} is no daemon of this release ({error}): it may be another program, or an "
-            "older daemon; see its log"
-        ) from error
-    except (OSError, httpx.HTTPError) as error:
-        said = " ".join(str(error).split())
-        raise InstanceError(
+    except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        raise (NoAnswer if sent else InstanceError)(
             f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
         ) from error
+
+
+def _whole(address: Address, answer: httpx.Response) -> httpx.Response:
+    content = bytearray()
+    for chunk in answer.iter_raw():
+        content += chunk
+        if len(content) > _ANSWER_BYTES_MAX:
+            raise InstanceError(_no_daemon(address, "it sends without end"))
+    return httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
+
+
+def _raise_refusal(answer: httpx.Response) -> None:
+    """Raise what the daemon itself says is wrong; nothing when it is another program that answers."""
+    try:
+        refusal = msgspec.json.decode(answer.content, type=_Refusal).error
+    except (msgspec.MsgspecError, UnicodeError):
+        return
+    if refusal.code == "issue_not_found":
+        raise UnknownIssue(refusal.message)
+    if answer.status_code in (400, 413, 415, 503):
+        raise InstanceError(refusal.message)
+
+
+def _decoded(address: Address, answer: httpx.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise InstanceError(_no_daemon(address, str(error))) from error
+
+
+def _no_daemon(address: Address, why: str) -> str:
+    return (
+        f"what answers at {address.url} is no daemon of this release ({why}): it may be another program, or an "
+        "older daemon; see its log"
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,51 +14,95 @@ from starlette.routing import Route
 
 from opensymphony import __version__
 from opensymphony.api.access import error_response, refusal
-from opensymphony.clock import iso
-from opensymphony.views import Snapshot, TicketView
+from opensymphony.api.actions import Actions, act_on_all, act_on_issue
+from opensymphony.api.issues import Issues, issue, issues, json_response
+from opensymphony.api.symphony import symphony_detail, symphony_state
+
+RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown")
+"""What `/api/v1/{identifier}` never takes for a ticket; `/api/v1/issues/{identifier}` takes every name."""
 
 
-class Control(Protocol):
+class _Identifier(StringConvertor):
+    """A ticket's identifier, slashes (sent as `%2F`) and all, that is not one of our own words."""
+
+    regex = rf"(?!(?:{'|'.join(RESERVED)})(?:/|$)).+"
+
+
+register_url_convertor("identifier", _Identifier())
+
+
+class Control(Issues, Actions, Protocol):
     """What the daemon offers to its doors; `daemon/control.py` is the implementation."""
 
-    def snapshot(self) -> Snapshot: ...
+    def not_ready(self) -> str | None:
+        """Why no new work can be begun; None when it can."""
+        ...
 
     def refresh(self) -> None:
         """Look at the tracker now."""
         ...
 
+    def shutdown(self) -> None:
+        """Stop in good order; returns at once."""
+        ...
+
+
+Answer = Callable[[Request], Response | Awaitable[Response]]
+
 
 def build_app(control: Control, token: str) -> Starlette:
     """The ASGI application of the operator's listener."""
 
-    def guarded(answer: Callable[[Request], Response]) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            return refusal(request, token) or answer(request)
+    async def healthz(request: Request) -> Response:
+        return json_response({"status": "ok", "version": __version__})
 
-        return endpoint
-
-    def healthz(request: Request) -> Response:
-        return _json({"status": "ok", "version": __version__})
-
-    async def open_healthz(request: Request) -> Response:
-        return healthz(request)
+    async def readyz(request: Request) -> Response:
+        reason = control.not_ready()
+        return json_response({"status": "ready"}) if reason is None else error_response(503, "not_ready", reason)
 
     def snapshot(request: Request) -> Response:
-        return _json(control.snapshot())
+        return json_response(control.snapshot())
 
     def state(request: Request) -> Response:
-        return _json(symphony_state(control.snapshot()))
+        return json_response(symphony_state(control.snapshot()))
 
     def refresh(request: Request) -> Response:
         control.refresh()
-        return _json({"queued": True}, status=202)
+        return json_response({"queued": True}, status=202)
+
+    def shutdown(request: Request) -> Response:
+        control.shutdown()
+        return json_response({"stopping": True}, status=202)
+
+    def guarded(path: str, method: str, answer: Answer) -> Route:
+        async def endpoint(request: Request) -> Response:
+            refused = refusal(request, token)
+            if refused is not None:
+                return refused
+            answered = answer(request)
+            return answered if isinstance(answered, Response) else await answered
+
+        return Route(path, endpoint, methods=[method])
 
     return Starlette(
         routes=[
-            Route("/healthz", open_healthz, methods=["GET"]),
-            Route("/api/v1/snapshot", guarded(snapshot), methods=["GET"]),
-            Route("/api/v1/state", guarded(state), methods=["GET"]),
-            Route("/api/v1/refresh", guarded(refresh), methods=["POST"]),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            guarded("/api/v1/snapshot", "GET", snapshot),
+            guarded("/api/v1/state", "GET", state),
+            guarded("/api/v1/refresh", "POST", refresh),
+            guarded("/api/v1/shutdown", "POST", shutdown),
+            guarded("/api/v1/issues", "GET", lambda request: issues(control, request)),
+            guarded("/api/v1/actions/{action}", "POST", lambda request: act_on_all(control, request)),
+            guarded(
+                "/api/v1/issues/{identifier:path}/actions/{action}",
+                "POST",
+                lambda request: act_on_issue(control, request),
+            ),
+            guarded(
+                "/api/v1/issues/{identifier:path}", "GET", lambda request: issue(control, request, lambda one: one)
+            ),
+            guarded("/api/v1/{identifier:identifier}", "GET", lambda request: issue(control, request, symphony_detail)),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _defect},
     )
@@ -74,82 +118,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _defect(request: Request, error: Exception) -> Response:
     """The server logs the error itself; who asked is told no more than that there was one."""
     return error_response(500, "internal_error", f"{request.method} {request.url.path}: see the daemon's log")
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
-
-
-def symphony_state(snapshot: Snapshot) -> dict[str, Any]:
-    """Symphony's shape of the state, for programs written for it, with what we add beside it."""
-    running = [_running(view) for view in snapshot.tickets if view.phase in ("running", "stopping")]
-    retrying = [_retrying(view) for view in snapshot.tickets if view.phase == "retrying"]
-    blocked = [_blocked(view) for view in snapshot.tickets if view.phase == "needs_person"]
-    return {
-        "generated_at": iso(snapshot.at_ms),
-        "counts": {"running": len(running), "retrying": len(retrying), "blocked": len(blocked)},
-        "running": running,
-        "retrying": retrying,
-        "blocked": blocked,
-        "codex_totals": {
-            "input_tokens": snapshot.usage.prompt_tokens,
-            "output_tokens": snapshot.usage.completion_tokens,
-            "total_tokens": snapshot.usage.total_tokens,
-            "seconds_running": sum(_seconds(view, snapshot.at_ms) for view in snapshot.tickets),
-        },
-        "rate_limits": None,
-        "status": snapshot.status,
-        "sequence": snapshot.sequence,
-        "agent_server": msgspec.to_builtins(snapshot.server),
-        "poll_error": snapshot.poll_error,
-        "policy_error": snapshot.policy_error,
-        "problems": list(snapshot.problems),
-    }
-
-
-def _running(view: TicketView) -> dict[str, Any]:
-    return {
-        "issue_id": view.id,
-        "issue_identifier": view.identifier,
-        "issue_url": view.url,
-        "state": view.state,
-        "session_id": view.conversation_id,
-        "turn_count": view.turns,
-        "last_event": view.stage,
-        "last_message": view.activity,
-        "started_at": iso(view.started_ms) if view.started_ms is not None else None,
-        "last_event_at": iso(view.last_activity_ms) if view.last_activity_ms is not None else None,
-        "tokens": {
-            "input_tokens": view.usage.prompt_tokens,
-            "output_tokens": view.usage.completion_tokens,
-            "total_tokens": view.usage.total_tokens,
-        },
-    }
-
-
-def _retrying(view: TicketView) -> dict[str, Any]:
-    return {
-        "issue_id": view.id,
-        "issue_identifier": view.identifier,
-        "issue_url": view.url,
-        "attempt": view.failures,
-        "due_at": iso(view.due_ms) if view.due_ms is not None else None,
-        "error": view.error,
-    }
-
-
-def _blocked(view: TicketView) -> dict[str, Any]:
-    return {
-        "issue_id": view.id,
-        "issue_identifier": view.identifier,
-        "issue_url": view.url,
-        "state": view.state,
-        "error": view.error,
-        "since": iso(view.since_ms),
-    }
-
-
-def _seconds(view: TicketView, now_ms: int) -> int:
-    if view.started_ms is None:
-        return 0
-    return max(0, (view.ended_ms or now_ms) - view.started_ms) // 1000

@@ -10,7 +10,24 @@ from typing import Annotated
 import typer
 
 from opensymphony import __version__
-from opensymphony.cli import config, demo, doctor, install, paths, run, status
+from opensymphony.cli import (
+    config,
+    demo,
+    doctor,
+    explain,
+    install,
+    issues,
+    journal,
+    message,
+    paths,
+    pause,
+    resume,
+    retry,
+    run,
+    shutdown,
+    status,
+    stop,
+)
 
 app = typer.Typer(
     name="opensymphony",
@@ -19,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+journal_app = typer.Typer(help="Show what the journal tells afterwards.", no_args_is_help=True)
 config_app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
 
 app.command()(run.run)
@@ -26,10 +44,21 @@ app.command()(demo.demo)
 app.command()(install.install)
 app.command()(doctor.doctor)
 app.command()(status.status)
+app.command()(issues.issues)
+app.command()(explain.explain)
+app.command()(stop.stop)
+app.command()(retry.retry)
+app.command()(pause.pause)
+app.command()(resume.resume)
+app.command()(message.message)
+app.command()(shutdown.shutdown)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")
 config_app.command()(config.check)
 config_app.command()(config.show)
+app.add_typer(journal_app, name="journal")
+journal_app.command()(journal.export)
+journal_app.command()(journal.replay)
 
 
 def _version(wanted: bool) -> None:

@@ -85,6 +85,19 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def duration(duration_ms: int) -> str:
+    """How long, in the two largest units: `12 s`, `3 min`, `2 h 5 min`, `4 d 1 h`. Never below zero."""
+    seconds = max(0, duration_ms) // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
 def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)

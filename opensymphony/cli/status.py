@@ -6,28 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from opensymphony.cli import ask, output
+from opensymphony.cli.explain import budget_line
+
 if TYPE_CHECKING:
     from opensymphony.views import Snapshot, TicketView
 
 
 def status(
     workflow: Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")] = None,
-    config: Annotated[
-        str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
-    ] = None,
+    workflow_option: ask.WorkflowOption = None,
+    config: ask.ConfigOption = None,
     json: Annotated[bool, typer.Option("--json", help="The whole snapshot as one JSON document.")] = False,
 ) -> None:
     """Show every ticket, where it stands, and why.
 
     Exit code 1 when no daemon is running for this WORKFLOW.md.
     """
-    from opensymphony.api.client import fetch_snapshot, find_daemon
-    from opensymphony.cli import loading, output
+    from opensymphony.api.client import fetch_snapshot
     from opensymphony.errors import InstanceError
 
-    settings = loading.load(workflow, config_path=config).settings
+    address = ask.find(ask.either(workflow, workflow_option), config)
     try:
-        snapshot = fetch_snapshot(find_daemon(settings.store_dir))
+        snapshot = fetch_snapshot(address)
     except InstanceError as error:
         output.fail(str(error), output.FAILED)
     if json:
@@ -38,27 +39,42 @@ def status(
 
 
 def lines(snapshot: Snapshot) -> list[str]:
-    """The picture as text, a line for each thing."""
+    """The picture as text, a line for each thing: the daemon, what is in the way, what may be spent, every ticket."""
     server = snapshot.server
     where = f" at {server.base_url}" if server.base_url else ""
     found = [
         f"daemon {snapshot.status} ({snapshot.instance}); agent-server {server.status}{where} {server.detail}".rstrip()
     ]
+    if snapshot.paused:
+        since = _since(snapshot.paused_since_ms, snapshot.at_ms)
+        found.append(f"everything is paused{since}: `opensymphony resume --all` goes on")
+    if snapshot.storage_error:
+        found.append(f"nothing new starts: {snapshot.storage_error}")
     if snapshot.poll_error:
-        found.append(f"the tracker cannot be read: {snapshot.poll_error}")
+        since = _since(snapshot.poll_error_since_ms, snapshot.at_ms)
+        found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}")
     if snapshot.policy_error:
         found.append(f"the newest WORKFLOW.md is not in force: {snapshot.policy_error}")
     found += [f"ticket problem: {problem}" for problem in snapshot.problems]
+    day = f" ({snapshot.day})" if snapshot.day else ""
+    found += [f"budget of the {budget_line(one).replace('day:', f'day{day}:', 1)}" for one in snapshot.budgets]
     found += [_ticket(view) for view in snapshot.tickets]
     if not snapshot.tickets:
         found.append("no ticket is known")
     return found
 
 
+def _since(at_ms: int | None, now_ms: int) -> str:
+    return f" (for {output.duration(now_ms - at_ms)})" if at_ms else ""
+
+
 def _ticket(view: TicketView) -> str:
-    facts = [
-        f"{view.identifier:<12} {view.phase.replace('_', ' '):<17} {view.state:<12} {view.reason or view.activity}"
-    ]
+    phase = view.phase.replace("_", " ")
+    facts = [f"{view.identifier:<12} {phase:<17} {view.state:<12} {view.reason or view.activity}"]
+    if view.paused and "paused" not in view.reason:
+        facts.append("paused by an operator")
+    if view.messages:
+        facts.append(f"{view.messages} message{'' if view.messages == 1 else 's'} for the agent")
     if view.turns:
         facts.append(f"turns {view.turns}, tokens {view.usage.total_tokens:,}")
     if view.branch:

@@ -28,16 +28,19 @@ from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir
 from opensymphony.daemon.calendar import Calendar
 from opensymphony.daemon.checks import require_git
+from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.narration import Narration
+from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.daemon.retention import Retention
+from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import ConfigurationError, InstanceError, Problem
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
@@ -55,6 +58,9 @@ from opensymphony.workspace.manager import WorkspaceManager
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
 
+_DRAIN_UNWRITABLE_MS = 10_000
+"""The same while the journal cannot be written: no stop can be decided before there is room."""
+
 _END_CHILDREN_S = 30
 
 Price = Callable[[Policy], Policy]
@@ -70,10 +76,12 @@ class _Parts(Struct, frozen=True, kw_only=True):
     """What a boot has opened."""
 
     instance: str
+    journal: Journal
     loop: Loop
     tracker: Tracker
     workspaces: WorkspaceManager
     runtime: Runtime
+    notifier: Notifier
     poller: Poller
 
 
@@ -167,22 +175,25 @@ class Daemon:
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
+            journal=journal,
             loop=loop,
             tracker=tracker,
             workspaces=workspaces,
             runtime=runtime,
+            notifier=Notifier(os.path.dirname(self.settings.workflow_path), nonce),
             poller=Poller(tracker, state, clock, loop.post),
         )
 
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh)
+        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh, self.stop)
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
         loop.watch(Narration(state))
-        executor = Executor(tasks, loop.post, state, clock, parts.tracker, parts.workspaces, parts.runtime.agents)
+        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
+        executor = Executor(tasks, loop.post, state, clock, *adapters)
         calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
@@ -193,13 +204,14 @@ class Daemon:
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.priced))
         await calendar.look()  # whose day it is, is known before anything can start
-        for command in unfinished(state):
-            executor.start(command, recovered=True)
+        wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
-        await loop.settled()  # what to look for is known before the first look
+        self._watch_storage(parts, tasks)
+        await loop.settled()  # what may not go on under the policy and its budgets is being stopped
+        for command in unfinished(state, wanted_before):
+            executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
         tasks.start_soon(calendar.run, name="calendar")
-        tasks.start_soon(self._retention(loop).run, name="retention")
         if self._read_policy is not None:
 
             def adopt(policy: Policy) -> None:
@@ -224,6 +236,14 @@ class Daemon:
             return self._price(policy), problems
         except ConfigurationError as error:
             return None, (*problems, *error.problems)
+
+    def _watch_storage(self, parts: _Parts, tasks: TaskGroup) -> None:
+        """Look after the journal's size, the space on the disks, and what has been kept long enough."""
+        loop = parts.loop
+        places = {"the store": self._store, "the workspaces": Path(self.policy.workspace.root)}
+        tasks.start_soon(StorageWatch(places, loop.post, loop.clock).run, name="storage")
+        tasks.start_soon(keep_small, parts.journal, lambda: self.policy.retention, loop.clock, name="compaction")
+        tasks.start_soon(self._retention(loop).run, name="retention")
 
     def _retention(self, loop: Loop) -> Retention:
         return Retention(
@@ -281,7 +301,8 @@ class Daemon:
 
 async def _drain(loop: Loop) -> None:
     """Stop what runs and see its last stages through, within a limit."""
-    with anyio.move_on_after(_DRAIN_MS / 1000):
+    limit_ms = _DRAIN_MS if loop.storage_error is None else _DRAIN_UNWRITABLE_MS
+    with anyio.move_on_after(limit_ms / 1000):
         await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
         await loop.settled()
         while loop.state.running or loop.state.pending:

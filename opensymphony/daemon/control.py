@@ -1,38 +1,58 @@
-"""What the daemon offers to its doors: read the picture, ask for a look, ask it to stop."""
+"""What the daemon offers to its doors: read the picture, ask why, ask for something, ask it to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
+import anyio
+from msgspec import structs
+
 from opensymphony.daemon.loop import Loop
-from opensymphony.model import ServerState
-from opensymphony.scheduler.view import snapshot
-from opensymphony.views import Snapshot
+from opensymphony.errors import InstanceError
+from opensymphony.model import ServerState, TicketId, encodable
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.state import Entry
+from opensymphony.scheduler.view import explanation, snapshot
+from opensymphony.views import ActionAnswer, Explanation, Snapshot
 
 Status = Literal["starting", "running", "draining", "stopped"]
+
+_ANSWER_S = 30
+"""A request is durable within milliseconds, unless the disk is slow or full."""
 
 
 class DaemonControl:
     """Implements `api.routes.Control` over the loop's state; reads never wait and never change anything."""
 
-    def __init__(self, loop: Loop, server: Callable[[], ServerState], refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        server: Callable[[], ServerState],
+        refresh: Callable[[], None],
+        stop: Callable[[], None],
+        *,
+        answer_s: float = _ANSWER_S,
+    ) -> None:
         self._loop = loop
         self._server = server
         self._refresh = refresh
+        self._stop = stop
+        self._answer_s = answer_s
         self.status: Status = "starting"
         self._cached: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """As of the last durable record."""
-        server = self._server()
-        status: Status = "draining" if self.status == "running" and self._loop.state.draining else self.status
+        """As of the last durable record; while the journal cannot be written, with what waits to be."""
+        server, status = self._server(), self._status()
+        storage_error = self._storage_error()
         cached = self._cached
         if (
             cached is None
             or cached.sequence != self._loop.sequence
             or cached.server != server
             or cached.status != status
+            or cached.storage_error != storage_error
         ):
             cached = snapshot(
                 self._loop.state,
@@ -41,11 +61,95 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            self._cached = cached
+            self._cached = cached = structs.replace(cached, storage_error=storage_error)
         return cached
+
+    def _storage_error(self) -> str | None:
+        return self._loop.storage_error or self._loop.state.storage_error
+
+    def _status(self) -> Status:
+        return "draining" if self.status == "running" and self._loop.state.draining else self.status
+
+    def explain(self, identifier: str) -> Explanation | None:
+        """Why a ticket is, or is not, being worked on; None for one that is not known. Its id does as well as its name."""
+        entry = self._find(identifier)
+        return explanation(self._loop.state, entry) if entry is not None else None
+
+    def _find(self, identifier: str) -> Entry | None:
+        """By the exact identifier, else by the id, else by the one identifier that is the same without case."""
+        entries = self._loop.state.entries
+        by_id = entries.get(TicketId(identifier))
+        if by_id is not None and by_id.ticket.identifier == identifier:
+            return by_id
+        exact = next((entry for entry in entries.values() if entry.ticket.identifier == identifier), None)
+        if exact is not None or by_id is not None:
+            return exact or by_id
+        folded = identifier.casefold()
+        near = [entry for entry in entries.values() if entry.ticket.identifier.casefold() == folded]
+        return near[0] if len(near) == 1 else None
+
+    async def act(
+        self,
+        action: e.OperatorAction,
+        identifier: str | None,
+        *,
+        request_id: str,
+        text: str = "",
+        author: str = "",
+        finish: bool = False,
+    ) -> ActionAnswer | None:
+        """Ask for something and return once the answer is durable; None for a ticket that is not known.
+
+        No identifier: everything. A request id that was answered before gets the same answer and changes nothing, whatever
+        else is asked with it. Raises `InstanceError` when the journal does not take the request in time.
+        """
+        state, loop = self._loop.state, self._loop
+        entry = self._find(identifier) if identifier is not None else None
+        known = request_id in state.requests
+        if identifier is not None and entry is None and not known:
+            return None
+        try:
+            with anyio.fail_after(self._answer_s):
+                if not known:
+                    await loop.post(
+                        e.OperatorAsked(
+                            at_ms=loop.clock.now_ms(),
+                            request_id=request_id,
+                            ticket_id=entry.ticket.id if entry is not None else None,
+                            action=action,
+                            text=encodable(text),
+                            author=encodable(author),
+                            finish=finish,
+                        )
+                    )
+                await loop.settled()
+        except TimeoutError as error:
+            raise InstanceError(
+                f"no answer within {self._answer_s:g} s, and the request may still be carried out: "
+                f"ask again with the request id {request_id}"
+            ) from error
+        accepted, answer = state.requests.get(request_id, (False, "the daemon could not take the request: see its log"))
+        return ActionAnswer(request_id=request_id, accepted=accepted, answer=answer)
+
+    def not_ready(self) -> str | None:
+        """Why no new work can be begun, told without details; None when it can. Also tells whoever has no token."""
+        state = self._loop.state
+        if self._status() in ("draining", "stopped"):
+            return "the daemon is stopping"
+        if self._storage_error() is not None:
+            return "the daemon's disk is in trouble"
+        if state.server_error is not None or self._server().status == "failed":
+            return "the agent-server was given up"
+        if state.polled_ms is None:
+            return "the tracker cannot be read" if state.poll_error else "the tracker has not been read yet"
+        return None
 
     def refresh(self) -> None:
         self._refresh()
+
+    def shutdown(self) -> None:
+        """Stop in good order, as at a first signal; returns at once."""
+        self._stop()
 
     async def changed(self) -> None:
         """Return at the next change."""

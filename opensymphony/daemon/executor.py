@@ -6,14 +6,13 @@ its end, and only then interrupts the agent. Writes to one ticket keep their ord
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from opensymphony.clock import Clock
-from opensymphony.daemon.notification import notify
 from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger
@@ -48,6 +47,7 @@ class Executor:
         tracker: Tracker,
         workspaces: Workspaces,
         runtime: AgentRuntime,
+        notify: Callable[[c.NotifyPerson], Awaitable[None]],
     ) -> None:
         self._tasks = tasks
         self._post = post
@@ -56,6 +56,7 @@ class Executor:
         self._tracker = tracker
         self._workspaces = workspaces
         self._runtime = runtime
+        self._notify = notify
         self._in_flight: dict[CommandKey, _Task] = {}
         self._lanes: dict[TicketId, list[CommandKey]] = {}
         self._lane_moved = anyio.Event()
@@ -143,7 +144,7 @@ class Executor:
                 liveness = await self._runtime.probe(command.conversation_id, command.working_dir)
                 return self._settled(e.AgentProbed, command, liveness=liveness)
             case c.NotifyPerson():
-                await notify(command)
+                await self._notify(command)
                 return self._settled(e.PersonNotified, command)
             case c.OpenConversation() | c.SendMessage() | c.AwaitTurn():
                 return await self._use_agent(command, recovered)

@@ -64,7 +64,8 @@ class Foreground:
         with anyio.open_signal_receiver(*wanted) as signals:
             task_status.started()
             async for number in signals:
-                again, self.interrupted = self.interrupted, True
+                stopping = self._daemon is not None and self._daemon.stopping  # an operator may have asked for it
+                again, self.interrupted = self.interrupted or stopping, True
                 name = signal.Signals(number).name
                 if again or self._daemon is None:
                     log.warning("ending at once", signal=name)

@@ -6,9 +6,12 @@ from opensymphony.logs import about, get_logger
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.state import State
 
-_BRIEF = ("rereading", "claiming", "announcing", "sending", "collecting", "transitioning", "reporting", "releasing")
+_BRIEF = (
+    *("rereading", "claiming", "announcing", "sending", "collecting", "stopping"),
+    *("transitioning", "reporting", "releasing"),
+)
 """Stages that say nothing to a person: what they lead to is told instead."""
-_ENDINGS_TO_WARN_OF = ("failed", "gave_up", "stalled")
+_ENDINGS_TO_WARN_OF = ("failed", "gave_up", "stalled", "no_progress", "timed_out", "over_budget")
 
 log = get_logger(__name__)
 
@@ -65,5 +68,30 @@ def _told(decision: d.Decision) -> tuple[str, dict[str, object], bool] | None:
             return name, {"reason": decision.reason}, False
         case d.WorkspaceRemoved():
             return ("workspace kept" if decision.note else "workspace removed"), {"reason": decision.note}, False
+        case d.StopBegun() | d.TicketParked():
+            name = "run is being stopped" if isinstance(decision, d.StopBegun) else "ticket put down"
+            return name, {"outcome": decision.outcome, "reason": decision.reason}, False
+        case d.SilenceExcused():
+            return "a tool call is silent, but at work", {"detail": decision.detail}, False
+        case _:
+            return _told_of_everything(decision)
+
+
+def _told_of_everything(decision: d.Decision) -> tuple[str, dict[str, object], bool] | None:
+    """The same for what is not about one run."""
+    match decision:
+        case d.RequestNoted():
+            facts: dict[str, object] = {"request_id": decision.request_id, "answer": decision.answer}
+            return ("request accepted" if decision.accepted else "request refused"), facts, False
+        case d.PauseSet():
+            return ("paused" if decision.paused else "resumed"), {"all": decision.ticket_id is None}, False
+        case d.DayTurned():
+            return "a day of the budget begins", {"day": decision.day}, False
+        case d.StorageErrorNoted(error=None):
+            return "the disk is well again", {}, False
+        case d.StorageErrorNoted():
+            return "nothing new starts", {"error": decision.error}, True
+        case d.ServerGivenUp():
+            return "the agent-server is given up: nothing starts until the next start", {"error": decision.error}, True
         case _:
             return None

@@ -6,7 +6,7 @@ from ending: the ticket is let go, and the comment says what it can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from opensymphony import reporting
 from opensymphony.model import Claim, Ticket
@@ -14,12 +14,14 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
-from opensymphony.scheduler.budget import BudgetScope
+from opensymphony.scheduler.budget import BudgetScope, has_limits, limit_reached
 from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending, State
+
+_FOLLOWED = (d.BootNoted, d.EndingChosen, d.RunEnded, d.TicketParked, d.VerificationNoted)
 
 
 def is_stoppable(plan: Plan) -> bool:
@@ -74,7 +76,11 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
     """What needs the first decisions applied: the last stages of a run, and comments that tell what just happened."""
     decisions: list[d.Decision] = []
     for decision in decided:
-        if isinstance(decision, d.EndingChosen):
+        if type(decision) not in _FOLLOWED:
+            continue
+        if isinstance(decision, d.BootNoted):
+            decisions.extend(_stop_unaffordable(state, event.at_ms))
+        elif isinstance(decision, d.EndingChosen):
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms, jitter=e.jitter_of(event))
             assert plan.run.ending is not None, "an ending that was applied is there"
             advance_ending(plan, plan.run.ending, after=None)
@@ -95,6 +101,20 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
                 plan.issue(c.WriteComment, body=comment_body(plan, None, headline="Verification failed, sent back"))
                 decisions.extend(plan.decisions)
     return tuple(decisions)
+
+
+def _stop_unaffordable(state: State, at_ms: int) -> Iterator[d.Decision]:
+    """After a crash, what was in flight counts at its most: a turn that no budget is left for does not go on."""
+    if state.policy is None or not has_limits(state.policy):
+        return
+    for ticket_id in state.running:
+        plan = Plan(state, state.entries[ticket_id], at_ms)
+        if not is_stoppable(plan) or not plan.run.calling:
+            continue
+        breach = limit_reached(state, state.policy, plan.entry)
+        if breach is not None:
+            begin_stop(plan, "over_budget", breach.text, scope=breach.scope)
+            yield from plan.decisions
 
 
 def advance_ending(plan: Plan, ending: Ending, *, after: Stage | None) -> None:
@@ -171,11 +191,29 @@ def _after_end(plan: Plan) -> None:
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
         return
     _notify(plan)
-    if entry.messages and entry.phase in ("in_review", "needs_person") and why is None:
-        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id))  # it came while the last stages ran
+    if entry.messages and entry.phase in ("in_review", "needs_person"):
+        wake(plan)  # they came while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+
+
+def wake(plan: Plan) -> tuple[bool, str]:
+    """Let a ticket at rest start again; one that we moved out of the active states is moved back first.
+
+    Returns whether it will, and one sentence about it.
+    """
+    ticket, policy, moves = plan.ticket, plan.policy, plan.policy.reporting.transitions
+    against = why_not_ours(ticket, policy)
+    if against is None:
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
+        return True, "it starts as soon as there is a place"
+    ours = tuple(state for state in (moves.succeeded, moves.needs_attention) if state is not None)
+    back = moves.started or next(iter(policy.tracker.active_states), None)
+    if back is None or not among(ticket.state, ours) or is_terminal(ticket, policy.tracker):
+        return False, against
+    plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
+    return True, f"it is moved back to {back} and starts as soon as there is a place"
 
 
 def _notify(plan: Plan) -> None:

@@ -66,7 +66,8 @@ def rules(state: State, entry: Entry) -> Iterator[Rule]:
     yield _rule("daemon", nothing_starts(state), since_ms)
     breach = call_does_not_fit(state, policy, entry, live=len(state.running) + (entry.run is None))
     yield _rule("budget", breach.text if breach is not None and entry.run is None else None, None)
-    yield _rule("capacity", _no_place(state, entry) if entry.run is None else None, entry.hold_ms)
+    ready_ms = entry.hold_ms if entry.phase == "waiting_to_start" and not entry.hold else None
+    yield _rule("capacity", _no_place(state, entry) if entry.run is None else None, ready_ms)
 
 
 def _rule(name: str, against: str | None, since_ms: int | None) -> Rule:

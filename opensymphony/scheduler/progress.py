@@ -6,30 +6,21 @@ half-way to a limit and compared at it.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from opensymphony.failing_tests import named_failures, without_numbers
 from opensymphony.model import TurnProgress, Verification
 from opensymphony.workflow.policy import AgentPolicy
 
 if TYPE_CHECKING:
     from opensymphony.scheduler.state import Run
 
-_FAILURES = re.compile(
-    r"^(?:FAILED|ERROR|FAIL:?|--- FAIL:|not ok(?: \d+)?(?: -)?|[\u2715\u2717\u00d7]|\d+\) )\s*(\S.*)$"
-    r"|^test (\S+) \.\.\. FAILED$",
-    re.MULTILINE,
-)
-_CHANGING = re.compile(r"0x[0-9a-f]+|\d+")
-"""Addresses, times and counts differ in every run of the same failure."""
-
 
 def failing_tests(verification: Verification) -> frozenset[str]:
     """What failed, as far as the output names it; without names, what it said. Empty when nothing did."""
     if verification.passed:
         return frozenset()
-    found = {_CHANGING.sub("#", one or other).strip() for one, other in _FAILURES.findall(verification.output_tail)}
-    return frozenset(found or {_CHANGING.sub("#", verification.output_tail)})
+    return named_failures(verification.output_tail) or frozenset({without_numbers(verification.output_tail)})
 
 
 def without_progress(run: Run, progress: TurnProgress | None = None) -> tuple[int, int]:

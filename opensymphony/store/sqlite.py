@@ -16,7 +16,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from opensymphony.errors import StoreError
+from opensymphony.errors import StoreError, StoreUnwritable
 from opensymphony.private_files import make_private_directory
 
 T = TypeVar("T")
@@ -27,14 +27,22 @@ CREATE TABLE IF NOT EXISTS records (sequence INTEGER PRIMARY KEY, body BLOB NOT 
 CREATE TABLE IF NOT EXISTS checkpoints (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 
-_CHECKPOINTS_KEPT = 2
+BODY = "CAST(body AS BLOB)"
+"""Bytes, whatever somebody's database browser has made of them."""
+
+CHECKPOINTS_KEPT = 8
+"""The newest two are for starts, the second in case; the others let the past be folded from near by. Spread evenly."""
+_FOR_STARTS = 2
+
+_LOG_BYTES_KEPT = 8_388_608
+"""Of the log beside the file once it has been written back: a burst does not hold its space for ever."""
 
 START_ANEW = "restore a backup, or move the journal away to start anew"
 """What to do about a journal that cannot be read."""
 
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "free space on its disk, then start again",
-    sqlite3.SQLITE_IOERR: "see that its disk is there, works and has space, then start again",
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_IOERR: "see that its disk is there, works and has space",
     sqlite3.SQLITE_READONLY: "make the file and its directory writable",
     sqlite3.SQLITE_CANTOPEN: "make the file and its directory writable",
     sqlite3.SQLITE_BUSY: "end the program that holds it open",
@@ -52,7 +60,10 @@ class Journal:
 
     @staticmethod
     async def open(path: Path, *, format_number: int) -> Journal:
-        """Open or make the file (0600). Raises `StoreError` for a damaged file or one of another format."""
+        """Open or make the file (0600). Raises `StoreError` for a damaged file or one of a later format.
+
+        A file of an earlier format is of this one from now on: what is appended is, and so no earlier release may open it.
+        """
 
         def connect() -> sqlite3.Connection:
             make_private_directory(path.parent)
@@ -68,7 +79,7 @@ class Journal:
         try:
             return Journal(await anyio.to_thread.run_sync(connect), path)
         except sqlite3.Error as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         except OSError as error:
             raise StoreError(
                 f"the journal {path} cannot be opened ({error.strerror}): make its directory writable, "
@@ -85,13 +96,16 @@ class Journal:
         return await self._in_thread(read)
 
     async def append(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Write all of these or none, durably. Raises `StoreError`; then nothing was written."""
+        """Write all of these or none, durably. Raises `StoreError`; then nothing was written.
+
+        `StoreUnwritable` says that the same records may be accepted later.
+        """
 
         def write() -> None:
             with _transaction(self._connection):
                 self._connection.executemany("INSERT INTO records VALUES (?, ?)", records)
 
-        await self._in_thread(write)
+        await self._in_thread(write, writing=True)
 
     async def write_checkpoint(self, sequence: int, body: bytes) -> None:
         """Keep the state as of `sequence`; recovery reads the newest and the records after it."""
@@ -99,52 +113,164 @@ class Journal:
         def write() -> None:
             with _transaction(self._connection):
                 self._connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (sequence, body))
-                self._connection.execute(
-                    "DELETE FROM checkpoints WHERE sequence NOT IN "
-                    "(SELECT sequence FROM checkpoints ORDER BY sequence DESC LIMIT ?)",
-                    (_CHECKPOINTS_KEPT,),
+                superfluous = _superfluous(_checkpoints(self._connection))
+                self._connection.executemany(
+                    "DELETE FROM checkpoints WHERE sequence = ?", [(number,) for number in superfluous]
                 )
 
-        await self._in_thread(write)
+        await self._in_thread(write, writing=True)
 
     async def load(self) -> tuple[tuple[int, bytes] | None, list[tuple[int, bytes]]]:
-        """The newest checkpoint, if any, and every record after it, in order."""
+        """The newest checkpoint, if any, and every record after it, in order.
+
+        A last record that cannot even be read from its page comes back without bytes.
+        """
 
         def read() -> tuple[tuple[int, bytes] | None, list[tuple[int, bytes]]]:
             checkpoint = self._connection.execute(
-                "SELECT sequence, body FROM checkpoints ORDER BY sequence DESC LIMIT 1"
+                f"SELECT sequence, {BODY} FROM checkpoints ORDER BY sequence DESC LIMIT 1"
             ).fetchone()
             after = checkpoint[0] if checkpoint else 0
-            rows = self._connection.execute(
-                "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence", (after,)
-            ).fetchall()
-            return checkpoint, rows
+            return checkpoint, _records_after(self._connection, after)
 
         return await self._in_thread(read)
+
+    async def drop_last(self, sequence: int) -> None:
+        """Take the last record off, which cannot be read."""
+
+        def write() -> None:
+            self._connection.execute(
+                "DELETE FROM records WHERE sequence = ? AND sequence = (SELECT max(sequence) FROM records)", (sequence,)
+            )
+
+        await self._in_thread(write)
+
+    async def checkpoints(self) -> list[int]:
+        """After which records there is one, oldest first."""
+        return await self._in_thread(lambda: _checkpoints(self._connection))
+
+    async def record(self, sequence: int) -> bytes | None:
+        """One record; None when there is none of this number (any more)."""
+
+        def read() -> bytes | None:
+            row = self._connection.execute(f"SELECT {BODY} FROM records WHERE sequence = ?", (sequence,)).fetchone()
+            return row[0] if row else None
+
+        return await self._in_thread(read)
+
+    async def size(self) -> int:
+        """Bytes that are in use; free pages inside the file are not."""
+
+        def read() -> int:
+            pages, free, page = (
+                self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            return (pages - free) * page
+
+        return await self._in_thread(read)
+
+    async def forget(self, until: int, limit: int) -> int:
+        """Delete some of the oldest records up to `until`, and the checkpoints before it once they are gone.
+
+        Returns how many were deleted, at most `limit`; 0 when nothing is left to delete. Never a record after the older
+        of the two checkpoints that starts rely on, whatever is asked.
+        """
+
+        def write() -> int:
+            kept = _checkpoints(self._connection)
+            if len(kept) < _FOR_STARTS:
+                return 0
+            allowed = min(until, kept[-_FOR_STARTS])
+            with _transaction(self._connection):
+                deleted = self._connection.execute(
+                    "DELETE FROM records WHERE sequence IN "
+                    "(SELECT sequence FROM records WHERE sequence <= ? ORDER BY sequence LIMIT ?)",
+                    (allowed, limit),
+                ).rowcount
+                if not deleted:
+                    self._connection.execute("DELETE FROM checkpoints WHERE sequence < ?", (allowed,))
+            return deleted
+
+        return await self._in_thread(write, writing=True)
+
+    async def shrink(self, pages: int) -> bool:
+        """Give some free pages of the file back to the disk; False when there are none."""
+
+        def write() -> bool:
+            before = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+            if not before:
+                return False
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+            after = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the file shrinks only now
+            return 0 < after < before
+
+        return await self._in_thread(write, writing=True)
 
     async def close(self) -> None:
         """Also when we are cancelled: a file left open keeps its log beside it."""
         with anyio.CancelScope(shield=True):
             await self._in_thread(self._connection.close)
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
+    async def _in_thread(self, call: Callable[[], T], *, writing: bool = False) -> T:
         try:
             return await anyio.to_thread.run_sync(call, limiter=self._limiter)
         except sqlite3.Error as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error, writing=writing) from error
 
 
 def _make_ready(connection: sqlite3.Connection, path: Path, format_number: int) -> None:
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file only; an old one keeps its size
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES_KEPT:d}")
     connection.executescript(_SCHEMA)
     connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(format_number),))
-    found = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()[0]
-    if found != str(format_number):
+    found = format_of(connection, path, format_number)
+    if found < format_number:
+        connection.execute("UPDATE facts SET value = ? WHERE name = 'format'", (str(format_number),))
+
+
+def format_of(connection: sqlite3.Connection, path: Path, format_number: int) -> int:
+    """The file's format. Raises `StoreError` for one that is later than `format_number`, or none."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
+    found = str(row[0]) if row else ""
+    if not found.isdecimal():
+        raise StoreError(f"the journal {path} does not say which format it has: {START_ANEW}")
+    if int(found) > format_number:
         raise StoreError(
-            f"the journal {path} has format {found}, this release reads {format_number}: "
+            f"the journal {path} has format {found}, this release reads up to {format_number}: "
             "use the release that wrote it, or move the journal away to start anew"
         )
+    return int(found)
+
+
+def _checkpoints(connection: sqlite3.Connection) -> list[int]:
+    return [row[0] for row in connection.execute("SELECT sequence FROM checkpoints ORDER BY sequence")]
+
+
+def _superfluous(sequences: list[int]) -> list[int]:
+    """Which checkpoints can go: of those that no start needs, the ones whose neighbours are nearest to each other.
+
+    The oldest stays: records before it may be gone, and then those after it have no other beginning.
+    """
+    left, gone = list(sequences), list[int]()
+    while len(left) > CHECKPOINTS_KEPT:
+        nearest = min(range(1, len(left) - _FOR_STARTS), key=lambda at: left[at + 1] - left[at - 1])
+        gone.append(left.pop(nearest))
+    return gone
+
+
+def _records_after(connection: sqlite3.Connection, after: int) -> list[tuple[int, bytes]]:
+    query = f"SELECT sequence, {BODY} FROM records WHERE sequence > ? AND sequence < ? ORDER BY sequence"
+    try:
+        return connection.execute(query, (after, 1 << 62)).fetchall()
+    except sqlite3.DatabaseError as error:
+        if _kind(error) != sqlite3.SQLITE_CORRUPT:
+            raise
+        last = connection.execute("SELECT max(sequence) FROM records").fetchone()[0]
+        return [*connection.execute(query, (after, last)).fetchall(), (last, b"")]
 
 
 @contextmanager
@@ -159,7 +285,16 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
-    # The extended codes of SQLite keep the kind of trouble in their lowest byte.
-    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return StoreError(f"the journal {path} cannot be used ({error}): {_REMEDIES.get(kind, START_ANEW)}")
+def _kind(error: sqlite3.Error) -> int:
+    """The extended codes of SQLite keep the kind of trouble in their lowest byte."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def unusable(path: Path, error: sqlite3.Error, *, writing: bool = False) -> StoreError:
+    """What to tell and raise. `writing`: a write may be tried again as soon as the cause is gone."""
+    remedy = _REMEDIES.get(_kind(error))
+    if remedy is None:
+        return StoreError(f"the journal {path} cannot be used ({error}): {START_ANEW}")
+    if writing:
+        return StoreUnwritable(f"the journal {path} cannot be written ({error}): {remedy}")
+    return StoreError(f"the journal {path} cannot be used ({error}): {remedy}, then start again")

@@ -25,6 +25,7 @@ from opensymphony.model import Cleanup, HookResult, Ticket, Verification, Work, 
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace import hooks, manifest, paths, removal, work
 from opensymphony.workspace.clone import Identity, check_branch, clone, starting_point
+from opensymphony.workspace.fingerprint import fingerprint
 from opensymphony.workspace.git import Git
 from opensymphony.workspace.inspection import LOOK_PREFIX
 from opensymphony.workspace.mirror import NEW_PREFIX, Mirror
@@ -102,8 +103,12 @@ class WorkspaceManager:
             await mirror.push(commit, workspace.branch, workspace.key)
 
     async def fingerprint(self, workspace: Workspace) -> str:
-        """What the agent's files look like right now, in one value."""
-        return ""
+        async with self._lock(workspace.key):
+            try:
+                path = await self._check(workspace)
+            except WorkspaceError:
+                return ""
+            return await fingerprint(self._git, self._state_dir, path)
 
     async def clean(self, workspace: Workspace, ticket: Ticket) -> Cleanup:
         async with self._lock(workspace.key):

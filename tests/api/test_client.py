@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from opensymphony.api.client import ADDRESS_FILE, Address, fetch_snapshot, find_daemon
+from opensymphony.api.client import (
+    ADDRESS_FILE,
+    Address,
+    NoAnswer,
+    UnknownIssue,
+    fetch_explanation,
+    fetch_issues,
+    fetch_snapshot,
+    fetch_unreadiness,
+    find_daemon,
+    request_action,
+    request_refresh,
+    request_shutdown,
+)
 from opensymphony.errors import InstanceError
 from opensymphony.model import ServerState
-from opensymphony.views import Snapshot
+from opensymphony.views import ActionAnswer, IssueList, Snapshot
+from tests.api.desk import Desk
 
 SNAPSHOT = Snapshot(
     sequence=1, at_ms=2, instance="one", status="running", server=ServerState(status="ready"), tickets=()
@@ -30,6 +45,14 @@ def answering(status: int, body: bytes, tmp_path: Path) -> Iterator[tuple[Addres
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append((self.path, self.headers["Authorization"]))
+            self.answer()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append((self.path, msgspec.json.decode(body) if body else None))
+            self.answer()
+
+        def answer(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -105,3 +128,111 @@ def test_no_daemon_is_one_line(content: bytes | None, tmp_path: Path) -> None:
     with pytest.raises(InstanceError) as refused:
         find_daemon(str(tmp_path))
     assert str(refused.value) == (f"no daemon is running on the store {tmp_path}: start one with `opensymphony run`")
+
+
+UNKNOWN = b'{"error": {"code": "issue_not_found", "message": "the daemon knows no ticket A-77"}}'
+
+
+def test_tickets_are_fetched(tmp_path: Path) -> None:
+    """The list, by phases; one ticket, whatever characters are in its name."""
+    listed = IssueList(sequence=1, at_ms=2, issues=())
+    with answering(200, msgspec.json.encode(listed), tmp_path) as (address, asked):
+        assert fetch_issues(address, ["closed", "needs_person"]) == listed
+        assert asked.pop()[0] == "/api/v1/issues?phase=closed&phase=needs_person"
+    told = Desk().known["A-1"]
+    with answering(200, msgspec.json.encode(told), tmp_path) as (address, asked):
+        for name, path in [
+            ("a/b c%?#", "a%2Fb%20c%25%3F%23"),
+            ("..", "%2E%2E"),
+            ("\udcff", "%EF%BF%BD"),
+            ("A-1", "A-1"),
+        ]:
+            assert fetch_explanation(address, name) == told
+            assert asked.pop()[0] == f"/api/v1/issues/{path}"
+
+
+def test_an_action_is_asked_for_and_answered(tmp_path: Path) -> None:
+    """Accepted or refused, the answer is an answer; what cannot be written as text does not keep it from being sent."""
+    for status, accepted in [(200, True), (409, False)]:
+        answer = ActionAnswer(request_id="k", accepted=accepted, answer="so be it")
+        with answering(status, msgspec.json.encode(answer), tmp_path) as (address, asked):
+            assert request_action(address, "message", "A/1", request_id="k", text="\ud800", author="ana") == answer
+            body = {"request_id": "k", "text": "\ufffd", "author": "ana", "finish": False}
+            assert asked.pop() == ("/api/v1/issues/A%2F1/actions/message", body)
+            assert request_action(address, "pause", None, request_id="k", finish=True) == answer
+            assert asked.pop() == ("/api/v1/actions/pause", {**body, "text": "", "author": "", "finish": True})
+
+
+def test_an_unknown_ticket_is_told_apart(tmp_path: Path) -> None:
+    """So that a door can say which names are like it; another 404 is another program, or an older daemon."""
+    with answering(404, UNKNOWN, tmp_path) as (address, _):
+        with pytest.raises(UnknownIssue, match="A-77"):
+            fetch_explanation(address, "A-77")
+        with pytest.raises(UnknownIssue):
+            request_action(address, "stop", "A-77", request_id="k")
+    with (
+        answering(404, b"<html>", tmp_path) as (address, _),
+        pytest.raises(InstanceError, match="status 404") as refused,
+    ):
+        fetch_explanation(address, "A-77")
+    assert not isinstance(refused.value, UnknownIssue)
+
+
+@pytest.mark.parametrize("status", [400, 413, 503])
+def test_what_the_daemon_says_is_wrong_is_told(status: int, tmp_path: Path) -> None:
+    """Its own words, as they are."""
+    body = b'{"error": {"code": "any", "message": "the disk is full"}}'
+    with answering(status, body, tmp_path) as (address, _), pytest.raises(InstanceError) as refused:
+        request_action(address, "stop", "A-1", request_id="k")
+    assert str(refused.value) == "the disk is full"
+
+
+def test_a_refresh_and_a_shutdown_are_asked_for(tmp_path: Path) -> None:
+    """Neither waits for what it asks for."""
+    with answering(202, b"{}", tmp_path) as (address, asked):
+        request_refresh(address)
+        request_shutdown(address)
+        assert asked == [("/api/v1/refresh", None), ("/api/v1/shutdown", None)]
+
+
+def test_readiness_is_told(tmp_path: Path) -> None:
+    """None, or why not."""
+    with answering(200, b'{"status": "ready"}', tmp_path) as (address, _):
+        assert fetch_unreadiness(address) is None
+    with answering(503, b'{"error": {"code": "not_ready", "message": "why"}}', tmp_path) as (address, _):
+        assert fetch_unreadiness(address) == "why"
+
+
+def test_a_request_that_was_sent_in_vain_is_told_apart(tmp_path: Path) -> None:
+    """A daemon that ends over a request may have carried it out; one that nobody could reach has not."""
+    token = tmp_path / "token"
+    token.write_text("the-token")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address(pid=1, host="127.0.0.1", port=listener.getsockname()[1], token_file=str(token))
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(NoAnswer, match="does not answer"):
+            request_action(address, "stop", "A-1", request_id="k")
+        thread.join()
+    with pytest.raises(InstanceError) as refused:
+        request_action(address, "stop", "A-1", request_id="k")
+    assert not isinstance(refused.value, NoAnswer)
+
+
+def test_what_sends_without_end_is_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read no further than an answer of ours can be."""
+    monkeypatch.setattr("opensymphony.api.client._ANSWER_BYTES_MAX", 1_000)
+    with answering(200, b" " * 2_000, tmp_path) as (address, _), pytest.raises(InstanceError, match="without end"):
+        fetch_snapshot(address)
+
+
+def test_a_name_that_is_too_long_for_an_address_is_one_line(tmp_path: Path) -> None:
+    """Nonsense on the command line is no traceback."""
+    with answering(404, UNKNOWN, tmp_path) as (address, _), pytest.raises(InstanceError, match="too long"):
+        fetch_explanation(address, "x" * 70_000)

@@ -1,93 +1,14 @@
-"""The operator's interface: what each path answers, to whom, and in what shape."""
+"""The operator's interface: what each path answers, and to whom."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
 from opensymphony import __version__
-from opensymphony.api.routes import build_app, symphony_state
-from opensymphony.model import Phase, ServerState, TicketId, Usage
-from opensymphony.views import Snapshot, TicketView
-
-TOKEN = "the-token"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-USED = Usage(prompt_tokens=100, completion_tokens=10, model_calls=2, cost_micros=5)
-
-
-def shown(name: str, phase: Phase, **fields: Any) -> TicketView:
-    return TicketView(
-        id=TicketId(f"id-{name}"),
-        identifier=name,
-        title="A title",
-        state="In Progress",
-        phase=phase,
-        usage=USED,
-        url=f"https://tracker/{name}",
-        **fields,
-    )
-
-
-SNAPSHOT = Snapshot(
-    sequence=7,
-    at_ms=1_700_000_100_000,
-    instance="one",
-    status="running",
-    server=ServerState(status="ready", base_url="http://127.0.0.1:8000"),
-    tickets=(
-        shown(
-            "A-1",
-            "running",
-            stage="working",
-            turns=2,
-            conversation_id="conv",
-            activity="ran the tests",
-            started_ms=1_700_000_000_000,
-            last_activity_ms=1_700_000_090_000,
-        ),
-        shown("A-2", "stopping", started_ms=1_700_000_000_000),
-        shown("A-3", "retrying", failures=3, due_ms=1_700_000_160_000, error="it broke"),
-        shown("A-4", "needs_person", error="which way?", since_ms=1_700_000_050_000),
-        shown("A-5", "in_review", started_ms=1_700_000_000_000, ended_ms=1_700_000_030_999),
-        shown("A-6", "waiting_to_start"),
-        shown("A-7", "closed"),
-    ),
-    usage=USED,
-    poll_error="the tracker is away",
-    problems=("board/X.md:2: no title",),
-)
-
-
-class Desk:
-    """A `Control` that shows one picture."""
-
-    def __init__(self) -> None:
-        self.refreshed = 0
-        self.broken = False
-
-    def snapshot(self) -> Snapshot:
-        if self.broken:
-            raise RuntimeError("a secret detail")
-        return SNAPSHOT
-
-    def refresh(self) -> None:
-        self.refreshed += 1
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-async def client(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(desk, TOKEN), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:2468") as made:
-        yield made
+from opensymphony.views import Snapshot
+from tests.api.desk import BEARER, SNAPSHOT, Desk
 
 
 async def test_health_is_open(client: httpx.AsyncClient) -> None:
@@ -110,7 +31,19 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/api/v1/snapshot"), ("GET", "/api/v1/state"), ("POST", "/api/v1/refresh")]
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/snapshot"),
+        ("GET", "/api/v1/state"),
+        ("GET", "/api/v1/issues"),
+        ("GET", "/api/v1/issues/A-1"),
+        ("GET", "/api/v1/issues/unknown"),
+        ("GET", "/api/v1/A-1"),
+        ("POST", "/api/v1/refresh"),
+        ("POST", "/api/v1/shutdown"),
+        ("POST", "/api/v1/issues/A-1/actions/stop"),
+        ("POST", "/api/v1/actions/pause"),
+    ],
 )
 async def test_every_path_is_guarded(method: str, path: str, client: httpx.AsyncClient, desk: Desk) -> None:
     """Without the token, with a wrong one, under a foreign name, or from another site nothing is told and nothing done."""
@@ -122,7 +55,7 @@ async def test_every_path_is_guarded(method: str, path: str, client: httpx.Async
     ]:
         answer = await client.request(method, path, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert desk.refreshed == 0
+    assert (desk.refreshed, desk.shut_down, desk.asked) == (0, 0, [])
 
 
 async def test_head_is_get_without_a_body(client: httpx.AsyncClient) -> None:
@@ -134,10 +67,10 @@ async def test_head_is_get_without_a_body(client: httpx.AsyncClient) -> None:
 
 async def test_an_unknown_path_is_an_error_document(client: httpx.AsyncClient) -> None:
     """404, in the shape of every error."""
-    answer = await client.get("/api/v1/nothing", headers=BEARER)
+    answer = await client.get("/api/v2/nothing", headers=BEARER)
     assert (answer.status_code, answer.json()) == (
         404,
-        {"error": {"code": "not_found", "message": "GET /api/v1/nothing: Not Found"}},
+        {"error": {"code": "not_found", "message": "GET /api/v2/nothing: Not Found"}},
     )
 
 
@@ -147,6 +80,13 @@ async def test_an_unknown_path_is_an_error_document(client: httpx.AsyncClient) -
         ("GET", "/api/v1/refresh", {"POST"}),
         ("POST", "/api/v1/state", {"GET", "HEAD"}),
         ("DELETE", "/healthz", {"GET", "HEAD"}),
+        ("POST", "/readyz", {"GET", "HEAD"}),
+        ("GET", "/api/v1/shutdown", {"POST"}),
+        ("GET", "/api/v1/actions/pause", {"POST"}),
+        ("POST", "/api/v1/issues", {"GET", "HEAD"}),
+        ("POST", "/api/v1/issues/A-1", {"GET", "HEAD"}),
+        ("PUT", "/api/v1/issues/A-1/actions/stop", {"POST"}),
+        ("POST", "/api/v1/A-1", {"GET", "HEAD"}),
     ],
 )
 async def test_a_wrong_method_names_the_right_ones(
@@ -156,7 +96,30 @@ async def test_a_wrong_method_names_the_right_ones(
     answer = await client.request(method, path, headers=BEARER)
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
     assert set(answer.headers["allow"].split(", ")) == allowed
-    assert desk.refreshed == 0
+    assert (desk.refreshed, desk.shut_down, desk.asked) == (0, 0, [])
+
+
+@pytest.mark.parametrize("word", ["events", "deliveries", "actions", "events/more"])
+async def test_our_own_words_are_no_tickets(word: str, client: httpx.AsyncClient, desk: Desk) -> None:
+    """What will be a path one day is not a ticket's today; under `issues` every name is one."""
+    desk.known[word] = desk.known["A-1"]
+    answer = await client.get(f"/api/v1/{word}", headers=BEARER)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert (await client.get(f"/api/v1/issues/{word}", headers=BEARER)).status_code == 200
+
+
+async def test_readiness_is_open_and_tells_the_kind_of_trouble(client: httpx.AsyncClient, desk: Desk) -> None:
+    """A service manager needs no token: 200, or 503 with the reason."""
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+    desk.reason = "the tracker has not been read yet"
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"error": {"code": "not_ready", "message": desk.reason}})
+
+
+async def test_a_shutdown_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> None:
+    """202: it goes on for as long as agents need to stop."""
+    answer = await client.post("/api/v1/shutdown", headers=BEARER)
+    assert (answer.status_code, answer.json(), desk.shut_down) == (202, {"stopping": True}, 1)
 
 
 async def test_a_defect_is_an_error_document_too(client: httpx.AsyncClient, desk: Desk) -> None:
@@ -165,62 +128,3 @@ async def test_a_defect_is_an_error_document_too(client: httpx.AsyncClient, desk
     answer = await client.get("/api/v1/state", headers=BEARER)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
-
-
-async def test_the_state_has_symphonys_shape(client: httpx.AsyncClient) -> None:
-    """Every field that programs written for Symphony read, and ours beside them."""
-    state = (await client.get("/api/v1/state", headers=BEARER)).json()
-    assert state["generated_at"] == "2023-11-14T22:15:00Z"
-    assert state["counts"] == {"running": 2, "retrying": 1, "blocked": 1}
-    assert state["running"][0] == {
-        "issue_id": "id-A-1",
-        "issue_identifier": "A-1",
-        "issue_url": "https://tracker/A-1",
-        "state": "In Progress",
-        "session_id": "conv",
-        "turn_count": 2,
-        "last_event": "working",
-        "last_message": "ran the tests",
-        "started_at": "2023-11-14T22:13:20Z",
-        "last_event_at": "2023-11-14T22:14:50Z",
-        "tokens": {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110},
-    }
-    assert state["running"][1]["issue_identifier"] == "A-2"
-    assert state["retrying"] == [
-        {
-            "issue_id": "id-A-3",
-            "issue_identifier": "A-3",
-            "issue_url": "https://tracker/A-3",
-            "attempt": 3,
-            "due_at": "2023-11-14T22:16:00Z",
-            "error": "it broke",
-        }
-    ]
-    assert state["blocked"] == [
-        {
-            "issue_id": "id-A-4",
-            "issue_identifier": "A-4",
-            "issue_url": "https://tracker/A-4",
-            "state": "In Progress",
-            "error": "which way?",
-            "since": "2023-11-14T22:14:10Z",
-        }
-    ]
-    assert state["codex_totals"] == {
-        "input_tokens": 100,
-        "output_tokens": 10,
-        "total_tokens": 110,
-        "seconds_running": 100 + 100 + 30,
-    }
-    assert state["rate_limits"] is None
-    assert (state["status"], state["sequence"]) == ("running", 7)
-    assert state["agent_server"]["base_url"] == "http://127.0.0.1:8000"
-    assert (state["poll_error"], state["policy_error"]) == ("the tracker is away", None)
-    assert state["problems"] == ["board/X.md:2: no title"]
-
-
-def test_an_empty_state_has_the_same_fields() -> None:
-    """A program finds every field before there is anything to show."""
-    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), usage=Usage(), poll_error=None, problems=())
-    assert symphony_state(empty).keys() == symphony_state(SNAPSHOT).keys()
-    assert symphony_state(empty)["codex_totals"]["seconds_running"] == 0

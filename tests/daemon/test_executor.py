@@ -12,6 +12,7 @@ import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.executor import Executor
+from opensymphony.daemon.notification import Notifier
 from opensymphony.errors import AgentServerError, ConfigurationError, Problem, RateLimited, Refused
 from opensymphony.interfaces import Tracker, Workspaces
 from opensymphony.model import Claim, ClaimAnswer, CommandKey, ConversationId, Ticket, TicketId, TransitionAnswer
@@ -108,7 +109,14 @@ async def bench(directory: Path, steps: Sequence[Step] = (GOOD,)) -> AsyncIterat
 
     async with anyio.create_task_group() as tasks:
         executor = Executor(
-            tasks, post, state, Clock(), cast(Tracker, tracker), cast(Workspaces, None), ScriptedRuntime(agents)
+            tasks,
+            post,
+            state,
+            Clock(),
+            cast(Tracker, tracker),
+            cast(Workspaces, None),
+            ScriptedRuntime(agents),
+            Notifier(str(directory), "nonce-of-the-bench"),
         )
         yield Bench(executor, tracker, agents, events)
         tasks.cancel_scope.cancel()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from opensymphony.clock import Clock
@@ -185,3 +186,158 @@ async def test_whoever_posts_to_an_ended_loop_is_told(rig: Rig) -> None:
     rig.loop.close()
     with pytest.raises(anyio.ClosedResourceError):
         await rig.loop.post(e.TicketVanished(at_ms=1, ticket_id=TicketId("A-1")))
+
+
+class FullDisk:
+    """A disk without room for the journal, until there is."""
+
+    def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_WRITE_AGAIN_S", 0.01)
+        self._connection = rig.journal._connection
+        self._connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+
+    def free(self) -> None:
+        self._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+@pytest.fixture
+async def full(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    return FullDisk(rig, monkeypatch)
+
+
+async def told(rig: Rig, wanted: bool) -> None:
+    with anyio.fail_after(20):
+        while (rig.loop.storage_error is not None) is not wanted:
+            await rig.loop.changed()
+
+
+async def many(rig: Rig, first: int, count: int) -> None:
+    """More than fits into the pages that are there."""
+    for number in range(first, first + count):
+        await rig.shows(f"A-{number:03}")
+
+
+async def test_on_a_full_disk_nothing_starts_and_nothing_is_lost(rig: Rig, full: FullDisk) -> None:
+    """The loop waits with what it could not write; with room, all of it is done once, and in order."""
+    await rig.boot()
+    await many(rig, 0, 40)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.loop.run, rig.started.append)
+        await told(rig, True)
+        assert rig.loop.storage_error == (
+            f"the journal {rig.journal.path} cannot be written (database or disk is full): free space on its disk"
+        )
+        assert (rig.loop.sequence, rig.started) == (0, [])
+        await many(rig, 40, 10)
+        full.free()
+        await told(rig, False)
+        with anyio.fail_after(20):
+            await rig.loop.settled()
+        tasks.cancel_scope.cancel()
+    _, rows = await rig.journal.load()
+    assert [number for number, _ in rows] == list(range(1, 53))
+    assert list(rig.loop.state.entries) == [f"A-{number:03}" for number in range(50)]
+    assert len(rig.started) == len({command.key for command in rig.started}) == 4
+    state, sequence = await recover(rig.journal)
+    assert (sequence, encode_state(state)) == (rig.loop.sequence, encode_state(rig.loop.state))
+
+
+async def test_events_wait_while_the_disk_is_full(rig: Rig, full: FullDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue has its limit: whoever posts to a full one waits too, and goes on with the others."""
+    rig.loop.close()
+    monkeypatch.setattr(module, "_QUEUE_MAX", 5)
+    rig.loop = Loop(State(), 0, rig.journal, Clock())
+    posted = 0
+
+    async def post_all() -> None:
+        nonlocal posted
+        await rig.boot()
+        for number in range(60):
+            await rig.shows(f"A-{number:03}")
+            posted = number + 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.loop.run, rig.started.append)
+        tasks.start_soon(post_all)
+        await told(rig, True)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert posted < 60
+        full.free()
+        with anyio.fail_after(20):
+            while posted < 60:
+                await rig.loop.changed()
+            await rig.loop.settled()
+        tasks.cancel_scope.cancel()
+    assert len(rig.loop.state.entries) == 60
+
+
+async def test_a_daemon_that_ends_on_a_full_disk_ends(rig: Rig, full: FullDisk) -> None:
+    """What could not be written was not acted on: the next start goes on from what is on record, as after a crash."""
+    await rig.boot()
+    await many(rig, 0, 40)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.loop.run, rig.started.append)
+        await told(rig, True)
+        tasks.cancel_scope.cancel()
+    await rig.loop.write_checkpoint()
+    assert await rig.journal.load() == (None, [])
+    full.free()
+    await rig.loop.write_checkpoint()
+    state, sequence = await recover(rig.journal)
+    assert (sequence, encode_state(state)) == (rig.loop.sequence, encode_state(rig.loop.state))
+    assert rig.started == []
+    assert len(state.pending) == 4, "they are begun by the next start"
+
+
+async def test_a_checkpoint_without_room_is_put_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records say the same."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.loop.run, rig.started.append)
+        await rig.boot()
+        await many(rig, 0, 40)
+        await rig.loop.settled()
+        full = FullDisk(rig, monkeypatch)
+        await rig.loop.write_checkpoint()
+        full.free()
+        await many(rig, 40, 2)
+        await rig.loop.settled()
+        tasks.cancel_scope.cancel()
+    assert (await rig.journal.load())[0] is None
+    assert (await recover(rig.journal))[1] == rig.loop.sequence == 44
+
+
+async def test_a_sign_of_life_that_waited_counts_before_the_time_that_passed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due is looked at after the events that were reported before: a slow disk is not an agent's silence."""
+    seen: list[str] = []
+    rig.loop.watch(lambda decisions, at_ms: seen.append(type(decisions[0]).__name__))
+    held, go_on = anyio.Event(), anyio.Event()
+    append = rig.journal.append
+
+    async def slow(records: list[tuple[int, bytes]]) -> None:
+        held.set()
+        await go_on.wait()
+        await append(records)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.loop.run, rig.started.append)
+        await rig.boot()
+        quick = policy(agent=AgentPolicy(retry_backoff_ms=1))
+        await rig.loop.post(e.PolicyLoaded(at_ms=rig.loop.clock.now_ms(), policy=quick))
+        await rig.shows("A-1")
+        await rig.loop.settled()
+        monkeypatch.setattr(rig.journal, "append", slow)
+        at_ms = rig.loop.clock.now_ms()
+        await rig.loop.post(e.CommandFailed(at_ms=at_ms, key=rig.started[0].key, error="away", error_class="retry"))
+        with anyio.fail_after(10):
+            await held.wait()
+            await rig.loop.post(e.PollFailed(at_ms=at_ms, error="away"))
+            while rig.loop.clock.now_ms() <= rig.loop.state.timers[0][0]:
+                await anyio.sleep(0)
+            go_on.set()
+            while "TimersTaken" not in seen:
+                await rig.loop.changed()
+        tasks.cancel_scope.cancel()
+    assert seen[-3:] == ["CommandSettled", "PollNoted", "TimersTaken"]

@@ -56,3 +56,25 @@ def test_a_problem_is_told_once(told):
     for at_ms in (0, 100_000, 200_000):
         book.send(e.PollCompleted(at_ms=book.now_ms + at_ms, problems=("A-2.md:3: no title",)))
     assert [(line["event"], line["problem"]) for line in lines()] == [("ticket problem", "A-2.md:3: no title")]
+
+
+def test_what_an_operator_asked_and_what_keeps_everything_is_told(told):
+    """A pause, its answer, trouble with the disk and the end of it; a refused request too."""
+    book, lines = told
+    book.ticket("A-1")
+    for request_id in ("one", "two"):
+        book.send(e.OperatorAsked(at_ms=book.now_ms, request_id=request_id, ticket_id=None, action="pause"))
+    book.send(e.StorageNoted(at_ms=book.now_ms, error="only 3 MB are free"))
+    book.send(e.StorageNoted(at_ms=book.now_ms, error=None))
+    book.send(e.DayBegan(at_ms=book.now_ms, day="2026-11-26"))
+    found = [(line["event"], line["level"]) for line in lines()]
+    assert [name for name, _ in found[1:]] == [
+        "paused",
+        "run is being stopped",
+        "request accepted",
+        "request refused",
+        "nothing new starts",
+        "the disk is well again",
+        "a day of the budget begins",
+    ]
+    assert ("nothing new starts", "warning") in found

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from msgspec import Struct, to_builtins
+from structlog.testing import capture_logs
 
 from opensymphony.daemon import app
 from opensymphony.daemon.executor import Executor
-from opensymphony.daemon.recovery import recover, unfinished
+from opensymphony.daemon.recovery import fold, recover, unfinished
 from opensymphony.errors import StoreError
 from opensymphony.model import CommandKey, TicketId
 from opensymphony.scheduler import commands as c
-from opensymphony.scheduler.records import FORMAT, encode_state
+from opensymphony.scheduler import records
+from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
+from tests.scheduler.playbook import Playbook
 
 SCENARIOS: dict[str, Sequence[Step]] = {"review": [GOOD], "sent back": [BAD, GOOD], "cancelled": [HOLDS]}
 
@@ -220,11 +224,13 @@ async def test_folding_the_journal_gives_the_live_state(world: World) -> None:
 
 
 async def filled(tmp_path: Path, *damage: str) -> Journal:
-    """The journal of a whole life, without its checkpoints, and damaged so."""
-    world = World(tmp_path / "world")
-    world.ticket("A-1")
-    await world.once()
-    journal = await Journal.open(world.store / "journal.db", format_number=FORMAT)
+    """The journal of a whole life, damaged so."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    journal = await Journal.open(tmp_path / "journal.db", format_number=FORMAT)
+    await journal.append(list(enumerate(book.records, 1)))
+    await journal.write_checkpoint(len(book.records), encode_state(book.state))
     for statement in damage:
         journal._connection.execute(statement)
     return journal
@@ -256,7 +262,7 @@ async def test_a_damaged_journal_stops_the_start(damage: list[str], said: str, t
         await journal.close()
     message = str(refused.value)
     assert said in message
-    assert str(tmp_path / "world" / "store" / "journal.db") in message
+    assert str(tmp_path / "journal.db") in message
     assert message.endswith("restore a backup, or move the journal away to start anew")
     assert "\n" not in message
 
@@ -294,3 +300,87 @@ def test_only_the_target_of_a_stop_is_left_out() -> None:
     commands = [read("a"), read("b"), stop("c", "a"), read("d")]
     state = State(pending={command.key: command for command in commands})
     assert [command.key for command in unfinished(state)] == ["b", "c", "d"]
+
+
+@pytest.fixture
+async def played(tmp_path: Path) -> AsyncIterator[tuple[Journal, Playbook]]:
+    """The journal of a ticket's life that a playbook made."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    journal = await Journal.open(tmp_path / "journal.db", format_number=FORMAT)
+    await journal.append(list(enumerate(book.records, 1)))
+    yield journal, book
+    await journal.close()
+
+
+LAST = "WHERE sequence = (SELECT max(sequence) FROM records)"
+
+
+@pytest.mark.parametrize("torn", ["substr(body, 1, 40)", "x''", "zeroblob(200)", "x'ff00ff00'", "17"])
+async def test_a_torn_last_record_is_dropped(torn: str, played: tuple[Journal, Playbook]) -> None:
+    """It is told once, everything before it counts, and the journal goes on in its place."""
+    journal, book = played
+    journal._connection.execute(f"UPDATE records SET body = {torn} {LAST}")
+    before = State()
+    for data in book.records[:-1]:
+        fold(before, decode_record(data))
+    with capture_logs() as told:
+        state, sequence = await recover(journal)
+        again = await recover(journal)
+    assert (sequence, encode_state(state)) == (len(book.records) - 1, encode_state(before))
+    assert again == (state, sequence)
+    [line] = told
+    assert (line["event"], line["record"]) == (
+        "the last record of the journal is cut short and was dropped",
+        len(book.records),
+    )
+    await journal.append([(len(book.records), book.records[-1])])
+    state, sequence = await recover(journal)
+    assert (sequence, state.pending) == (len(book.records), {})
+
+
+async def test_a_last_record_with_unknown_words_stops_the_start(played: tuple[Journal, Playbook]) -> None:
+    """It was written whole: what it decided may have been done already."""
+    journal, book = played
+    journal._connection.execute(f"UPDATE records SET body = replace(body, 'ClaimReleased', 'ClaimFreed') {LAST}")
+    with pytest.raises(StoreError, match=f"record {len(book.records)}: .*ClaimFreed.*: restore a backup"):
+        await recover(journal)
+
+
+async def test_a_torn_record_in_the_middle_stops_the_start(played: tuple[Journal, Playbook]) -> None:
+    """Later records rest on it."""
+    journal, _ = played
+    journal._connection.execute("UPDATE records SET body = zeroblob(200) WHERE sequence = 9")
+    with pytest.raises(StoreError, match=r"record 9: .*: restore a backup, or move the journal away to start anew"):
+        await recover(journal)
+
+
+async def test_a_journal_of_an_older_format_is_read(
+    played: tuple[Journal, Playbook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old checkpoint, old records and new ones behind them fold to the same state as if all had been new."""
+    journal, book = played
+
+    def of_today(raw: records.Raw) -> records.Raw:
+        return {"sequence": raw["number"], "event": raw["event"], "decisions": raw["decisions"]}
+
+    upcaster = records.Upcaster(record=of_today, checkpoint=lambda state: {**state, "instance": state.pop("name")})
+    middle = len(book.records) // 2
+    for number, data in enumerate(book.records[:middle], 1):
+        old = data.replace(b'"sequence":', b'"number":')
+        journal._connection.execute("UPDATE records SET body = ? WHERE sequence = ?", (old, number))
+    half = State()
+    for data in book.records[:3]:
+        fold(half, decode_record(data))
+    await journal.write_checkpoint(3, encode_state(half).replace(b'"instance":', b'"name":', 1))
+    for number, data in enumerate(book.records[middle:], middle + 1):
+        new = data.replace(b'"format":1', b'"format":2', 1)
+        journal._connection.execute("UPDATE records SET body = ? WHERE sequence = ?", (new, number))
+    monkeypatch.setattr(records, "UPCASTERS", (upcaster,))
+    monkeypatch.setattr(records, "FORMAT", 2)
+    for _ in range(2):
+        state, sequence = await recover(journal)
+        assert sequence == len(book.records)
+        assert msgspec.to_builtins(state.entries) == msgspec.to_builtins(book.state.entries)
+        journal._connection.execute("DELETE FROM checkpoints")

@@ -37,6 +37,13 @@ def server_python(request: pytest.FixtureRequest) -> str:
     return given or python_path(request.getfixturevalue("agent_server_tool_dir"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a server stay together; each of the others brings its own and goes to whoever is free."""
+    for item in items:
+        if "supervisor" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("shared server"))
+
+
 class Stage:
     """What the scripted model plays at the moment."""
 
@@ -133,12 +140,23 @@ async def live(supervisor: Supervisor, endpoint: ModelEndpoint, tmp_path: Path) 
     await runtime.close()
 
 
+def borrow_tool_dir(shared: Path, root: Path) -> Path:
+    """A tool directory with the shared installation and conversations of its own: tests run side by side."""
+    made = root / "tools"
+    made.mkdir()
+    for entry in shared.iterdir():
+        if entry.name != "workspace":
+            (made / entry.name).symlink_to(entry.resolve())
+    return made
+
+
 @pytest.fixture
 async def daemon(endpoint: ModelEndpoint, agent_server_tool_dir: Path) -> AsyncIterator[DaemonUnderTest]:
     """An installation of its own that nothing was made in yet; after the test nothing of it is left."""
     # A short path: sockets of tmux below it have room for about 100 characters.
     with tempfile.TemporaryDirectory(prefix="os-") as directory:
-        made = DaemonUnderTest(Path(directory).resolve(), agent_server_tool_dir, endpoint.base_url)
+        root = Path(directory).resolve()
+        made = DaemonUnderTest(root, borrow_tool_dir(agent_server_tool_dir, root), endpoint.base_url)
         try:
             yield made
         finally:

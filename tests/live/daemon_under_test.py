@@ -42,7 +42,7 @@ tracker:
 polling: {interval_ms: 300}
 workspace: {root: workspaces}
 repository: {url: repository, base: main}
-agent: {max_concurrent_agents: 4, retry_backoff_ms: 200, max_retry_backoff_ms: 1000}
+agent: {max_concurrent_agents: 4, retry_backoff_ms: 200, max_retry_backoff_ms: 1000AGENT}
 reporting:
   transitions: {started: In Progress, succeeded: In Review}
 MORE
@@ -76,20 +76,23 @@ class DaemonUnderTest:
         for directory in (self.temporary, root / "home"):
             directory.mkdir(parents=True)
 
-    async def lay_out(self, more: str = "") -> None:
-        """Repository, an empty board, WORKFLOW.md with `more` keys, opensymphony.toml."""
+    async def lay_out(self, more: str = "", *, agent: str = "") -> None:
+        """Repository, an empty board, WORKFLOW.md with `more` keys (`agent`: below `agent`), opensymphony.toml."""
         made = self.root / "made"
         await make_demo(made)
         shutil.move(made / "repository", self.repository)
         shutil.rmtree(made)
         self.board.mkdir()
-        self.configure(more)
-
-    def configure(self, more: str = "") -> None:
-        (self.root / "WORKFLOW.md").write_text(WORKFLOW.replace("MORE\n", more))
         (self.root / "opensymphony.toml").write_text(
             f'[server]\nport = 0\n[store]\ndirectory = "{self.store}"\n[logs]\ndirectory = "{self.root / "logs"}"\n'
         )
+        self.configure(more, agent=agent)
+
+    def configure(self, more: str = "", *, agent: str = "") -> None:
+        """Write WORKFLOW.md, as an editor does: the whole file is replaced."""
+        new = self.root / ".WORKFLOW.md.swp"
+        new.write_text(WORKFLOW.replace("MORE\n", more).replace("AGENT", f", {agent}" if agent else ""))
+        new.replace(self.root / "WORKFLOW.md")
 
     def ticket(self, name: str, state: str = "Todo", **head: object) -> None:
         """A person adds a ticket."""

@@ -64,6 +64,7 @@ async def test_a_board_by_hand(daemon: DaemonUnderTest, stage: Stage) -> None:
     assert await daemon.commits("opensymphony/LOST-1") == ["LOST-1 1"]
     assert await daemon.commits("opensymphony/KEPT-2") == ["KEPT-2 2", "KEPT-2 1"]
     assert await daemon.commits("opensymphony/CUT-3") == ["CUT-3 1"]
+    assert len(daemon.user_messages()) == 5, "one a run: no cut was a reason to say it again"
     assert not daemon.processes("sleep 100")
     assert not daemon.processes("sleep 90")
     await daemon.signal(signal.SIGINT)

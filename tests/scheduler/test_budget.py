@@ -245,3 +245,16 @@ def test_what_a_conversation_used_while_nobody_looked_is_paid_by_the_next_run() 
     book.answer(c.OpenConversation, created=False, usage=Usage(prompt_tokens=3_500, model_calls=2))
     assert book.state.spent_project.total_tokens == 3_500
     assert book.entry("A-1").usage.total_tokens == 3_000
+
+
+def test_a_turn_that_no_budget_is_left_for_does_not_go_on_after_a_crash() -> None:
+    """What was in flight may have used up the rest: it is stopped, not resumed."""
+    book = Playbook(limited(day=tokens(3_500)))
+    started(book, "A-1")
+    spends(book, "A-1", 3_000)
+    book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="again"))
+    assert "StopRun" in book.kinds()
+    book.answer(c.StopRun, usage=Usage(prompt_tokens=3_100, model_calls=2))
+    book.settle_all()
+    assert book.entry("A-1").outcome == "over_budget"
+    assert book.state.spent_day.prompt_tokens == 3_100

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from opensymphony.errors import StoreError
-from opensymphony.store.sqlite import Journal
+from opensymphony.errors import StoreError, StoreUnwritable
+from opensymphony.store.sqlite import CHECKPOINTS_KEPT, Journal
 
 
 @pytest.fixture
@@ -59,13 +60,23 @@ async def test_half_an_append_is_never_seen(journal: Journal, path: Path) -> Non
 
 
 async def test_a_checkpoint_shortens_the_reading(journal: Journal) -> None:
-    """The newest checkpoint and only the records after it are read; of older checkpoints one is kept."""
+    """The newest checkpoint and only the records after it are read."""
     await journal.append([(number, b"record") for number in range(1, 8)])
     for sequence in (2, 4, 6):
         await journal.write_checkpoint(sequence, b"state %d" % sequence)
     await journal.write_checkpoint(6, b"state 6 again")
     assert await journal.load() == ((6, b"state 6 again"), [(7, b"record")])
-    assert journal._connection.execute("SELECT count(*) FROM checkpoints").fetchone() == (2,)
+
+
+async def test_old_checkpoints_are_thinned_out(journal: Journal) -> None:
+    """The newest two stay for starts and the oldest for the records after it; the rest lies evenly between them."""
+    for sequence in range(100, 3_100, 100):
+        await journal.write_checkpoint(sequence, b"state")
+    kept = await journal.checkpoints()
+    assert len(kept) == CHECKPOINTS_KEPT
+    assert (kept[0], kept[-2:]) == (100, [2_900, 3_000])
+    gaps = [after - before for before, after in pairwise(kept)]
+    assert max(gaps[:-1]) <= 4 * min(gaps[:-1])
 
 
 async def test_a_fact_keeps_its_first_value(journal: Journal, path: Path) -> None:
@@ -76,15 +87,35 @@ async def test_a_fact_keeps_its_first_value(journal: Journal, path: Path) -> Non
     await again.close()
 
 
-async def test_another_format_is_refused(journal: Journal, path: Path) -> None:
-    """A journal of another release is neither read nor changed, and the message names both formats."""
+async def test_a_later_format_is_refused(path: Path) -> None:
+    """A journal of a later release is neither read nor changed, and the message names both formats."""
+    newer = await Journal.open(path, format_number=2)
+    await newer.append([(1, b"of format 2")])
+    await newer.close()
     with pytest.raises(StoreError) as refused:
-        await Journal.open(path, format_number=2)
+        await Journal.open(path, format_number=1)
     assert str(refused.value) == (
-        f"the journal {path} has format 1, this release reads 2: "
+        f"the journal {path} has format 2, this release reads up to 1: "
         "use the release that wrote it, or move the journal away to start anew"
     )
-    await journal.append([(1, b"still ours")])
+
+
+async def test_an_earlier_format_is_taken_over(journal: Journal, path: Path) -> None:
+    """Its records are still there; the release that wrote them may not open it any more, since it would not know the new."""
+    await journal.append([(1, b"of format 1")])
+    await journal.close()
+    newer = await Journal.open(path, format_number=3)
+    assert await newer.load() == (None, [(1, b"of format 1")])
+    await newer.close()
+    with pytest.raises(StoreError, match="has format 3, this release reads up to 2"):
+        await Journal.open(path, format_number=2)
+
+
+async def test_a_journal_without_a_format_is_refused(journal: Journal, path: Path) -> None:
+    """Nobody knows what is in it."""
+    journal._connection.execute("UPDATE facts SET value = 'one' WHERE name = 'format'")
+    with pytest.raises(StoreError, match="does not say which format it has: restore a backup"):
+        await Journal.open(path, format_number=1)
 
 
 @pytest.mark.parametrize(
@@ -132,13 +163,12 @@ async def test_a_full_disk_is_told_as_such(journal: Journal) -> None:
     pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
     journal._connection.execute(f"PRAGMA max_page_count = {pages}")
     for _ in range(2):
-        with pytest.raises(StoreError) as refused:
+        with pytest.raises(StoreUnwritable) as refused:
             await journal.append([(2, b"small"), (3, os.urandom(20_000))])
         assert str(refused.value) == (
-            f"the journal {journal.path} cannot be used (database or disk is full): "
-            "free space on its disk, then start again"
+            f"the journal {journal.path} cannot be written (database or disk is full): free space on its disk"
         )
-    with pytest.raises(StoreError, match="full"):
+    with pytest.raises(StoreUnwritable, match="full"):
         await journal.write_checkpoint(1, os.urandom(20_000))
     assert await journal.load() == (None, [(1, b"one")])
     journal._connection.execute("PRAGMA max_page_count = 10000")
@@ -169,3 +199,74 @@ async def test_a_journal_that_another_program_holds_is_told_as_such(journal: Jou
             await journal.append([(1, b"one")])
     finally:
         other.close()
+
+
+async def filled(journal: Journal, count: int = 1_200) -> None:
+    """Records of one page each, and a checkpoint after every hundredth."""
+    await journal.append([(number, os.urandom(3_000)) for number in range(1, count + 1)])
+    for sequence in range(100, count + 1, 100):
+        await journal.write_checkpoint(sequence, b"state %d" % sequence)
+
+
+async def test_records_are_forgotten_in_steps(journal: Journal) -> None:
+    """The oldest first, so many at a time; with the last of them the checkpoints before the cut go too."""
+    await filled(journal, 600)
+    assert [await journal.forget(200, 150), await journal.forget(200, 150)] == [150, 50]
+    assert await journal.checkpoints() == [100, 200, 300, 400, 500, 600]
+    assert await journal.forget(200, 150) == 0
+    assert await journal.checkpoints() == [200, 300, 400, 500, 600]
+    assert (await journal.record(200), await journal.record(201) is not None) == (None, True)
+
+
+async def test_what_a_start_may_need_is_never_forgotten(journal: Journal) -> None:
+    """Whatever is asked for: of the two newest checkpoints the older one, and every record after it, stay."""
+    await journal.append([(number, b"record") for number in range(1, 11)])
+    assert await journal.forget(10, 100) == 0
+    await journal.write_checkpoint(4, b"state 4")
+    assert await journal.forget(10, 100) == 0
+    await journal.write_checkpoint(8, b"state 8")
+    assert await journal.forget(10, 100) == 4
+    assert await journal.forget(10, 100) == 0
+    assert await journal.checkpoints() == [4, 8]
+    assert await journal.record(5) == b"record"
+
+
+async def test_the_file_shrinks_in_steps(journal: Journal, path: Path) -> None:
+    """What was forgotten is given back to the disk, while records go on being written between two steps."""
+    await filled(journal)
+    await journal.forget(1_100, 2_000)
+    assert await journal.size() < 1_000_000
+    steps = 0
+    while await journal.shrink(100):
+        steps += 1
+        await journal.append([(1_200 + steps, b"meanwhile")])
+    assert steps > 5
+    assert path.stat().st_size < 1_000_000
+    assert len((await journal.load())[1]) == steps
+
+
+async def test_a_last_record_on_a_damaged_page_comes_back_empty(path: Path) -> None:
+    """Garbage on the pages behind its first, as a bad sector leaves it: what was before it is read all the same."""
+    opened = await Journal.open(path, format_number=1)
+    await opened.append([(1, b"one"), (2, b"two")])
+    pages = opened._connection.execute("PRAGMA page_count").fetchone()[0]
+    await opened.append([(3, os.urandom(20_000))])
+    await opened.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * pages)
+        file.write(b"\xff" * 4096 * 3)
+    opened = await Journal.open(path, format_number=1)
+    try:
+        _, rows = await opened.load()
+        assert rows == [(1, b"one"), (2, b"two"), (3, b"")]
+    finally:
+        await opened.close()
+
+
+async def test_the_last_record_can_be_taken_off(journal: Journal) -> None:
+    """No other one can."""
+    await journal.append([(1, b"one"), (2, b"two"), (3, b"th")])
+    await journal.drop_last(2)
+    await journal.drop_last(3)
+    assert (await journal.load())[1] == [(1, b"one"), (2, b"two")]
+    await journal.append([(3, b"three")])

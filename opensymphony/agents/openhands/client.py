@@ -88,6 +88,13 @@ class Client:
         except (Unreached, Unanswered):
             return False
 
+    async def alive(self) -> bool:
+        """Whether the server answers at all, within a few seconds."""
+        try:
+            return (await self._ask("GET", "/alive", timeout_s=_PROBE_S, keyless=True)).status == 200
+        except (Unreached, Unanswered):
+            return False
+
     async def server_info(self) -> ServerInfo:
         return self._value(await self._get("/server_info"), ServerInfo)
 

@@ -93,7 +93,8 @@ def _llm(policy: LlmPolicy, environment: Mapping[str, str], usage_id: str) -> di
         "api_key": environment.get(policy.api_key_env),
         "input_cost_per_token": _money(policy.input_cost_per_token_micros),
         "output_cost_per_token": _money(policy.output_cost_per_token_micros),
-        "max_input_tokens": policy.max_input_tokens,  # the history is condensed before it is longer
+        # A budget counts on them: what is told to us as the most of a call has to be told to the model, too.
+        "max_input_tokens": policy.max_input_tokens,
         "max_output_tokens": policy.max_output_tokens,
     }
     # A price of 0 is one: it says that the model is free.

@@ -47,6 +47,10 @@ class Event(Struct, frozen=True, kw_only=True):
     summary: str | None = None
     llm_message: Raw = _NULL
     action: Raw = _NULL
+    tool_call: Raw = _NULL
+    observation: Raw = _NULL
+    error: str | None = None
+    rejection_reason: str | None = None
     tools: Raw = _NULL
     code: str | None = None
     detail: str | None = None
@@ -133,6 +137,45 @@ class _Action(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class _ToolCall(Struct, frozen=True, kw_only=True):
+    arguments: str = ""
+
+
+class _Observation(Struct, frozen=True, kw_only=True):
+    """Of every tool: each has some of these, and its own besides."""
+
+    kind: str = ""
+    content: list[_Content] = field(default_factory=list[_Content])
+    is_error: bool = False
+    exit_code: Raw = _NULL
+    command: Raw = _NULL
+    path: Raw = _NULL
+    file_path: Raw = _NULL
+    old_content: Raw = _NULL
+    new_content: Raw = _NULL
+    task_list: Raw = _NULL
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What came of an action, whatever tool it was for."""
+
+    kind: str = ""
+    text: str = ""
+    failed: bool = False
+    exit_code: int | None = None
+    command: str = ""
+    path: str = ""
+    before: bytes = b""
+    """The content of a file, still encoded; empty where it is not told."""
+    after: bytes = b""
+    plan: bytes = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What two equal answers have in common besides their text."""
+        return f"{self.kind} {self.failed} {self.exit_code}".encode()
+
+
 class _Tool(Struct, frozen=True, kw_only=True):
     kind: str = ""
     title: str | None = None
@@ -200,6 +243,39 @@ def finish_text(event: Event) -> str | None:
     """What the agent said when it finished; None for every other action."""
     action = read(event.action, _Action)
     return action.message if action and action.kind == "FinishAction" else None
+
+
+def arguments(event: Event) -> bytes:
+    """What an action was asked to do, still encoded; what its tool could not read is there as the model wrote it."""
+    if bytes(event.action) != b"null":
+        return bytes(event.action)
+    call = read(event.tool_call, _ToolCall)
+    return call.arguments.encode() if call else b""
+
+
+def read_answer(event: Event) -> Answer:
+    """The answer in an ObservationEvent, AgentErrorEvent or UserRejectObservation; what is odd in it is left out."""
+    if event.kind != "ObservationEvent":
+        return Answer(kind=event.kind, text=event.error or event.rejection_reason or "", failed=True)
+    found = read(event.observation, _Observation)
+    if found is None:
+        return Answer(text=bytes(event.observation).decode(errors="replace"))
+    return Answer(
+        kind=found.kind,
+        text="\n".join(part.text for part in found.content),
+        failed=found.is_error,
+        exit_code=read(found.exit_code, int),
+        command=read(found.command, str) or "",
+        path=read(found.path, str) or read(found.file_path, str) or "",
+        before=_content(found.old_content),
+        after=_content(found.new_content),
+        plan=_content(found.task_list),
+    )
+
+
+def _content(raw: Raw) -> bytes:
+    content = bytes(raw)
+    return b"" if content == b"null" else content
 
 
 def tool_names(event: Event) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from opensymphony.agents.openhands.messages import (
     to_usage,
     tool_names,
 )
+from opensymphony.agents.openhands.progress import Progress
 from opensymphony.model import AgentFailure, AgentStatus, Usage
 from opensymphony.workflow.policy import LlmPolicy
 
@@ -54,7 +55,7 @@ def _printable(key: str) -> str:
 class Mirror:
     """The state of one conversation, folded from its log."""
 
-    def __init__(self, prices: Callable[[], LlmPolicy] | None = None) -> None:
+    def __init__(self, prices: Callable[[], LlmPolicy] = LlmPolicy) -> None:
         """`prices`: of the model, for what its server calls free."""
         self._prices = prices
         self.last_seq = -1
@@ -68,6 +69,7 @@ class Mirror:
         self.failure: AgentFailure | None = None
         self.tools: tuple[str, ...] | None = None
         self.activity = ""
+        self.progress = Progress()
         self._open_calls: dict[str, str] = {}
         self._sent: dict[str, int] = {}
 
@@ -98,6 +100,7 @@ class Mirror:
                 self.tools = tool_names(event)
             case kind if kind in _ANSWERS:
                 self._open_calls.pop(event.tool_call_id or "", None)
+                self.progress.answered(event)
                 return self._note(f"{event.tool_name or 'tool'}: done")
             case "Condensation":
                 return self._note("history condensed")
@@ -139,7 +142,7 @@ class Mirror:
 
     def _adopt_usage(self, stats: Stats) -> bool:
         """One compact figure comes per model call; the full form tells the number of calls itself."""
-        found = to_usage(stats, self._prices() if self._prices is not None else None)
+        found = to_usage(stats, self._prices())
         before = self.usage
         changed = found.total_tokens != before.total_tokens or found.cost_micros != before.cost_micros
         calls = found.model_calls or before.model_calls + changed
@@ -164,6 +167,7 @@ class Mirror:
         return "nothing"
 
     def _fold_action(self, event: Event) -> None:
+        self.progress.act(event)
         if event.tool_call_id:
             self._open_calls[event.tool_call_id] = event.tool_name or ""
             if len(self._open_calls) > _OPEN_CALLS_MAX:

@@ -17,7 +17,8 @@ from opensymphony.agents.openhands.client import (
     Unreached,
 )
 from opensymphony.agents.openhands.launch import creation_body, is_as_asked, to_conversation, works_in
-from opensymphony.agents.openhands.messages import ConversationInfo, Event, read, to_status
+from opensymphony.agents.openhands.liveness import look_for_work
+from opensymphony.agents.openhands.messages import ConversationInfo, Event, FullStateValue, read, to_status, to_usage
 from opensymphony.agents.openhands.mirror import Mirror, marker
 from opensymphony.agents.openhands.session import Turn
 from opensymphony.agents.openhands.stream import FullState, Logged, Stream
@@ -83,7 +84,7 @@ class OpenHandsRuntime:
         self._policy = policy
         self._environment = environment
         self._clock = clock
-        self._prices = prices
+        self._prices: Callable[[], LlmPolicy] = prices or LlmPolicy
         self._client = Client(server.endpoint)
         self._attaches = anyio.CapacityLimiter(_ATTACHES_MAX)
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
@@ -165,31 +166,41 @@ class OpenHandsRuntime:
     async def stop(self, conversation_id: ConversationId) -> Usage | None:
         """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped.
 
-        Returns the totals as far as its events told them.
+        Returns the totals over all usage ids as of the end; where the server cannot tell them any more, what its events told.
         """
-        await self._interrupt(conversation_id)
+        end = await self._interrupt(conversation_id)
         mirror = self._mirrors.get(conversation_id)
-        return mirror.usage if mirror is not None else None
+        if mirror is None:
+            return to_usage(end.stats, self._prices()) if end is not None and end.stats is not None else None
+        if end is not None:
+            mirror.adopt(end, with_status=False)
+        return mirror.usage if mirror.last_seq >= 0 or end is not None else None
 
-    async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
-        """Whether anything works behind a silent tool call."""
-        return Liveness(alive=False, detail="nobody can tell")
-
-    async def _interrupt(self, conversation_id: ConversationId) -> None:
+    async def _interrupt(self, conversation_id: ConversationId) -> FullStateValue | None:
+        """Returns the server's picture of the conversation that stands still; None when it has none."""
         self._stopped.add(conversation_id)
         with anyio.move_on_after(_STOP_S):
             await self._server.wait_cleared()
             # In a server that starts nothing runs: what an earlier one left running has been ended.
             while self._server.state().status not in ("stopped", "starting", "failed"):
                 try:
-                    if not await self._client.interrupt(conversation_id) or await self._is_quiet(conversation_id):
-                        return
+                    if not await self._client.interrupt(conversation_id):
+                        return None
+                    end = await self._wait_quiet(conversation_id)
+                    if end is not None:
+                        return end
                 except ConversationGone:
-                    return
+                    return None
                 except (Unreached, Unanswered):
                     await anyio.sleep(_LOOK_AGAIN_S)
-            return
+            return None
         raise AgentServerError(f"agent-server: conversation {conversation_id} did not stop within {_STOP_S} s")
+
+    async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
+        """Whether anything works behind a silent tool call: the server answers, and a process of the call does something."""
+        if not await self._client.alive():
+            return Liveness(alive=False, detail="the agent-server does not answer")
+        return await look_for_work(self._server.state().pid, working_dir)
 
     async def archive(self, conversation_id: ConversationId) -> None:
         """Put away a conversation whose ticket is closed: nothing runs in it, and it says so."""
@@ -211,8 +222,7 @@ class OpenHandsRuntime:
         if created:
             await self._name(request)
         version = (await self._client.server_info()).version
-        prices = self._prices() if self._prices is not None else None
-        return to_conversation(info, created=created, server_version=version, prices=prices)
+        return to_conversation(info, created=created, server_version=version, prices=self._prices())
 
     async def _create(self, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
         """Create until what is there is what we asked for: a failed create may leave a broken conversation behind."""
@@ -270,8 +280,8 @@ class OpenHandsRuntime:
                     break
         await anyio.sleep(_LOOK_AGAIN_S)
 
-    async def _is_quiet(self, conversation_id: str) -> bool:
-        """Whether the server's memory says that the conversation does not run, now or within two seconds."""
+    async def _wait_quiet(self, conversation_id: str) -> FullStateValue | None:
+        """The server's memory of the conversation once that does not run, now or within two seconds; None when it goes on."""
         stream = self._stream(conversation_id, after_seq=None)
         try:
             with anyio.move_on_after(_STOP_S):
@@ -280,14 +290,14 @@ class OpenHandsRuntime:
                     match await stream.receive(_STOPPED_S):
                         case FullState(value=value):
                             if to_status(value.execution_status) != "running":
-                                return True
+                                return value
                             deadline = deadline or anyio.current_time() + _STOPPED_S
                         case Logged(event=event) if event.key == "execution_status":
                             if read(event.value, str) != "running":
                                 await stream.reattach()
                         case _:
                             pass
-            return False
+            return None
         finally:
             await stream.close()
 

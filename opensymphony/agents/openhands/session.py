@@ -28,6 +28,9 @@ _REMINDERS_MAX = 6
 _LOOK_S = 30.0
 """Silence after which we ask whether the conversation is still there: its deletion sends nothing."""
 _REPORT_MS = 10_000
+_REPORT_ACTIONS = 10
+_REPORT_REPEATS = 4
+"""From here on every repetition is told at once: a limit on them cannot wait."""
 
 
 class Turn:
@@ -73,6 +76,8 @@ class Turn:
         self._reminders = 0
         self._reported_ms = 0
         self._told_tool_open = False
+        self._told_actions = 0
+        self._told_repeats = 0
 
     async def wait(self) -> TurnEnd:
         """Wait for the end. Raises `AgentServerError` when the conversation is gone or never got our message."""
@@ -185,10 +190,12 @@ class Turn:
         if (change == "nothing" and not tool_changed) or mirror.position_of(self._key) is None:
             return  # what happened before our message is no sign of life
         now_ms = self._clock.now_ms()
-        if change == "activity" and not tool_changed and now_ms - self._reported_ms < _REPORT_MS:
+        recently = now_ms - self._reported_ms < _REPORT_MS
+        if change == "activity" and not tool_changed and recently and not self._is_worth_telling():
             return
         self._reported_ms = now_ms
         self._told_tool_open = mirror.tool_open
+        self._told_actions, self._told_repeats = mirror.progress.actions, mirror.progress.repeats
         await self._report(
             TurnProgress(
                 status=mirror.status,
@@ -196,8 +203,17 @@ class Turn:
                 tool_open=mirror.tool_open,
                 summary=mirror.activity,
                 last_seq=mirror.last_seq,
+                actions=mirror.progress.actions,
+                changes=mirror.progress.changes,
+                repeats=mirror.progress.repeats,
             )
         )
+
+    def _is_worth_telling(self) -> bool:
+        """Whether the agent's steps have come so far that a limit on them may be reached."""
+        progress = self._mirror.progress
+        repeated = progress.repeats >= _REPORT_REPEATS and progress.repeats != self._told_repeats
+        return repeated or progress.actions - self._told_actions >= _REPORT_ACTIONS
 
     def _end(self, status: AgentStatus, failure: AgentFailure | None) -> TurnEnd:
         if status == "error" and failure is None:

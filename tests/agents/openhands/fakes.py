@@ -33,8 +33,8 @@ def sync(through_seq: int | None) -> str:
     return json.dumps({"type": "sync", **({} if through_seq is None else {"through_seq": through_seq})})
 
 
-def full_state(status: str) -> str:
-    event = {"kind": "ConversationStateUpdateEvent", "key": "full_state", "value": {"execution_status": status}}
+def full_state(status: str, **more: Any) -> str:
+    event = {"kind": "ConversationStateUpdateEvent", "key": "full_state", "value": {"execution_status": status, **more}}
     return json.dumps({"type": "transient", "event": event})
 
 
@@ -50,6 +50,7 @@ class FakeServer:
         self.requests: list[str] = []
         self.refuse_sockets = False
         self.boot = 1
+        self.pid: int | None = None
         self.cleared = anyio.Event()
         self.cleared.set()
         self._rest_port = 0
@@ -65,7 +66,7 @@ class FakeServer:
         await self.cleared.wait()
 
     def state(self) -> ServerState:
-        return ServerState(status="ready")
+        return ServerState(status="ready", pid=self.pid)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[FakeServer]:

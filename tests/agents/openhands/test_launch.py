@@ -17,7 +17,14 @@ ENVIRONMENT = {"LLM_MODEL": "openai/m", "LLM_API_KEY": "k", "LLM_BASE_URL": "htt
 def test_the_conversation_is_asked_for_as_the_policy_says() -> None:
     """Every choice of the policy stands in the request, the key comes from the named variable, nothing is left to defaults."""
     agent = ConversationAgentPolicy(
-        llm=LlmPolicy(model="openai/other", api_key_env="MY_KEY", num_retries=2, input_cost_per_token_micros=2.5),
+        llm=LlmPolicy(
+            model="openai/other",
+            api_key_env="MY_KEY",
+            num_retries=2,
+            input_cost_per_token_micros=2.5,
+            max_input_tokens=90_000,
+            max_output_tokens=4_000,
+        ),
         tools=("terminal",),
         condenser=CondenserPolicy(max_size=50),
     )
@@ -25,6 +32,7 @@ def test_the_conversation_is_asked_for_as_the_policy_says() -> None:
     llm = body["agent"]["llm"]
     assert (llm["model"], llm["api_key"], llm["num_retries"], llm["stream"]) == ("openai/other", "mine", 2, False)
     assert llm["input_cost_per_token"] == 2.5e-6
+    assert (llm["max_input_tokens"], llm["max_output_tokens"]) == (90_000, 4_000)
     assert (llm["usage_id"], body["agent"]["condenser"]["llm"]["usage_id"]) == ("agent", "condenser")
     assert (body["agent"]["tools"], body["agent"]["condenser"]["max_size"]) == ([{"name": "terminal"}], 50)
     assert (body["max_iterations"], body["autotitle"], "initial_message" in body) == (7, False, False)

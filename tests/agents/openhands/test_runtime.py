@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 from starlette.requests import Request
@@ -18,11 +20,11 @@ from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
-from opensymphony.model import CommandKey, ConversationId
+from opensymphony.model import CommandKey, ConversationId, Liveness, TurnProgress
 from opensymphony.workflow.policy import (
     ConversationPolicy,
 )
-from tests.agents.openhands.fakes import FakeServer, always, full_state, in_turn, say, sync
+from tests.agents.openhands.fakes import FakeServer, always, durable, full_state, in_turn, say, sync
 
 ID = ConversationId("c1")
 KEY = CommandKey("A-1#1/turn-1/send")
@@ -42,6 +44,7 @@ async def fake() -> AsyncIterator[FakeServer]:
 @pytest.fixture
 async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenHandsRuntime]:
     monkeypatch.setattr(runtime_module, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(runtime_module, "_STOPPED_S", 0.1)
     made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
     yield made
     await made.close()
@@ -204,9 +207,64 @@ async def test_a_conversation_with_a_history_keeps_its_tools(fake: FakeServer, r
     assert "DELETE " not in fake.requests
 
 
-async def test_stopping_interrupts_until_it_shows(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """An interruption that had no effect is repeated; the end is told by the server's memory, not by its answer."""
+def _stats(**calls: list[int]) -> dict[str, Any]:
+    """By usage id the prompt tokens of each call, in the full form of a snapshot."""
+    return {
+        "usage_to_metrics": {
+            name: {"accumulated_token_usage": {"prompt_tokens": sum(each)}, "token_usages": [{} for _ in each]}
+            for name, each in calls.items()
+        }
+    }
+
+
+async def test_stopping_tells_the_totals_of_the_end(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """An interruption that had no effect is repeated; the end is told by the server's memory, and so are all calls of all
+    usage ids up to it, told by an event or not."""
     fake.answers["POST /interrupt"] = always({})
-    fake.scenes = [say(sync(0), full_state("running")), say(sync(0), full_state("paused"))]
-    await runtime.stop(ID)
+    fake.scenes = [
+        say(sync(0), full_state("running", stats=_stats(agent=[1]))),
+        say(sync(0), full_state("paused", stats=_stats(agent=[1, 20], condenser=[300]))),
+    ]
+    usage = await runtime.stop(ID)
     assert fake.requests.count("POST /interrupt") == 2
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.model_calls) == (321, 3)
+
+
+async def test_totals_that_cannot_be_had_are_none_or_what_was_told(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A conversation that is gone is stopped: what its events told counts, and without any nothing is known."""
+    fake.answers["POST /interrupt"] = always({}, 404)
+    assert await runtime.stop(ID) is None
+    compact = {"usage_to_metrics": {"agent": {"accumulated_token_usage": {"prompt_tokens": 5}}}}
+    fake.scenes = [
+        say(
+            sync(0),
+            durable(
+                0, kind="MessageEvent", source="user", llm_message={"content": [{"type": "text", "text": marker(KEY)}]}
+            ),
+            durable(1, kind="ConversationStateUpdateEvent", key="execution_status", value="running"),
+            durable(2, kind="ConversationStateUpdateEvent", key="stats", value=compact),
+        )
+    ]
+    told = anyio.Event()
+
+    async def report(progress: TurnProgress) -> None:
+        if progress.usage is not None:
+            told.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(runtime.await_turn, ID, KEY, report, resume=False))
+        with anyio.fail_after(20):
+            await told.wait()
+        tasks.cancel_scope.cancel()
+    usage = await runtime.stop(ID)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.model_calls) == (5, 1)
+
+
+async def test_a_server_that_does_not_answer_is_not_alive(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Behind a server that is ill nothing works; behind one that answers, and whose processes are out of sight, perhaps."""
+    fake.answers["GET /alive"] = always({"status": "ill"}, 500)
+    assert await runtime.probe(ID, "/w") == Liveness(alive=False, detail="the agent-server does not answer")
+    fake.answers["GET /alive"] = always({"status": "ok"})
+    assert (await runtime.probe(ID, "/w")).alive

@@ -316,7 +316,7 @@ async def test_a_turn_beside_a_frame_too_large_ends(fake: FakeServer, runtime: O
 
 
 async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """Within ten seconds: status changes, model calls and the first open tool, none of the many steps between."""
+    """Within ten seconds: status changes, model calls, the first open tool, and every tenth of the many steps between."""
     steps = [durable(n, kind="ActionEvent", tool_call_id=f"t{n}", tool_name="terminal") for n in range(2, 40)]
     usage = {"usage_to_metrics": {"agent": {"accumulated_token_usage": {"prompt_tokens": 5}}}}
     figures = durable(40, kind="ConversationStateUpdateEvent", key="stats", value=usage)
@@ -327,11 +327,28 @@ async def test_activity_is_told_seldom_and_figures_at_once(fake: FakeServer, run
     assert [(one.last_seq, one.status, one.tool_open) for one in told] == [
         (1, "running", False),
         (2, "running", True),
+        (12, "running", True),
+        (22, "running", True),
+        (32, "running", True),
         (40, "running", True),
         (41, "finished", False),
     ]
-    assert told[2].usage is not None
-    assert (told[2].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+    assert [one.actions for one in told] == [0, 1, 11, 21, 31, 38, 38]
+    assert told[5].usage is not None
+    assert (told[5].usage.prompt_tokens, end.usage.model_calls) == (5, 1)
+
+
+async def test_repetitions_are_told_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """An agent in a loop is known as such with each further step, from the fourth on even while another call is open."""
+    frames = [status(1, "running"), durable(2, kind="ActionEvent", tool_call_id="open", tool_name="browser")]
+    for n in range(6):
+        call = {"tool_call_id": f"t{n}", "tool_name": "terminal"}
+        action = {"kind": "TerminalAction", "command": "ls"}
+        frames.append(durable(3 + 2 * n, kind="ActionEvent", action=action, **call))
+        frames.append(durable(4 + 2 * n, kind="ObservationEvent", observation={"exit_code": 0}, **call))
+    fake.scenes = [live(*frames, status(15, "finished"), full_state("finished"))]
+    _, told = await turn(runtime)
+    assert [(one.last_seq, one.repeats) for one in told] == [(1, 0), (2, 0), (10, 4), (12, 5), (14, 6), (15, 6)]
 
 
 async def test_a_tool_that_opens_or_closes_is_told_at_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:

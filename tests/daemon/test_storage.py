@@ -1,0 +1,86 @@
+"""Disks that are nearly full."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from opensymphony.clock import Clock
+from opensymphony.daemon import storage
+from opensymphony.daemon.storage import StorageWatch, free_space
+from opensymphony.scheduler import events as e
+
+Disk = namedtuple("Disk", "f_bavail f_frsize f_blocks")
+
+
+class Bench:
+    """Disks whose free space the test sets, in megabytes, and what was posted about them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = {"/store": 9_000, "/workspaces": 9_000}
+        self.posted: list[str | None] = []
+        monkeypatch.setattr(storage, "os", SimpleNamespace(statvfs=self._disk))
+        places = {"the store": Path("/store"), "the workspaces": Path("/workspaces")}
+        self.watch = StorageWatch(places, self._post, Clock())
+
+    def _disk(self, place: Path) -> Disk:
+        if str(place) not in self.free:
+            raise FileNotFoundError(2, "No such file or directory")
+        return Disk(self.free[str(place)], 1024 * 1024, 100_000)
+
+    async def _post(self, event: e.Event) -> None:
+        assert isinstance(event, e.StorageNoted)
+        self.posted.append(event.error)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+async def test_nothing_is_said_of_disks_with_room(bench: Bench) -> None:
+    """Neither at the first look nor later."""
+    await bench.watch.look()
+    await bench.watch.look()
+    assert bench.posted == []
+
+
+async def test_a_disk_that_fills_up_is_told_once_and_again_when_it_is_well(bench: Bench) -> None:
+    """Which disk, how much is left, how much must be, what to do; other figures are no news."""
+    bench.free["/workspaces"] = 100
+    await bench.watch.look()
+    bench.free["/workspaces"] = 90
+    await bench.watch.look()
+    assert bench.posted == [
+        "the disk of the workspaces /workspaces has 104.9 MB left of the 536.9 MB that must be free: free space on it"
+    ]
+    bench.free["/workspaces"] = 600
+    await bench.watch.look()
+    assert len(bench.posted) == 1, "just above the limit it is not well yet"
+    bench.free["/workspaces"] = 700
+    await bench.watch.look()
+    assert bench.posted[1:] == [None]
+    bench.free["/workspaces"] = 600
+    await bench.watch.look()
+    assert len(bench.posted) == 2
+
+
+async def test_a_disk_that_is_gone_is_told(bench: Bench) -> None:
+    """Its directory cannot be looked at."""
+    del bench.free["/store"]
+    await bench.watch.look()
+    assert bench.posted == ["the disk of the store /store cannot be looked at (No such file or directory): mend it"]
+
+
+def test_a_small_disk_needs_a_twentieth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a gigabyte free is not asked of a disk that has no more."""
+    disk = os.statvfs(tmp_path)
+    free, needed = free_space(tmp_path)
+    assert 0 < free <= disk.f_blocks * disk.f_frsize
+    assert needed == min(512 * 1024 * 1024, disk.f_blocks * disk.f_frsize // 20)
+    monkeypatch.setattr(storage, "os", SimpleNamespace(statvfs=lambda place: Disk(64, 1024, 1_000)))
+    assert free_space(tmp_path) == (65_536, 51_200)
