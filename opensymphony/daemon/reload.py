@@ -68,15 +68,6 @@ class Reload:
 
     async def look(self) -> None:
         """Look once; each edit is told once."""
-<<<<<<< HEAD
-        seen = await anyio.to_thread.run_sync(_digest, self._path)
-        away, self._away = self._away, not seen
-        if seen == self._seen or (not seen and not away):
-            return
-        self._seen = seen
-        policy, problems = await anyio.to_thread.run_sync(self._read)
-        errors = [_with_code(problem) for problem in problems if problem.severity == "error"]
-=======
         before, self._seen = self._seen, await anyio.to_thread.run_sync(_look, self._path)
         if self._seen == self._taken or self._seen != before:
             return  # nothing new, or not at rest yet
@@ -84,8 +75,7 @@ class Reload:
         if await anyio.to_thread.run_sync(_look, self._path) != self._seen:
             return  # what was read may be neither the one nor the other
         self._taken = self._seen
-        errors = [str(problem) for problem in problems if problem.severity == "error"]
->>>>>>> part-e
+        errors = [_with_code(problem) for problem in problems if problem.severity == "error"]
         if policy is not None and not errors:
             fixed = _needs_restart(self._current, policy)
             errors = [f"{', '.join(fixed)} changed: restart the daemon for that"] if fixed else []
@@ -111,15 +101,6 @@ class Reload:
             said = " ".join(str(error).split()) or type(error).__name__
             return None, (Problem(file=self._path.name, message=f"{said} (a defect)"),)
 
-<<<<<<< HEAD
-def _with_code(problem: Problem) -> str:
-    """As the commands write it, so that the same mistake has the same name wherever it is found."""
-    return f"{problem} [{problem.code}]" if problem.code else str(problem)
-
-
-def _digest(path: Path) -> str:
-    """Of the content; empty while the file is away, as it is for a moment during some saves."""
-=======
     async def _refuse(self, error: str) -> None:
         log.warning("WORKFLOW.md not in force", error=error)
         at_ms = self._clock.now_ms()
@@ -127,9 +108,13 @@ def _digest(path: Path) -> str:
         await self._post(e.PolicyRejected(at_ms=at_ms, error=encodable(error)))
 
 
+def _with_code(problem: Problem) -> str:
+    """As the commands write it, so that the same mistake has the same name wherever it is found."""
+    return f"{problem} [{problem.code}]" if problem.code else str(problem)
+
+
 def _look(path: Path) -> str:
     """What stands there: the hash of the content, or why there is none. Reads no more than a policy may have."""
->>>>>>> part-e
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not hold us up
         try:
