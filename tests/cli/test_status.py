@@ -35,6 +35,7 @@ SNAPSHOT = Snapshot(
             commit="c" * 40,
         ),
     ),
+    storage_error="the disk is full",
     poll_error="the board is away",
     policy_error="line 3",
     problems=("board/X.md:2: no title",),
@@ -78,6 +79,7 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == [
         "daemon running (one); agent-server ready at http://127.0.0.1:8000",
+        "nothing new starts: the disk is full",
         "the tracker cannot be read: the board is away",
         "the newest WORKFLOW.md is not in force: line 3",
         "ticket problem: board/X.md:2: no title",
@@ -122,9 +124,27 @@ def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
     ]
 
 
+def test_trouble_says_since_when_and_what_comes() -> None:
+    """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
+    at_ms = 1_700_000_000_000
+    troubled = msgspec.structs.replace(
+        SNAPSHOT,
+        at_ms=at_ms,
+        poll_error_since_ms=at_ms - 3_600_000,
+        next_poll_ms=at_ms + 60_000,
+        policy_error_since_ms=at_ms - 61_000,
+    )
+    assert lines(troubled)[1:3] == [
+        "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
+        "the newest WORKFLOW.md is not in force (for 1 min): line 3",
+    ]
+
+
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
-    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), poll_error=None, policy_error=None, problems=())
+    empty = msgspec.structs.replace(
+        SNAPSHOT, tickets=(), storage_error=None, poll_error=None, policy_error=None, problems=()
+    )
     assert lines(empty)[1:] == ["no ticket is known"]
 
 
