@@ -50,7 +50,7 @@ from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
-from opensymphony.store.lock import InstanceLock
+from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
@@ -156,8 +156,9 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> _Parts:
         """Take the locks, recover the state, end what the last boot left, and open every adapter."""
         root = Path(self.policy.workspace.root)
+        refuse_nested(root)
         for directory, what in ((self._store, "the store"), (root, "the workspace root")):
-            stack.enter_context(InstanceLock(directory / ".opensymphony.lock", f"{what} {directory}"))
+            stack.enter_context(InstanceLock(directory / LOCK_FILE, f"{what} {directory}"))
         journal = await Journal.open(self._store / "journal.db", format_number=FORMAT)
         stack.push_async_callback(journal.close)
         instance = await journal.fact("instance", f"{socket.gethostname()}-{new_id()[:8]}")
@@ -187,11 +188,20 @@ class Daemon:
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
         """Start every task; what the last boot had wanted is taken up again before anything new is looked for."""
         loop, clock, state = parts.loop, parts.loop.clock, parts.loop.state
-        control = self.control = DaemonControl(loop, parts.runtime.server.state, parts.poller.refresh, self.stop)
+        reload = self._follow(parts)
+        control = self.control = DaemonControl(
+            loop,
+            parts.runtime.server.state,
+            parts.poller.refresh,
+            self.stop,
+            next_poll_ms=lambda: parts.poller.next_ms,
+            policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
+        )
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)
         loop.watch(Narration(state))
+        loop.watch(parts.poller.watch)
         adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
         executor = Executor(tasks, loop.post, state, clock, *adapters)
         calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
@@ -212,18 +222,22 @@ class Daemon:
             executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
         tasks.start_soon(calendar.run, name="calendar")
-        if self._read_policy is not None:
-
-            def adopt(policy: Policy) -> None:
-                self.policy, self.priced = self._written, policy
-                parts.workspaces.use(policy)
-
-            path = Path(self.settings.workflow_path)
-            reload = Reload(path, self._read_again, self.priced, adopt, loop.post, clock)
+        if reload is not None:
             tasks.start_soon(reload.run, name="reload")
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
+
+    def _follow(self, parts: _Parts) -> Reload | None:
+        if self._read_policy is None:
+            return None
+
+        def adopt(policy: Policy) -> None:
+            self.policy, self.priced = self._written, policy
+            parts.workspaces.use(policy)
+
+        path = Path(self.settings.workflow_path)
+        return Reload(path, self._read_again, self.priced, adopt, parts.loop.post, parts.loop.clock)
 
     def _read_again(self) -> tuple[Policy | None, Sequence[Problem]]:
         """WORKFLOW.md with prices; a budget that cannot be counted is a bad edit."""

@@ -219,6 +219,7 @@ def _check(policy: Policy, reader: Reader) -> None:
     """What the types cannot say."""
     _check_files_tracker(policy.tracker, reader)
     _check_states(policy, reader)
+    _check_polling(policy, reader)
     _check_repository(policy, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)
@@ -264,6 +265,16 @@ def _check_states(policy: Policy, reader: Reader) -> None:
         if state is not None and state.lower() in active:
             message = f"{shown(state)} is an active state: the ticket would start again; choose another"
             reader.note(f"reporting.transitions.{name}", message)
+
+
+def _check_polling(policy: Policy, reader: Reader) -> None:
+    polling = policy.polling
+    if reader.failed("polling"):
+        return
+    if polling.min_interval_ms is not None and polling.min_interval_ms > polling.interval_ms:
+        reader.note("polling.min_interval_ms", f"must be at most polling.interval_ms ({polling.interval_ms})")
+    if polling.max_interval_ms is not None and polling.max_interval_ms < polling.interval_ms:
+        reader.note("polling.max_interval_ms", f"must be at least polling.interval_ms ({polling.interval_ms})")
 
 
 def _check_repository(policy: Policy, reader: Reader) -> None:
