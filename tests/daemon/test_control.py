@@ -10,7 +10,6 @@ import anyio
 import msgspec
 import pytest
 
-from opensymphony.clock import Clock
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.recovery import recover
@@ -22,6 +21,7 @@ from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import ActionAnswer
+from tests.fakes.shifted_clock import Shifted
 from tests.scheduler.playbook import policy, ticket
 
 
@@ -30,14 +30,24 @@ class Desk:
 
     def __init__(self, journal: Journal, state: State | None = None, sequence: int = 0) -> None:
         self.journal = journal
-        self.loop = Loop(state or State(), sequence, journal, Clock())
+        self.clock = Shifted()
+        self.loop = Loop(state or State(), sequence, journal, self.clock)
         self.server = ServerState(status="starting")
         self.refreshed = 0
         self.stops = 0
-        self.control = DaemonControl(self.loop, lambda: self.server, self._refresh, self._stop)
+        self.next_poll_ms: int | None = None
+        self.control = DaemonControl(
+            self.loop,
+            lambda: self.server,
+            self._refresh,
+            self._stop,
+            next_poll_ms=lambda: self.next_poll_ms,
+            policy_error_since_ms=lambda: 7,
+        )
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> str | None:
         self.refreshed += 1
+        return "later"
 
     def _stop(self) -> None:
         self.stops += 1
@@ -72,6 +82,37 @@ async def test_the_picture_is_as_of_the_last_record(desk: Desk) -> None:
     assert desk.control.snapshot().status == "running"
 
 
+async def test_a_journal_that_cannot_be_written_shows(desk: Desk) -> None:
+    """As soon as it is so and as long as it is so, whatever the state says about the disk; no record is needed for it."""
+    desk.take(e.StorageNoted(at_ms=1, error="the disk is nearly full"))
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
+    desk.loop.storage_error = "the journal cannot be written"
+    first = desk.control.snapshot()
+    assert first.storage_error == "the journal cannot be written"
+    assert desk.control.snapshot() is first
+    desk.loop.storage_error = None
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
+
+
+async def test_what_only_the_shell_knows_is_in_the_picture(desk: Desk) -> None:
+    """When the next look is due, and since when a bad WORKFLOW.md is not in force; without one, nothing."""
+    desk.next_poll_ms = 5
+    first = desk.control.snapshot()
+    assert (first.next_poll_ms, first.policy_error_since_ms) == (5, None)
+    assert desk.control.snapshot() is first
+    desk.next_poll_ms = 6
+    desk.take(e.PolicyRejected(at_ms=1, error="bad"))
+    second = desk.control.snapshot()
+    assert (second.next_poll_ms, second.policy_error_since_ms) == (6, 7)
+
+
+async def test_a_picture_has_the_time_of_the_question(desk: Desk) -> None:
+    """Also when nothing was recorded since the last one: how long something lasts is told from it."""
+    first = desk.control.snapshot()
+    desk.clock.shift_ms += 60_000
+    assert desk.control.snapshot().at_ms - first.at_ms >= 60_000
+
+
 async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
     """A stopped daemon is stopped, not draining; nor is one that has yet to begin anew."""
     desk.control.status = "running"
@@ -84,8 +125,8 @@ async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
 
 
 async def test_a_refresh_reaches_the_poller(desk: Desk) -> None:
-    """It only asks; nothing is waited for."""
-    desk.control.refresh()
+    """It only asks; nothing is waited for. What the poller says comes back."""
+    assert desk.control.refresh() == "later"
     assert desk.refreshed == 1
 
 
@@ -220,6 +261,23 @@ async def test_without_a_journal_there_is_no_answer(desk: Desk) -> None:
     control = DaemonControl(desk.loop, lambda: desk.server, desk._refresh, desk._stop, answer_s=0.01)
     with pytest.raises(InstanceError, match="ask again with the request id k"):
         await control.act("pause", None, request_id="k")  # nobody runs the loop
+
+
+async def test_what_cannot_be_written_is_not_taken(desk: Desk) -> None:
+    """While the disk is full a request is refused with the reason, and not carried out later; `explain` says so too."""
+    async with at_work(desk):
+        desk.loop.storage_error = "the journal cannot be written"
+        with pytest.raises(InstanceError, match="not taken: the journal cannot be written"):
+            await desk.control.act("pause", None, request_id="k")
+        explained = desk.control.explain("A-1")
+        assert explained is not None
+        assert explained.sentence == "nothing goes on: the journal cannot be written"
+        assert [rule.name for rule in explained.rules if not rule.holds] == ["daemon"]
+        desk.loop.storage_error = None
+        await desk.loop.settled()
+        assert not desk.loop.state.paused
+        answer = await desk.control.act("pause", None, request_id="k")
+        assert answer is not None and answer.accepted
 
 
 async def test_readiness_names_the_first_thing_in_the_way(desk: Desk) -> None:
