@@ -72,7 +72,7 @@ def _section(path: str, command: Any) -> str:
 def _name(parameter: Any) -> str:
     if not parameter.opts[0].startswith("-"):
         return parameter.metavar or f"[{parameter.name}]"
-    return " ".join([parameter.opts[0], *([] if parameter.is_flag else [parameter.metavar])])
+    return " ".join([", ".join(parameter.opts), *([] if parameter.is_flag else [parameter.metavar])])
 
 
 def _meaning(parameter: Any) -> str:

@@ -133,6 +133,11 @@ class _File(RotatingFileHandler):
 
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors="replace", opener=opener)
 
+    def close(self) -> None:
+        """What could not be written until now is lost: a full disk must not spoil an end in good order."""
+        with suppress(OSError):
+            super().close()
+
     def handleError(self, record: logging.LogRecord) -> None:
         if self._failed:
             return

@@ -171,3 +171,19 @@ def test_a_closed_terminal_stops_nothing(written):
     logs.set_up(stream=stream)
     stream.close()
     logs.get_logger("x").info("one")
+
+
+def test_a_full_disk_does_not_spoil_the_end(tmp_path):
+    """What cannot be written is told once on the terminal, and closing the sinks raises nothing."""
+    (tmp_path / logs.FILE_NAME).symlink_to("/dev/full")
+    stream = io.StringIO()
+    before = (logging.getLogger().handlers[:], logging.getLogger().level)
+    logs.set_up(level="debug", directory=str(tmp_path), stream=stream)
+    try:
+        logs.get_logger("test").info("one")
+        logs.get_logger("test").info("two")
+    finally:
+        logs.shut_down()
+        logging.getLogger().handlers = before[0]
+        logging.getLogger().setLevel(before[1])
+    assert stream.getvalue().count("cannot be written") == 1

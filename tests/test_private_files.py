@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opensymphony.private_files import make_private_directory, write_private
+from opensymphony.private_files import make_private_directory, write_private, write_private_parts
 
 
 def mode(path: Path) -> int:
@@ -51,3 +51,14 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make_private_directory(tmp_path / "file" / "below")
+
+
+def test_a_file_of_many_parts_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    """A part that cannot be had leaves the old file, and nothing beside it."""
+    place = tmp_path / "export"
+    write_private_parts(place, (b"%d\n" % number for number in range(3)))
+    assert (place.read_bytes(), mode(place)) == (b"0\n1\n2\n", 0o600)
+    with pytest.raises(ZeroDivisionError):
+        write_private_parts(place, (b"%d" % (1 // number) for number in (1, 0)))
+    assert place.read_bytes() == b"0\n1\n2\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from opensymphony.api.access import error_response
@@ -100,10 +100,13 @@ async def _act(control: Actions, request: Request, identifier: str | None, allow
 
 async def _read(request: Request) -> ActionBody:
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > BODY_BYTES_MAX:
-            raise _Unusable(413, "too_large", f"the body is longer than {BODY_BYTES_MAX:,} bytes")
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > BODY_BYTES_MAX:
+                raise _Unusable(413, "too_large", f"the body is longer than {BODY_BYTES_MAX:,} bytes")
+    except ClientDisconnect as error:
+        raise _Unusable(400, "bad_request", "the body did not arrive whole") from error
     if not content:
         return ActionBody()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

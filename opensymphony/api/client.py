@@ -133,7 +133,7 @@ def _ask(
     path: str,
     body: object = None,
     *,
-    timeout_s: float = _TIMEOUT_S,
+    timeout_s: float | None = None,
     allowed: tuple[int, ...] = (409,),
 ) -> httpx.Response:
     try:
@@ -143,7 +143,7 @@ def _ask(
             content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
         with (
             # No TLS on loopback: loading the certificates would take longer than all the rest.
-            httpx.Client(timeout=timeout_s, trust_env=False, verify=False) as client,
+            httpx.Client(timeout=timeout_s or _TIMEOUT_S, trust_env=False, verify=False) as client,
             client.stream(method, f"{address.url}{path}", headers=headers, content=content) as answer,
         ):
             answer = _whole(address, answer)

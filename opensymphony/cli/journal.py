@@ -37,6 +37,8 @@ def export(
     from opensymphony.errors import StoreError
     from opensymphony.private_files import write_private_parts
 
+    if output is not None and output.is_dir():
+        out.fail(f"{output} cannot be written (it is a directory): name a file")
     try:
         with _of_store(workflow, config) as history:
             lines = (line + b"\n" for line in exported(history, since, until))

@@ -13,7 +13,9 @@ def pause(
     ticket: Annotated[str | None, typer.Argument(metavar="[ID]", help="Identifier of a ticket.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every ticket, also those to come.")] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Let what is at work come to its end.")] = False,
-    reason: ask.ReasonOption = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; it is shown with a run that is stopped.")
+    ] = "",
     workflow: ask.WorkflowOption = None,
     config: ask.ConfigOption = None,
     request_id: ask.RequestOption = None,

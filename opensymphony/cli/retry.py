@@ -7,7 +7,6 @@ from opensymphony.cli import ask
 
 def retry(
     ticket: ask.TicketArgument,
-    reason: ask.ReasonOption = "",
     workflow: ask.WorkflowOption = None,
     config: ask.ConfigOption = None,
     request_id: ask.RequestOption = None,
@@ -18,4 +17,4 @@ def retry(
     For one that was stopped, has failed, waits for its next try, or is in review. Exit code 1 when that cannot be: somebody
     works on it, it is closed, or it is not for us.
     """
-    ask.act("retry", ticket, workflow=workflow, config=config, request_id=request_id, json=json, text=reason)
+    ask.act("retry", ticket, workflow=workflow, config=config, request_id=request_id, json=json)

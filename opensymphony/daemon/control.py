@@ -87,7 +87,15 @@ class DaemonControl:
     def explain(self, identifier: str) -> Explanation | None:
         """Why a ticket is, or is not, being worked on; None for one that is not known. Its id does as well as its name."""
         entry = self._find(identifier)
-        return explanation(self._loop.state, entry) if entry is not None else None
+        if entry is None:
+            return None
+        found, trouble = explanation(self._loop.state, entry), self._loop.storage_error
+        if trouble is None:
+            return found
+        rules = tuple(
+            structs.replace(rule, holds=False, text=trouble) if rule.name == "daemon" else rule for rule in found.rules
+        )
+        return structs.replace(found, sentence=f"nothing goes on: {trouble}", rules=rules)
 
     def _find(self, identifier: str) -> Entry | None:
         """By the exact identifier, else by the id, else by the one identifier that is the same without case."""
@@ -122,6 +130,8 @@ class DaemonControl:
         known = request_id in state.requests
         if identifier is not None and entry is None and not known:
             return None
+        if loop.storage_error is not None:
+            raise InstanceError(f"the request was not taken: {loop.storage_error}")
         try:
             with anyio.fail_after(self._answer_s):
                 if not known:

@@ -75,7 +75,7 @@ class Reload:
         if await anyio.to_thread.run_sync(_look, self._path) != self._seen:
             return  # what was read may be neither the one nor the other
         self._taken = self._seen
-        errors = [str(problem) for problem in problems if problem.severity == "error"]
+        errors = [_with_code(problem) for problem in problems if problem.severity == "error"]
         if policy is not None and not errors:
             fixed = _needs_restart(self._current, policy)
             errors = [f"{', '.join(fixed)} changed: restart the daemon for that"] if fixed else []
@@ -106,6 +106,11 @@ class Reload:
         at_ms = self._clock.now_ms()
         self.error_since_ms = self.error_since_ms or at_ms
         await self._post(e.PolicyRejected(at_ms=at_ms, error=encodable(error)))
+
+
+def _with_code(problem: Problem) -> str:
+    """As the commands write it, so that the same mistake has the same name wherever it is found."""
+    return f"{problem} [{problem.code}]" if problem.code else str(problem)
 
 
 def _look(path: Path) -> str:

@@ -117,7 +117,11 @@ def check_stall(plan: Plan) -> None:
 def probed(plan: Plan, liveness: Liveness) -> None:
     """A silent tool call was looked at; if it has spoken meanwhile, that counts for more."""
     run, agent = plan.run, plan.policy.agent
-    if run.stage != "working" or not run.tool_open or plan.at_ms - run.last_activity_ms < agent.tool_timeout_ms:
+    if run.stage != "working" or not run.tool_open:
+        return
+    due_ms = run.last_activity_ms + agent.tool_timeout_ms
+    if plan.at_ms < due_ms:
+        plan.add(_stall_timer(plan, due_ms))
         return
     if liveness.alive:
         plan.add(d.SilenceExcused(at_ms=plan.at_ms, ticket_id=plan.ticket.id, detail=liveness.detail))

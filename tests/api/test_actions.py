@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from opensymphony.api.actions import BODY_BYTES_MAX
-from tests.api.desk import BEARER, Desk
+from opensymphony.api.routes import build_app
+from tests.api.desk import BEARER, TOKEN, Desk
 
 JSON = {**BEARER, "Content-Type": "application/json"}
 
@@ -148,3 +149,23 @@ async def test_no_answer_in_time_is_503(client: httpx.AsyncClient, desk: Desk) -
         503,
         {"code": "unavailable", "message": "no answer within 30 s"},
     )
+
+
+async def test_who_hangs_up_in_the_middle_asks_for_nothing(desk: Desk) -> None:
+    """Half a body is no request, and no defect of ours."""
+    messages = [
+        {"type": "http.request", "body": b'{"finish": false', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer the-token"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/actions/pause", "query_string": b"", "headers": headers}
+    await build_app(desk, TOKEN)(scope, receive, send)
+    assert (sent[0]["status"], desk.asked) == (400, [])

@@ -51,3 +51,19 @@ def test_a_reader_that_has_gone_away_ends_the_command_quietly(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("duration_ms", "text"),
+    [
+        (-5_000, "0 s"),
+        (59_999, "59 s"),
+        (60_000, "1 min"),
+        (3_599_999, "59 min"),
+        (2 * 3_600_000 + 5 * 60_000, "2 h 5 min"),
+        (49 * 3_600_000, "2 d 1 h"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(duration_ms, text):
+    """Never below zero, whatever two clocks say."""
+    assert output.duration(duration_ms) == text

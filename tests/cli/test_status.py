@@ -11,7 +11,7 @@ import pytest
 from opensymphony.api.client import ADDRESS_FILE
 from opensymphony.cli.status import lines
 from opensymphony.model import ServerState, TicketId, Usage
-from opensymphony.views import Snapshot, TicketView
+from opensymphony.views import BudgetView, Snapshot, TicketView
 from tests.api.test_client import answering
 from tests.cli.program import call, write_workflow
 
@@ -35,6 +35,7 @@ SNAPSHOT = Snapshot(
             commit="c" * 40,
         ),
     ),
+    storage_error="the disk is full",
     poll_error="the board is away",
     policy_error="line 3",
     problems=("board/X.md:2: no title",),
@@ -78,6 +79,7 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == [
         "daemon running (one); agent-server ready at http://127.0.0.1:8000",
+        "nothing new starts: the disk is full",
         "the tracker cannot be read: the board is away",
         "the newest WORKFLOW.md is not in force: line 3",
         "ticket problem: board/X.md:2: no title",
@@ -98,6 +100,7 @@ def test_trouble_says_since_when_and_what_comes() -> None:
         poll_error_since_ms=at_ms - 3_600_000,
         next_poll_ms=at_ms + 60_000,
         policy_error_since_ms=at_ms - 61_000,
+        storage_error=None,
     )
     assert lines(troubled)[1:3] == [
         "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
@@ -105,9 +108,44 @@ def test_trouble_says_since_when_and_what_comes() -> None:
     ]
 
 
+def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
+    """Pauses, trouble with the disk, outages with since when, the day's budget, messages that wait."""
+    [one] = SNAPSHOT.tickets
+    busy = msgspec.structs.replace(
+        SNAPSHOT,
+        at_ms=10_000_000,
+        paused=True,
+        paused_since_ms=10_000_000 - 300_000,
+        storage_error="the journal cannot be written",
+        poll_error_since_ms=10_000_000 - 60_000,
+        day="2026-01-31",
+        budgets=(
+            BudgetView(scope="day", unit="tokens", limit=5_000, spent=1_200, reserved=600),
+            BudgetView(scope="project", unit="cost_micros", limit=5_000_000, spent=1_250_000, reserved=0),
+        ),
+        tickets=(
+            msgspec.structs.replace(one, paused=True, messages=1, turns=0, branch=None, commit=None, reason="why"),
+            msgspec.structs.replace(one, paused=True, messages=2, turns=0, branch=None, commit=None, reason="paused"),
+        ),
+    )
+    assert lines(busy)[1:] == [
+        "everything is paused (for 5 min): `opensymphony resume --all` goes on",
+        "nothing new starts: the journal cannot be written",
+        "the tracker cannot be read (for 1 min): the board is away",
+        "the newest WORKFLOW.md is not in force: line 3",
+        "ticket problem: board/X.md:2: no title",
+        "budget of the day (2026-01-31): 1,200 of 5,000 tokens spent; the next calls may take 600",
+        "budget of the project: 1.25 of 5.00 in money spent; the next calls may take 0.00",
+        "A-1          needs person      In Progress  why; paused by an operator; 1 message for the agent",
+        "A-1          needs person      In Progress  paused; 2 messages for the agent",
+    ]
+
+
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
-    empty = msgspec.structs.replace(SNAPSHOT, tickets=(), poll_error=None, policy_error=None, problems=())
+    empty = msgspec.structs.replace(
+        SNAPSHOT, tickets=(), storage_error=None, poll_error=None, policy_error=None, problems=()
+    )
     assert lines(empty)[1:] == ["no ticket is known"]
 
 

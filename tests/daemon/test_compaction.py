@@ -95,8 +95,8 @@ async def test_a_damaged_old_record_does_not_keep_the_others(journal: Journal) -
 
 async def test_the_loops_writes_go_on_between_two_steps(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is to be deleted, an append waits for one step only."""
-    monkeypatch.setattr(compaction, "_RECORDS_A_STEP", 10)
-    monkeypatch.setattr(compaction, "_PAGES_A_STEP", 10)
+    monkeypatch.setattr(compaction, "_RECORDS_A_STEP", 40)
+    monkeypatch.setattr(compaction, "_PAGES_A_STEP", 100)
     left: list[int] = []
 
     async def append() -> None:

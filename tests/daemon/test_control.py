@@ -101,6 +101,18 @@ async def test_a_picture_has_the_time_of_the_question(desk: Desk) -> None:
     assert desk.control.snapshot().at_ms - first.at_ms >= 60_000
 
 
+async def test_a_journal_that_cannot_be_written_shows(desk: Desk) -> None:
+    """As soon as it is so and as long as it is so, whatever the state says about the disk; no record is needed for it."""
+    desk.take(e.StorageNoted(at_ms=1, error="the disk is nearly full"))
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
+    desk.loop.storage_error = "the journal cannot be written"
+    first = desk.control.snapshot()
+    assert first.storage_error == "the journal cannot be written"
+    assert desk.control.snapshot() is first
+    desk.loop.storage_error = None
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
+
+
 async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
     """A stopped daemon is stopped, not draining; nor is one that has yet to begin anew."""
     desk.control.status = "running"
@@ -249,6 +261,23 @@ async def test_without_a_journal_there_is_no_answer(desk: Desk) -> None:
     control = DaemonControl(desk.loop, lambda: desk.server, desk._refresh, desk._stop, answer_s=0.01)
     with pytest.raises(InstanceError, match="ask again with the request id k"):
         await control.act("pause", None, request_id="k")  # nobody runs the loop
+
+
+async def test_what_cannot_be_written_is_not_taken(desk: Desk) -> None:
+    """While the disk is full a request is refused with the reason, and not carried out later; `explain` says so too."""
+    async with at_work(desk):
+        desk.loop.storage_error = "the journal cannot be written"
+        with pytest.raises(InstanceError, match="not taken: the journal cannot be written"):
+            await desk.control.act("pause", None, request_id="k")
+        explained = desk.control.explain("A-1")
+        assert explained is not None
+        assert explained.sentence == "nothing goes on: the journal cannot be written"
+        assert [rule.name for rule in explained.rules if not rule.holds] == ["daemon"]
+        desk.loop.storage_error = None
+        await desk.loop.settled()
+        assert not desk.loop.state.paused
+        answer = await desk.control.act("pause", None, request_id="k")
+        assert answer is not None and answer.accepted
 
 
 async def test_readiness_names_the_first_thing_in_the_way(desk: Desk) -> None:

@@ -77,6 +77,30 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, monkeypatch: pytest
     assert (ticket.phase, world.agents.talk("A-1").running) == ("closed", False)
 
 
+async def test_after_a_shutdown_by_an_operator_one_signal_is_enough(world: World) -> None:
+    """The drain has begun already: a signal cuts it short."""
+    world.ticket("A-1")
+
+    async def work(foreground: Foreground) -> None:
+        daemon = world.make()
+        async with anyio.create_task_group() as tasks:
+
+            async def when_it_works() -> None:
+                while daemon.control is None:
+                    await anyio.sleep(0.01)
+                await until(daemon, lambda: (found := view(daemon, "A-1")) and found.stage == "working")
+                world.agents.unreachable = True
+                daemon.control.shutdown()
+                await until(daemon, lambda: (found := view(daemon, "A-1")) and found.phase == "stopping")
+                interrupt()
+
+            tasks.start_soon(when_it_works)
+            await foreground.serve(daemon)
+
+    with anyio.fail_after(30):
+        assert await run_in_foreground(work) == "forced"
+
+
 async def test_before_there_is_a_daemon_one_signal_is_enough() -> None:
     """An installation or a password prompt is ended at once."""
 

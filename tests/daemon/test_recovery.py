@@ -23,11 +23,23 @@ from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
+from opensymphony.workflow.policy import NotifyPolicy, Policy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 from tests.scheduler.playbook import Playbook
 
-SCENARIOS: dict[str, Sequence[Step]] = {"review": [GOOD], "sent back": [BAD, GOOD], "cancelled": [HOLDS]}
+SCENARIOS: dict[str, Sequence[Step]] = {
+    "review": [GOOD],
+    "sent back": [BAD, GOOD],
+    "cancelled": [HOLDS],
+    "silent tool": [Step(holds=True, tool_open=True), GOOD],
+    "no progress": [Step(holds=True, busy=True)],
+}
+LIMITS = {
+    "silent tool": {"tool_timeout_ms": 30, "retry_backoff_ms": 1, "max_retry_backoff_ms": 1},
+    "no progress": {"max_actions_without_progress": 8},
+}
+"""Of the agent's policy, where a scenario needs its own."""
 
 # Every command has its crash points: in which scenario, and at which of its occurrences there.
 POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
@@ -46,6 +58,9 @@ POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
     c.ReleaseClaim: [("review", 1)],
     c.StopRun: [("cancelled", 1)],
     c.CleanWorkspace: [("cancelled", 1)],
+    c.ProbeAgent: [("silent tool", 1)],
+    c.FingerprintWorkspace: [("no progress", 1), ("no progress", 2)],
+    c.NotifyPerson: [("review", 1)],
 }
 
 
@@ -95,11 +110,18 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, point: CrashPoint) -> None:
     monkeypatch.setattr(app, "Executor", Dying)
 
 
+def scenario_policy(world: World, scenario: str) -> Policy:
+    """The world's policy with the scenario's limits; whoever waits for a person's answer is told into a file."""
+    agent = msgspec.structs.replace(world.policy().agent, **LIMITS.get(scenario, {}))
+    notify = NotifyPolicy(command=f"cat >> {world.directory / 'told'}; echo >> {world.directory / 'told'}")
+    return world.policy(agent=agent, notify=notify)
+
+
 async def play(world: World, scenario: str) -> Snapshot:
     """A life of the ticket A-1, as far as the daemon lives."""
     if scenario != "cancelled":
-        return await world.once()
-    async with world.running() as daemon:
+        return await world.once(scenario_policy(world, scenario))
+    async with world.running(scenario_policy(world, scenario)) as daemon:
         await until(daemon, lambda: (found := view(daemon, "A-1")) and found.stage == "working" and world.agents.talks)
         world.move("A-1", "Done")
         await until_phase(daemon, "A-1", "closed")
@@ -113,18 +135,26 @@ def traces(world: World, snapshot: Snapshot, board: dict[str, Any]) -> dict[str,
     said = to_builtins(ticket)
     for name in ("since_ms", "started_ms", "ended_ms", "last_activity_ms", "commit", "conversation_id", "workspace"):
         del said[name]
-    comment = re.sub(r"\b(\d+ s|[0-9a-f]{12})\b", "*", world.comment("A-1"))
+    for name in ("reason", "error"):
+        said[name] = plain(said[name] or "")
+    told = world.directory / "told"
     return {
         "board": {name: (found.state, found.claim) for name, found in board.items()},
         "branch": git_log(world),
-        "comment": re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "*", comment),
-        "messages": world.agents.talk("A-1").messages,
+        "comment": plain(world.comment("A-1")),
+        "messages": {key: plain(text) for key, text in world.agents.talk("A-1").messages.items()},
+        "told": sorted(set(plain(told.read_text()).splitlines())) if told.exists() else [],
         "running": world.agents.talk("A-1").running,
         "hooks": sorted(set(world.hooks.read_text().split())),
         "workspace": ticket.workspace is not None and Path(ticket.workspace).is_dir(),
         "left": sorted(path.name for path in world.root.iterdir()),
         "view": said,
     }
+
+
+def plain(text: str) -> str:
+    """Without times, counts of what went on meanwhile, and hashes."""
+    return re.sub(r"\b(\d+ s|\d+ actions|[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:]+Z)(?!\w)", "*", text)
 
 
 def git_log(world: World) -> list[str]:
@@ -159,7 +189,7 @@ async def test_a_crash_changes_nothing_in_the_end(
         crash_at(patched, point)
         await play(world, point.scenario)
     assert died.value.split(Killed)[1] is None, "it died of the crash alone"
-    snapshot = await world.once()
+    snapshot = await world.once(scenario_policy(world, point.scenario))
     assert traces(world, snapshot, await world.tickets()) == expected
     delivered = world.agents.talk("A-1").messages
     assert set(world.agents.sends) == set(delivered)

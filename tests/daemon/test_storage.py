@@ -9,10 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from opensymphony.cli.status import lines
 from opensymphony.clock import Clock
-from opensymphony.daemon import storage
+from opensymphony.daemon import app, loop, storage
+from opensymphony.daemon.recovery import recover
 from opensymphony.daemon.storage import StorageWatch, free_space
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.records import FORMAT, encode_state
+from opensymphony.store.sqlite import Journal
+from tests.daemon.world import GOOD, HOLDS, World, until, until_phase, view
 
 Disk = namedtuple("Disk", "f_bavail f_frsize f_blocks")
 
@@ -84,3 +89,37 @@ def test_a_small_disk_needs_a_twentieth(tmp_path: Path, monkeypatch: pytest.Monk
     assert needed == min(512 * 1024 * 1024, disk.f_blocks * disk.f_frsize // 20)
     monkeypatch.setattr(storage, "os", SimpleNamespace(statvfs=lambda place: Disk(64, 1024, 1_000)))
     assert free_space(tmp_path) == (65_536, 51_200)
+
+
+async def test_a_daemon_outlives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs goes on, nothing new starts, every door says why; with room all of it is done, and nothing twice."""
+    monkeypatch.setattr(loop, "_WRITE_AGAIN_S", 0.05)
+    loops: list[loop.Loop] = []
+    original = app.Loop
+    monkeypatch.setattr(app, "Loop", lambda *given: loops.append(original(*given)) or loops[-1])
+    world = World(tmp_path / "world", {"A-1": [HOLDS], "A-2": [GOOD]})
+    world.ticket("A-1")
+    async with world.running() as daemon:
+        assert daemon.control is not None
+        await until(daemon, lambda: (found := view(daemon, "A-1")) and found.stage == "working" and world.agents.talks)
+        connection = loops[0]._journal._connection
+        connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+        body = "word " * 2_000
+        world.ticket("A-2").write_text(f"---\ntitle: Title of A-2\nstate: Todo\n---\n{body}\n")
+        await until(daemon, lambda: daemon.control and daemon.control.snapshot().storage_error)
+        shown = daemon.control.snapshot()
+        assert shown.storage_error is not None
+        assert "cannot be written (database or disk is full): free space on its disk" in shown.storage_error
+        assert any(line.startswith("nothing new starts: the journal ") for line in lines(shown))
+        assert (world.agents.talk("A-1").running, len(world.agents.talks)) == (True, 1)
+        connection.execute("PRAGMA max_page_count = 1000000")
+        await until_phase(daemon, "A-2", "in_review")
+        assert daemon.control.snapshot().storage_error is None
+        world.move("A-1", "Done")
+        await until_phase(daemon, "A-1", "closed")
+    assert set(world.agents.sends.values()) == {1}
+    journal = await Journal.open(world.store / "journal.db", format_number=FORMAT)
+    journal._connection.execute("DELETE FROM checkpoints")
+    state, sequence = await recover(journal)
+    await journal.close()
+    assert (sequence, encode_state(state)) == (loops[0].sequence, encode_state(loops[0].state))

@@ -33,6 +33,8 @@ from opensymphony.model import (
     Usage,
 )
 
+_ACTION_S = 0.01
+
 
 class Step(Struct, frozen=True, kw_only=True):
     """What an agent does in one turn."""
@@ -46,6 +48,10 @@ class Step(Struct, frozen=True, kw_only=True):
     says: str = "Done."
     holds: bool = False
     """Works on until it is stopped."""
+    tool_open: bool = False
+    """Says that a tool call is open, and then nothing."""
+    busy: bool = False
+    """With `holds`: reports one action after another, and no change."""
 
 
 class Talk:
@@ -74,7 +80,7 @@ class ScriptedAgents:
         """Turns that were waited for after an absence of ours."""
         self.stops = 0
         self.unreachable = False
-        self.liveness = Liveness(alive=True, detail="scripted")
+        self.liveness = Liveness(alive=False, detail="nothing works")
         self.boots = 0
         self.closed = 0
 
@@ -146,11 +152,20 @@ class ScriptedRuntime:
         step = script[min(number, len(script) - 1)]
         if key not in talk.ends:
             talk.running = True
-            await report(TurnProgress(status="running", summary="works"))
+            await report(TurnProgress(status="running", summary="works", tool_open=step.tool_open))
             if step.holds:
-                await talk.interrupted.wait()
+                await self._hold(talk, step, report)
             await self._finish(talk, key, step, number)
         return talk.ends[key]
+
+    async def _hold(self, talk: Talk, step: Step, report: ReportProgress) -> None:
+        interrupted, actions = talk.interrupted, 0
+        while not interrupted.is_set():
+            with anyio.move_on_after(_ACTION_S if step.busy else None):
+                await interrupted.wait()
+                return
+            actions += 1
+            await report(TurnProgress(status="running", summary="looks again", actions=actions))
 
     async def _finish(self, talk: Talk, key: CommandKey, step: Step, number: int) -> None:
         # Whole or not at all, as the agent works on whether or not we look.

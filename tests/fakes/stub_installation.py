@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import msgspec
 
 from opensymphony import bundled
 from opensymphony.agents.openhands import installation
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tests.fakes.agent_server import main; main()"
 
 
 def install_stub(tool_dir: Path, script: str = "exec sleep 600") -> Path:
@@ -29,3 +34,13 @@ def install_stub(tool_dir: Path, script: str = "exec sleep 600") -> Path:
     (tool_dir / "current").symlink_to(environment.name)
     assert installation.check(tool_dir).status == "complete"
     return tool_dir
+
+
+def install_fake(tool_dir: Path, agents: Path) -> Path:
+    """An installation that starts `tests/fakes/agent_server.py`, with the scripts of its agents in `agents`."""
+    words = " ".join(shlex.quote(word) for word in (sys.executable, "-c", FAKE, str(ROOT)))
+    # What comes before `-m openhands.agent_server` is for the interpreter of the real one.
+    return install_stub(
+        tool_dir,
+        f'while [ "$1" != -m ]; do shift; done; shift 2\nFAKE_AGENTS={shlex.quote(str(agents))} exec {words} "$@"',
+    )

@@ -223,7 +223,7 @@ def ordinary_day() -> Story:
     limits = AgentPolicy(max_concurrent_agents=3, max_concurrent_agents_by_label={"database": 1})
     story = Story(1, policy(agent=limits, hooks=HooksPolicy(before_run="make ready", after_run="make tidy")))
     story.board(8)
-    story.day(180, story.edit, story.poll)
+    story.day(240, story.edit, story.poll)
     story.rest()
     return story
 
@@ -233,7 +233,7 @@ def failures_and_retries() -> Story:
     story = Story(2, policy(agent=AgentPolicy(max_concurrent_agents=3, max_failures=3)))
     story.board(6)
     story.fails = 0.3
-    story.day(260, story.poll, lambda: story.book.passes(400_000) and None)
+    story.day(420, story.poll, lambda: story.book.passes(400_000) and None)
     story.rest()
     return story
 
@@ -243,29 +243,37 @@ def stops_and_restarts() -> Story:
     story = Story(3, policy())
     story.board(7)
     story.fails = 0.05
-    story.day(240, story.restart, story.edit, story.vanish)
+    story.day(300, story.restart, story.restart, story.edit, story.vanish)
     story.rest()
     return story
 
 
 def budget_and_pause() -> Story:
     """Money and tokens run out, days begin, limits are raised, operators ask for everything, the disk is full."""
-    small = BudgetPolicy(ticket=BudgetLimit(tokens=400_000), day=BudgetLimit(tokens=1_300_000))
+    small = BudgetPolicy(run=BudgetLimit(cost=0.2), ticket=BudgetLimit(tokens=400_000), day=BudgetLimit(tokens=900_000))
     story = Story(4, policy(budget=small))
     story.board(6)
-    days = iter(range(1, 1_000))
+    begun = 0
 
     def day_begins() -> None:
-        story.book.send(
-            e.DayBegan(at_ms=story.book.now_ms, day=f"2026-{next(days) // 28 + 1:02}-{next(days) % 28 + 1:02}")
-        )
+        nonlocal begun
+        begun += 1
+        story.book.send(e.DayBegan(at_ms=story.book.now_ms, day=f"2026-03-{begun:02}"))
 
     def raise_limit() -> None:
-        raised = msgspec.structs.replace(small, ticket=BudgetLimit(tokens=900_000))
+        raised = msgspec.structs.replace(small, run=BudgetLimit(cost=0.2 + begun), ticket=BudgetLimit(tokens=2_000_000))
         story.book.send(e.PolicyLoaded(at_ms=story.book.now_ms, policy=policy(budget=raised)))
 
-    day_begins()
-    story.day(260, story.ask, story.ask, day_begins, raise_limit, story.disk)
+    def all_go_on() -> None:
+        story.requests += 1
+        at_ms, name = story.book.now_ms, f"request-{story.requests}"
+        story.book.send(e.OperatorAsked(at_ms=at_ms, request_id=name, ticket_id=None, action="resume", author="ada"))
+        story.book.send(e.StorageNoted(at_ms=at_ms, error=None))
+
+    for _ in range(8):
+        day_begins()
+        all_go_on()
+        story.day(40, story.ask, story.ask, story.ask, all_go_on, raise_limit, story.disk)
     story.rest()
     return story
 

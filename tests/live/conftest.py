@@ -38,7 +38,9 @@ def server_python(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a server stay together; each of the others brings its own and goes to whoever is free."""
+    """Tests that share a server stay together; each of the others brings its own and goes to whoever is free, the longest
+    first: the last one would be waited for alone."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
     for item in items:
         if "supervisor" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("shared server"))
@@ -91,7 +93,7 @@ class Live:
     async def await_turn(self, conversation_id: ConversationId, key: str, *, resume: bool = False) -> TurnEnd:
         return await self.runtime.await_turn(conversation_id, CommandKey(key), self.report, resume=resume)
 
-    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         with anyio.fail_after(seconds):
             while not condition():
                 await anyio.sleep(0.05)

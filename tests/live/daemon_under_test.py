@@ -30,6 +30,8 @@ from opensymphony.views import Snapshot, TicketView
 from opensymphony.workspace.paths import repository_key
 
 COMMAND = str(Path(sys.executable).with_name("opensymphony"))
+_PATIENCE_S = 180.0
+"""Until something that does not happen is told: a server that starts in 8 s needs a minute where others use the cores, too."""
 _INTERRUPTED = ("A restart occurred while this tool was in progress", "Tool call interrupted before completion")
 
 WORKFLOW = """\
@@ -145,14 +147,14 @@ class DaemonUnderTest:
         """What the newest command said on standard error."""
         return self.said("err").read_text(errors="replace")
 
-    async def ended(self, seconds: float = 90) -> int:
+    async def ended(self, seconds: float = _PATIENCE_S) -> int:
         """Wait for the newest command to end; its exit code."""
         assert self.process is not None
         with anyio.move_on_after(seconds):
             return await self.process.wait()
         raise AssertionError(f"it did not end within {seconds} s: {self.told()[-3000:]}")
 
-    async def command(self, *arguments: str, seconds: float = 30) -> tuple[int, str, str]:
+    async def command(self, *arguments: str, seconds: float = _PATIENCE_S) -> tuple[int, str, str]:
         """Another command to its end, beside the one that runs: exit code, standard output, standard error."""
         with anyio.fail_after(seconds):
             done = await anyio.run_process(
@@ -160,7 +162,7 @@ class DaemonUnderTest:
             )
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
-    async def run_once(self, seconds: float = 120) -> None:
+    async def run_once(self, seconds: float = _PATIENCE_S) -> None:
         await self.start("run", "--once")
         code = await self.ended(seconds)
         assert code == 0, self.told()[-3000:]
@@ -177,7 +179,7 @@ class DaemonUnderTest:
             return None
 
     async def until(
-        self, what: str, condition: Callable[[Snapshot], object], seconds: float = 60, *, alive: bool = True
+        self, what: str, condition: Callable[[Snapshot], object], seconds: float = _PATIENCE_S, *, alive: bool = True
     ) -> Snapshot:
         """Wait for a condition on the daemon's picture."""
         seen: Snapshot | None = None
@@ -192,7 +194,7 @@ class DaemonUnderTest:
         shown = msgspec.json.format(msgspec.json.encode(seen)).decode() if seen else "nothing"
         raise AssertionError(f"not within {seconds} s: {what}; seen: {shown}\n{self.told()[-3000:]}")
 
-    async def wait_for(self, what: str, condition: Callable[[], object], seconds: float = 60) -> None:
+    async def wait_for(self, what: str, condition: Callable[[], object], seconds: float = _PATIENCE_S) -> None:
         """Wait for anything else."""
         with anyio.move_on_after(seconds):
             while not await anyio.to_thread.run_sync(condition):

@@ -13,9 +13,9 @@ from opensymphony.views import Snapshot
 from tests.live.conftest import Stage
 from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, scripted, shell, view
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
-LIMITS = "max_actions_without_progress: 8, max_repeated_actions: 5, tool_timeout_ms: 2500, max_failures: 1"
+LIMITS = "max_actions_without_progress: 8, max_repeated_actions: 5, tool_timeout_ms: 6000, max_failures: 1"
 LLM = "agent: {llm: {max_input_tokens: 60000, max_output_tokens: 2000}}"
 MODEL = f"openhands: {{conversation: {{stuck_detection: false, {LLM}}}}}\n"
 
@@ -35,7 +35,7 @@ def plays(stage: Stage) -> None:
         {
             "SAME-2": [shell("git status --short")],
             "DEAD-3": [call("sleep 911", 900)],
-            "SLOW-4": [call("timeout 7 sh -c 'while :; do :; done'", 900), commit("SLOW-4"), finish()],
+            "SLOW-4": [call("timeout 10 sh -c 'while :; do :; done'", 900), commit("SLOW-4"), finish()],
             "SPEND-5": [shell(f"seq {number}") for number in range(7)] + [commit("SPEND-5"), finish()],
         }
     )
@@ -56,7 +56,7 @@ async def test_agents_that_go_wrong_are_stopped(daemon: DaemonUnderTest, stage: 
     for name in ("READS-1", "SAME-2", "DEAD-3", "SLOW-4"):
         daemon.ticket(name)
     await daemon.start("run")
-    seen = await daemon.until("all have ended", ended("READS-1", "SAME-2", "DEAD-3", "SLOW-4"), seconds=90)
+    seen = await daemon.until("all have ended", ended("READS-1", "SAME-2", "DEAD-3", "SLOW-4"))
     said = {name: daemon.comments(name) for name in ("READS-1", "SAME-2", "DEAD-3")}
     assert re.search(r"\d+ actions and [\d,]+ tokens without a change of a file, the plan", said["READS-1"]), said
     assert "the agent did the same thing 5 times in a row, with the same answer" in said["SAME-2"], said
@@ -67,7 +67,7 @@ async def test_agents_that_go_wrong_are_stopped(daemon: DaemonUnderTest, stage: 
 
     await spend(daemon)
     await daemon.signal(signal.SIGTERM)
-    assert await daemon.ended(30) == 0
+    assert await daemon.ended() == 0
     assert daemon.processes() == {}
 
 

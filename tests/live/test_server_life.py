@@ -22,7 +22,7 @@ from opensymphony.model import ServerState, TurnEnd
 from opensymphony.processes import list_processes
 from tests.live.conftest import Live, Stage, model_environment, policy
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 
 class CuttingProxy:

@@ -17,7 +17,7 @@ from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import CommandKey, ConversationId, TurnEnd
 from tests.live.conftest import Live, Stage, model_environment, policy
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 
 def terminal(command: str, thought: str = "", **more: object) -> ToolCall:
@@ -113,8 +113,8 @@ async def test_a_message_sent_in_an_earlier_life_is_gone_on_with(
     assert len(await user_messages(live, conversation_id)) == 1
 
 
-async def test_stop_ends_a_running_tool(live: Live, stage: Stage) -> None:
-    """Stopping during a long command returns when nothing runs, and the turn ends as paused."""
+async def test_stop_ends_a_running_tool(live: Live, stage: Stage, endpoint: ModelEndpoint) -> None:
+    """Stopping during a long command returns when nothing runs, with what was used up to then, and the turn ends as paused."""
     stage.script(terminal("sleep 60"), finish("never"))
     conversation_id = await live.open()
     ends: list[TurnEnd] = []
@@ -125,11 +125,16 @@ async def test_stop_ends_a_running_tool(live: Live, stage: Stage) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(turn)
         await live.until(lambda: any(one.tool_open for one in live.progress) or _sleeping(live, conversation_id))
-        with anyio.fail_after(15):
-            await live.runtime.stop(conversation_id)
+        with anyio.fail_after(60):
+            usage = await live.runtime.stop(conversation_id)
     assert ends[0].status == "paused"
     assert not _sleeping(live, conversation_id)
-    await live.runtime.stop(conversation_id)
+    assert usage is not None
+    assert usage.model_calls == 1
+    assert usage.prompt_tokens > 1_000
+    later = OpenHandsRuntime(live.supervisor, policy=policy, environment=model_environment(endpoint), clock=Clock())
+    assert await later.stop(conversation_id) == usage, "the server tells it, also who has heard nothing before"
+    await later.close()
 
 
 def _sleeping(live: Live, conversation_id: str) -> bool:
@@ -144,7 +149,7 @@ def _sleeping(live: Live, conversation_id: str) -> bool:
 
 async def test_stopping_or_archiving_what_is_gone_is_done(live: Live) -> None:
     """A conversation that the server does not know is stopped, and put away."""
-    await live.runtime.stop(ConversationId("11111111-1111-4111-8111-111111111111"))
+    assert await live.runtime.stop(ConversationId("11111111-1111-4111-8111-111111111111")) is None
     await live.runtime.archive(ConversationId("11111111-1111-4111-8111-111111111111"))
 
 
