@@ -35,7 +35,11 @@ def begin_stop(
 ) -> None:
     """Stop whatever the run has in flight. It ends with this outcome once the stop is confirmed."""
     run = plan.run
-    plan.add(d.StopBegun(ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean, scope=scope))
+    plan.add(
+        d.StopBegun(
+            at_ms=plan.at_ms, ticket_id=plan.ticket.id, outcome=outcome, reason=reason, clean=clean, scope=scope
+        )
+    )
     if run.stage == "claiming" and isinstance(run.command, c.ClaimTicket):
         # It may be written although nobody has told us: it is taken off at the end.
         plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=run.command.claim, sure=False))
@@ -191,8 +195,9 @@ def _after_end(plan: Plan) -> None:
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
         return
     _notify(plan)
-    if entry.messages and entry.phase in ("in_review", "needs_person"):
-        wake(plan)  # they came while the last stages ran
+    answered = any(message.at_ms > entry.stopped_ms for message in entry.messages)
+    if answered and entry.phase in ("in_review", "needs_person"):
+        wake(plan)  # said while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
@@ -207,13 +212,17 @@ def wake(plan: Plan) -> tuple[bool, str]:
     against = why_not_ours(ticket, policy)
     if against is None:
         plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
-        return True, "it starts as soon as there is a place"
+        return True, f"it starts {_when(plan)}"
     ours = tuple(state for state in (moves.succeeded, moves.needs_attention) if state is not None)
     back = moves.started or next(iter(policy.tracker.active_states), None)
     if back is None or not among(ticket.state, ours) or is_terminal(ticket, policy.tracker):
         return False, against
     plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
-    return True, f"it is moved back to {back} and starts as soon as there is a place"
+    return True, f"it is moved back to {back} and starts {_when(plan)}"
+
+
+def _when(plan: Plan) -> str:
+    return "after `resume`" if plan.entry.paused or plan.state.paused else "as soon as there is a place"
 
 
 def _notify(plan: Plan) -> None:

@@ -141,6 +141,8 @@ class Entry(Struct, kw_only=True):
     paused_ms: int = 0
     messages: tuple[PersonMessage, ...] = ()
     """Of operators, to be given to the agent with its next turn."""
+    stopped_ms: int = 0
+    """When its last run began to be stopped; what a person has said since then is an answer to that."""
     scope: BudgetScope | None = None
     """Whose limit put the ticket down."""
     history: tuple[str, ...] = ()

@@ -227,3 +227,34 @@ def test_a_message_to_a_closed_ticket_is_refused() -> None:
     book.ticket("A-1", "Done")
     book.settle_all()
     assert ask(book, "message", text="Hello") == (False, "it is closed: its state is Done")
+
+
+def test_a_message_from_before_a_stop_waits_with_the_ticket() -> None:
+    """Who stops a ticket has the last word; what is said after that is an answer."""
+    book = at_work()
+    ask(book, "message", text="early")
+    book.now_ms += 1
+    ask(book, "stop")
+    book.settle_all()
+    assert (book.entry("A-1").phase, book.entry("A-1").generation) == ("needs_person", 1)
+    assert len(book.entry("A-1").messages) == 1
+
+
+def test_a_message_while_a_run_is_being_stopped_starts_the_next_one() -> None:
+    """It gets both, in their order."""
+    book = at_work()
+    ask(book, "message", text="early")
+    ask(book, "stop")
+    book.now_ms += 1
+    ask(book, "message", text="late")
+    book.until(c.SendMessage)
+    text = book.pending(c.SendMessage).text
+    assert 0 < text.index("early") < text.index("late")
+
+
+def test_retry_says_when_a_pause_is_in_the_way() -> None:
+    """It will not start before `resume`."""
+    book = at_work()
+    book.settle_all()
+    ask(book, "pause", None)
+    assert ask(book, "retry") == (True, "it is moved back to In Progress and starts after `resume`")

@@ -120,6 +120,7 @@ class ContinuationCounted(OfTicket, frozen=True, kw_only=True):
 class StopBegun(OfTicket, frozen=True, kw_only=True):
     """The run is being stopped; it ends like this once the stop is confirmed."""
 
+    at_ms: int = 0
     outcome: Outcome
     reason: str
     clean: bool = False

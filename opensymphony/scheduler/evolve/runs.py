@@ -24,6 +24,7 @@ def run_started(state: State, decision: d.RunStarted) -> None:
     entry.ready_stamp = 0
     entry.resting_mark = None
     entry.reason = ""
+    entry.stopped_ms = 0
     entry.scope = None
     entry.outcome = None
     entry.started_ms = decision.at_ms if entry.started_ms is None else entry.started_ms
@@ -199,6 +200,7 @@ def stop_begun(state: State, decision: d.StopBegun) -> None:
     run = run_of(state, decision.ticket_id)
     run.stopping = Ending(outcome=decision.outcome, reason=decision.reason, clean=decision.clean, scope=decision.scope)
     entry = entry_of(state, decision.ticket_id)
+    entry.stopped_ms = decision.at_ms
     entry.resting_mark = resting_mark(entry.ticket)
 
 
