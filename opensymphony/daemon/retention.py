@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 from msgspec import Struct
 
 from opensymphony.clock import Clock
@@ -35,6 +36,8 @@ _ROUND_MAX = 50
 """Of each kind, in one round."""
 _WALK_S = 5.0
 """For each thing that is measured."""
+_ROUND_MS = 60_000
+"""For measuring one kind; what is not measured in one round is in a later one."""
 _DAY_MS = 86_400_000
 _OLD_LOG = re.compile(rf"{re.escape(FILE_NAME)}\.[0-9]{{1,4}}")
 """Only files that were put aside by our own rotation; the one that is written to is not ours to remove."""
@@ -103,12 +106,18 @@ class Retention:
         self._clock = clock
         self._sleep = sleep
         self._refused: dict[TicketId, _Refused] = {}
+        self._sizes: dict[TicketId, tuple[int, Size]] = {}
+        """Of each workspace at rest, when it was measured last and what it had; those that were not come first."""
 
     async def run(self) -> None:
         """Look until cancelled, first a minute or two after the start."""
         await self._sleep(_FIRST_S * (1 + self._clock.jitter()))
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # A defect of ours: what runs must not be taken down by what is to be removed.
+                log.exception("what is kept could not be looked at")
             await self._sleep(_EVERY_S * (0.9 + 0.2 * self._clock.jitter()))
 
     async def look(self) -> None:
@@ -127,13 +136,11 @@ class Retention:
         resting = [entry for entry in self._state.entries.values() if rests(entry)]
         here = {entry.ticket.id for entry in resting}
         self._refused = {ticket_id: one for ticket_id, one in self._refused.items() if ticket_id in here}
+        self._sizes = {ticket_id: one for ticket_id, one in self._sizes.items() if ticket_id in here}
         kept: list[Kept] = []
         spare: set[str] = set()
-        for entry in resting:
-            assert entry.workspace is not None
-            size = await anyio.to_thread.run_sync(
-                partial(measure, entry.workspace.path, self._clock, seconds_max=_WALK_S)
-            )
+        for entry in sorted(resting, key=lambda entry: self._sizes.get(entry.ticket.id, (0, Size()))[0]):
+            size = await self._size(entry, now_ms)
             kept.append(Kept(name=entry.ticket.id, since_ms=entry.since_ms, size=size))
             if self._was_refused(entry, size):
                 spare.add(entry.ticket.id)
@@ -141,6 +148,17 @@ class Retention:
             ticket_id = TicketId(one.name)
             self._refused[ticket_id] = _Refused(one.since_ms)
             await self._post(e.WorkspaceExpired(at_ms=self._clock.now_ms(), ticket_id=ticket_id))
+
+    async def _size(self, entry: Entry, began_ms: int) -> Size:
+        """As it is, or, when this round has taken long enough, as it was when it was measured last."""
+        assert entry.workspace is not None
+        now_ms = self._clock.now_ms()
+        if now_ms - began_ms > _ROUND_MS:
+            return msgspec.structs.replace(self._sizes.get(entry.ticket.id, (0, Size()))[1], whole=False)
+        look = partial(measure, entry.workspace.path, self._clock, seconds_max=_WALK_S)
+        size = await anyio.to_thread.run_sync(look)
+        self._sizes[entry.ticket.id] = (now_ms, size)
+        return size
 
     def _was_refused(self, entry: Entry, size: Size) -> bool:
         """Whether it was asked for in vain and looks as it did then; `note` remembers that over a restart."""
@@ -191,12 +209,14 @@ def _prune_archives(directory: Path, clock: Clock, now_ms: int, days: int, bytes
 def _look(directory: Path, clock: Clock, wanted: Callable[[os.DirEntry[str]], bool]) -> list[Kept]:
     """What is in a directory, by the age of its newest change of its own, with its size."""
     found: list[Kept] = []
+    ends_ms = clock.now_ms() + _ROUND_MS
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
                 if wanted(entry):
                     since_ms = entry.stat(follow_symlinks=False).st_mtime_ns // 1_000_000
-                    size = measure(entry.path, clock, seconds_max=_WALK_S)
+                    in_time = clock.now_ms() <= ends_ms
+                    size = measure(entry.path, clock, seconds_max=_WALK_S) if in_time else Size(whole=False)
                     found.append(Kept(name=entry.name, since_ms=since_ms, size=size))
     except OSError as error:
         if not isinstance(error, FileNotFoundError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -60,6 +61,16 @@ def measure(
         except OSError:  # it went away under us, or is not ours to read
             continue
     return Size(bytes=total, entries=entries, newest_ms=newest_ns // 1_000_000, whole=whole)
+
+
+def measure_all(paths: Iterable[Path], clock: Clock, *, seconds_max: float = SECONDS_MAX) -> Size:
+    """Several together within one time. Blocking; never raises."""
+    ends_ms = clock.now_ms() + round(seconds_max * 1000)
+    total = Size()
+    for path in paths:
+        left_ms = ends_ms - clock.now_ms()
+        total += measure(path, clock, seconds_max=left_ms / 1000) if left_ms > 0 else Size(whole=False)
+    return total
 
 
 def shown(size: Size | int) -> str:

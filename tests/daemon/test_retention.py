@@ -177,6 +177,15 @@ async def test_old_archives_go(place: Place, tmp_path: Path) -> None:
     assert names(outside) == ["events"]
 
 
+async def test_a_removal_that_was_cut_short_is_finished(place: Place) -> None:
+    """A daemon that was killed in the middle of one leaves half a conversation in the trash, never in the archive."""
+    aged(place.archives / "1", days=1)
+    (place.archives / ".trash").mkdir()
+    (place.archives / "1").rename(place.archives / ".trash" / "1")
+    await place.look()
+    assert list((place.archives / ".trash").iterdir()) == []
+
+
 async def test_an_archive_that_is_a_link_is_left_alone(place: Place, tmp_path: Path) -> None:
     """What stands behind it is somebody else's."""
     outside = tmp_path / "outside"
@@ -230,6 +239,30 @@ async def test_a_restart_does_not_ask_again(place: Place) -> None:
     assert await place.look(workspaces_days=14) == []
     (place.root / "kept" / "pushed").write_text("x")
     assert await place.look(workspaces_days=14) == ["kept"]
+
+
+async def test_a_round_ends_however_much_there_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not measured this time counts as it was last, and comes first the next time; age alone needs no measuring."""
+    monkeypatch.setattr(retention_module, "_ROUND_MS", -1)
+    place.workspace("old", days=20, kilobytes=400)
+    place.workspace("fresh", days=1, kilobytes=400)
+    assert await place.look(workspaces_days=0, workspaces_bytes=500_000) == []
+    assert await place.look(workspaces_days=14, workspaces_bytes=0) == ["old"]
+    monkeypatch.undo()
+    place.retention = place.make()
+    assert await place.look(workspaces_days=0, workspaces_bytes=500_000) == ["old"]
+
+
+async def test_a_defect_in_a_look_ends_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and looked at again an hour later."""
+
+    async def broken() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(place.retention, "look", broken)
+    with pytest.raises(Ended):
+        await place.retention.run()
+    assert len(place.slept) == 4
 
 
 async def test_it_looks_soon_and_then_every_hour(place: Place) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opensymphony.clock import Clock
-from opensymphony.daemon.sizes import Size, measure, shown
+from opensymphony.daemon.sizes import Size, measure, measure_all, shown
 
 
 class Jumps(Clock):
@@ -46,6 +46,17 @@ def test_a_walk_ends(tmp_path: Path) -> None:
     timed = measure(tmp_path, Jumps(), seconds_max=1)
     assert not timed.whole
     assert measure(tmp_path, Clock(), entries_max=302).whole
+
+
+def test_several_share_one_time(tmp_path: Path) -> None:
+    """When it is over, the rest is not looked at, and that is said."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"x" * 100)
+    both = [tmp_path / "a", tmp_path / "b"]
+    assert measure_all(both, Clock()).bytes == 200
+    assert measure_all([], Clock()) == Size()
+    late = measure_all(both, Jumps(), seconds_max=1)
+    assert (late.bytes, late.whole) == (0, False)
 
 
 @pytest.mark.parametrize(
