@@ -193,10 +193,6 @@ class AgentRuntime(Protocol):
         """
         ...
 
-    async def archive(self, conversation_id: ConversationId) -> None:
-        """Put away a conversation whose ticket is closed."""
-        ...
-
     def state(self) -> ServerState:
         """The server right now, without asking it."""
         ...

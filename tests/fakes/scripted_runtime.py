@@ -194,9 +194,6 @@ class ScriptedRuntime:
             return _usage(len(talk.ends))
         return None
 
-    async def archive(self, conversation_id: ConversationId) -> None:
-        raise AssertionError("nothing is archived in this release")
-
     def state(self) -> ServerState:
         return ScriptedServer(self._world).state()
 

@@ -202,17 +202,6 @@ class OpenHandsRuntime:
             return Liveness(alive=False, detail="the agent-server does not answer")
         return await look_for_work(self._server.state().pid, working_dir)
 
-    async def archive(self, conversation_id: ConversationId) -> None:
-        """Put away a conversation whose ticket is closed: nothing runs in it, and it says so."""
-        await self.stop(conversation_id)
-        self._forget(conversation_id)
-        if self._server.state().status in ("stopped", "failed"):
-            return
-        try:
-            await self._client.update(conversation_id, tags={"opensymphony": "archived"})
-        except ConversationGone:
-            return
-
     async def _open(self, request: ConversationRequest, body: Mapping[str, Any]) -> Conversation:
         info, created = await self._create(request.conversation_id, body)
         if created:
