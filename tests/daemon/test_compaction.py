@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from opensymphony.clock import Clock
-from opensymphony.daemon import compaction
+from opensymphony.daemon import compaction, loop
 from opensymphony.daemon.compaction import compact, keep_small
 from opensymphony.daemon.recovery import recover
 from opensymphony.errors import StoreError
@@ -21,6 +21,7 @@ from opensymphony.scheduler.records import FORMAT, Record, encode_record, encode
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import RetentionPolicy
+from tests.daemon.world import World
 
 DAY_MS = 86_400_000
 TODAY_MS = 100 * DAY_MS
@@ -132,3 +133,20 @@ async def test_trouble_is_told_and_tried_again(journal: Journal, monkeypatch: py
                 await looked.wait()
             tasks.cancel_scope.cancel()
     assert told[0]["event"] == "the journal was not made smaller"
+
+
+async def test_a_daemon_keeps_its_own_journal_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it works; the next one starts from what is left."""
+    monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr(compaction, "_LOOK_EVERY_S", 0.01)
+    world = World(tmp_path / "world")
+    world.ticket("A-1")
+    policy = world.policy(retention=keep(journal_bytes=1))
+    first_life = await world.once(policy)
+    opened = await Journal.open(world.store / "journal.db", format_number=FORMAT)
+    kept = opened._connection.execute("SELECT count(*), min(sequence), max(sequence) FROM records").fetchone()
+    await opened.close()
+    assert kept[1] > 8
+    assert kept[2] - kept[1] + 1 == kept[0]
+    again = await world.once(policy)
+    assert [view.outcome for view in again.tickets] == [view.outcome for view in first_life.tickets] == ["succeeded"]

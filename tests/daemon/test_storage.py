@@ -123,3 +123,23 @@ async def test_a_daemon_outlives_a_full_disk(tmp_path: Path, monkeypatch: pytest
     state, sequence = await recover(journal)
     await journal.close()
     assert (sequence, encode_state(state)) == (loops[0].sequence, encode_state(loops[0].state))
+
+
+async def test_a_daemon_starts_nothing_on_a_disk_that_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticket waits and says for what; with space it is worked on by itself."""
+    free = 10
+    monkeypatch.setattr(storage, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(storage, "free_space", lambda place: (free, 100))
+    world = World(tmp_path / "world", {"A-1": [HOLDS]})
+    async with world.running() as daemon:
+        await until(daemon, lambda: daemon.control and daemon.control.snapshot().storage_error)
+        world.ticket("A-1")
+        await until(daemon, lambda: view(daemon, "A-1"))
+        waiting = view(daemon, "A-1")
+        assert waiting is not None
+        assert (waiting.phase, waiting.generation) == ("waiting_to_start", 0)
+        assert waiting.reason.startswith("nothing new starts: the disk of the store ")
+        free = 200
+        await until_phase(daemon, "A-1", "running")
