@@ -54,8 +54,20 @@ class Tracker(Protocol):
         """
         ...
 
-    async def claim(self, ticket_id: TicketId, claim: Claim, *, stale_after_ms: int) -> ClaimAnswer:
-        """Write `claim` on the ticket unless another instance's claim with a younger heartbeat stands there."""
+    @property
+    def claim_settle_ms(self) -> int:
+        """How long after a granted claim another daemon's, begun before it, may still be written over it.
+
+        0: comparing and writing are one step here. Otherwise longer than a request usually takes; looked at after `claim`.
+        """
+        ...
+
+    async def claim(self, ticket_id: TicketId, claim: Claim, *, replacing: Claim | None) -> ClaimAnswer:
+        """Write `claim` on the ticket unless another instance's claim stands there that is not exactly `replacing`.
+
+        Any claim of the same instance is replaced. Who may be replaced, and when a claim is ours for certain, is decided in
+        `daemon/claims.py`.
+        """
         ...
 
     async def release(self, ticket_id: TicketId, claim: Claim) -> None:

@@ -123,8 +123,11 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Last poll that succeeded."""
     poll_error: str | None = None
     poll_error_since_ms: int | None = None
+    next_poll_ms: int | None = None
+    """When the tracker is looked at next, unless somebody asks for it sooner."""
     policy_error: str | None = None
     """Why the newest WORKFLOW.md is not in force; the last good one is."""
+    policy_error_since_ms: int | None = None
     problems: tuple[str, ...] = ()
     """Tickets that could not be read, one line each."""
     max_concurrent_agents: int = 0

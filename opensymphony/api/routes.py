@@ -38,8 +38,8 @@ class Control(Issues, Actions, Protocol):
         """Why no new work can be begun; None when it can."""
         ...
 
-    def refresh(self) -> None:
-        """Look at the tracker now."""
+    def refresh(self) -> str | None:
+        """Look at the tracker now. Returns why that has to wait, when it has to."""
         ...
 
     def shutdown(self) -> None:
@@ -67,8 +67,8 @@ def build_app(control: Control, token: str) -> Starlette:
         return json_response(symphony_state(control.snapshot()))
 
     def refresh(request: Request) -> Response:
-        control.refresh()
-        return json_response({"queued": True}, status=202)
+        waits = control.refresh()
+        return json_response({"queued": True} if waits is None else {"queued": True, "waits": waits}, status=202)
 
     def shutdown(request: Request) -> Response:
         control.shutdown()

@@ -38,7 +38,9 @@ def symphony_state(snapshot: Snapshot) -> dict[str, Any]:
         "agent_server": msgspec.to_builtins(snapshot.server),
         "poll_error": snapshot.poll_error,
         "poll_error_since": _iso(snapshot.poll_error_since_ms),
+        "next_poll_at": _iso(snapshot.next_poll_ms),
         "policy_error": snapshot.policy_error,
+        "policy_error_since": _iso(snapshot.policy_error_since_ms),
         "storage_error": snapshot.storage_error,
         "problems": list(snapshot.problems),
     }

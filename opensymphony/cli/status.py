@@ -52,9 +52,12 @@ def lines(snapshot: Snapshot) -> list[str]:
         found.append(f"nothing new starts: {snapshot.storage_error}")
     if snapshot.poll_error:
         since = _since(snapshot.poll_error_since_ms, snapshot.at_ms)
-        found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}")
+        again_ms = (snapshot.next_poll_ms or 0) - snapshot.at_ms
+        again = f"; next look in {output.duration(again_ms)}" if again_ms > 0 else ""
+        found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}{again}")
     if snapshot.policy_error:
-        found.append(f"the newest WORKFLOW.md is not in force: {snapshot.policy_error}")
+        since = _since(snapshot.policy_error_since_ms, snapshot.at_ms)
+        found.append(f"the newest WORKFLOW.md is not in force{since}: {snapshot.policy_error}")
     found += [f"ticket problem: {problem}" for problem in snapshot.problems]
     day = f" ({snapshot.day})" if snapshot.day else ""
     found += [f"budget of the {budget_line(one).replace('day:', f'day{day}:', 1)}" for one in snapshot.budgets]

@@ -18,6 +18,8 @@ from opensymphony.views import ActionAnswer, Explanation, Snapshot
 
 Status = Literal["starting", "running", "draining", "stopped"]
 
+_AT_MS = 1_000
+"""How old the time in a picture may be: what lasts is told from it, also while nothing is recorded."""
 _ANSWER_S = 30
 """A request is durable within milliseconds, unless the disk is slow or full."""
 
@@ -29,11 +31,16 @@ class DaemonControl:
         self,
         loop: Loop,
         server: Callable[[], ServerState],
-        refresh: Callable[[], None],
+        refresh: Callable[[], str | None],
         stop: Callable[[], None],
         *,
+        next_poll_ms: Callable[[], int | None] = lambda: None,
+        policy_error_since_ms: Callable[[], int | None] = lambda: None,
         answer_s: float = _ANSWER_S,
     ) -> None:
+        """`next_poll_ms` and `policy_error_since_ms` are what the shell knows and the journal does not."""
+        self._next_poll_ms = next_poll_ms
+        self._policy_error_since_ms = policy_error_since_ms
         self._loop = loop
         self._server = server
         self._refresh = refresh
@@ -61,7 +68,14 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            self._cached = cached = structs.replace(cached, storage_error=storage_error)
+            cached = structs.replace(cached, storage_error=storage_error)
+        next_poll_ms = self._next_poll_ms()
+        since_ms = self._policy_error_since_ms() if cached.policy_error else None
+        now_ms = self._loop.clock.now_ms()
+        beside = (next_poll_ms, since_ms) != (cached.next_poll_ms, cached.policy_error_since_ms)
+        if beside or now_ms - cached.at_ms >= _AT_MS:
+            cached = structs.replace(cached, at_ms=now_ms, next_poll_ms=next_poll_ms, policy_error_since_ms=since_ms)
+        self._cached = cached
         return cached
 
     def _storage_error(self) -> str | None:
@@ -154,8 +168,8 @@ class DaemonControl:
             return "the tracker cannot be read" if state.poll_error else "the tracker has not been read yet"
         return None
 
-    def refresh(self) -> None:
-        self._refresh()
+    def refresh(self) -> str | None:
+        return self._refresh()
 
     def shutdown(self) -> None:
         """Stop in good order, as at a first signal; returns at once."""

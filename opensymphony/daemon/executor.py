@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from opensymphony.clock import Clock
+from opensymphony.daemon.claims import Claims
 from opensymphony.errors import OpenSymphonyError, ServiceError
 from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger
@@ -54,6 +55,7 @@ class Executor:
         self._state = state
         self._clock = clock
         self._tracker = tracker
+        self._claims = Claims(tracker, clock)
         self._workspaces = workspaces
         self._runtime = runtime
         self._notify = notify
@@ -157,10 +159,10 @@ class Executor:
         tracker, ticket_id = self._tracker, command.ticket_id
         match command:
             case c.ClaimTicket():
-                claimed = await tracker.claim(ticket_id, command.claim, stale_after_ms=command.stale_after_ms)
+                claimed = await self._claims.claim(ticket_id, command.claim, stale_after_ms=command.stale_after_ms)
                 return self._settled(e.ClaimSettled, command, answer=claimed)
             case c.ReleaseClaim():
-                await tracker.release(ticket_id, command.claim)
+                await self._claims.release(ticket_id, command.claim)
                 return self._settled(e.ClaimReleased, command)
             case c.TransitionTicket():
                 moved = await tracker.transition(ticket_id, from_states=command.from_states, to_state=command.to_state)

@@ -30,6 +30,8 @@ from opensymphony.store.sqlite import Journal
 _QUEUE_MAX = 10_000
 """Events that may wait; a poster waits when it is full."""
 _BATCH_MAX = 256
+_SLICE_MS = 4
+"""Time that deciding may take before others get their turn: a big batch takes many times as long."""
 _CHECKPOINT_EVERY = 2_000
 """Records between two checkpoints: folding this many takes a few hundredths of a second."""
 
@@ -123,9 +125,13 @@ class Loop:
     async def _take(self, batch: list[Event], start: Callable[[Command], None]) -> None:
         rows: list[tuple[int, bytes]] = []
         taken: list[Taken] = []
+        slice_ms = self.clock.now_ms()
         for event in map(_writable, batch):
             if event is None:
                 continue
+            if self.clock.now_ms() - slice_ms >= _SLICE_MS:
+                await anyio.lowlevel.cancel_shielded_checkpoint()
+                slice_ms = self.clock.now_ms()
             decisions = self._step(event)
             if decisions:
                 # As recovery does: a clock that goes on from a checkpoint must not start before the last record.

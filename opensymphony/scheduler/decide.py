@@ -21,14 +21,14 @@ from typing import Any
 
 from msgspec import structs
 
-from opensymphony.model import Claim, Ticket, TicketId
+from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
+from opensymphony.scheduler.endings import begin_stop, claim_now, close_ticket, is_stoppable
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
@@ -138,6 +138,8 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
     if entry.run is not None:
         if why and is_stoppable(plan):
             begin_stop(plan, "cancelled", why, clean=is_terminal(ticket, policy.tracker))
+        elif _claim_is_gone(state, entry, ticket) and entry.run.ending is None:
+            _renew_claim(plan)  # the tracker says whose it is
     elif is_terminal(ticket, policy.tracker):
         if entry.phase != "closed" or entry.workspace is not None:
             close_ticket(plan, ticket, why or "it is closed")
@@ -148,6 +150,18 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
     elif why is not None and entry.phase == "retrying":
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id, keep_failures=True))
     return tuple(plan.decisions)
+
+
+def _claim_is_gone(state: State, entry: Entry, ticket: Ticket) -> bool:
+    """Whether what we hold is not what the ticket shows: another's claim, or none where ours was seen before."""
+    if entry.claim is None or (ticket.claim is not None and ticket.claim.instance == state.instance):
+        return False
+    before = entry.ticket.claim
+    return ticket.claim is not None or (before is not None and before.instance == state.instance)
+
+
+def _renew_claim(plan: Plan) -> None:
+    plan.issue(c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
 
 
 def _wakes(entry: Entry, ticket: Ticket) -> bool:
@@ -213,8 +227,7 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
     elif kind == "heartbeat" and entry.claim is not None and plan.run.ending is None:
-        claim = Claim(instance=state.instance, generation=entry.generation, heartbeat_ms=at_ms)
-        plan.issue(c.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
+        _renew_claim(plan)
         plan.add(plan.timer("heartbeat", at_ms + HEARTBEAT_MS))
     elif kind == "stall":
         check_stall(plan)

@@ -72,6 +72,10 @@ class PollingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     interval_ms: Milliseconds = 30_000
     """Symphony's value: half a minute is soon enough where no webhook is set up."""
+    min_interval_ms: Milliseconds | None = None
+    """For a while after something has happened. None: a third of `interval_ms`."""
+    max_interval_ms: Milliseconds | None = None
+    """When nothing has happened for long, or the tracker is in trouble. None: four times `interval_ms`."""
 
 
 class WorkspacePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

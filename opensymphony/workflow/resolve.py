@@ -219,9 +219,11 @@ def _check(policy: Policy, reader: Reader) -> None:
     """What the types cannot say."""
     _check_files_tracker(policy.tracker, reader)
     _check_states(policy, reader)
+    _check_polling(policy, reader)
     _check_repository(policy, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)
+    _check_budget(policy, reader)
     _check_server(policy, reader)
 
 
@@ -263,6 +265,16 @@ def _check_states(policy: Policy, reader: Reader) -> None:
         if state is not None and state.lower() in active:
             message = f"{shown(state)} is an active state: the ticket would start again; choose another"
             reader.note(f"reporting.transitions.{name}", message)
+
+
+def _check_polling(policy: Policy, reader: Reader) -> None:
+    polling = policy.polling
+    if reader.failed("polling"):
+        return
+    if polling.min_interval_ms is not None and polling.min_interval_ms > polling.interval_ms:
+        reader.note("polling.min_interval_ms", f"must be at most polling.interval_ms ({polling.interval_ms})")
+    if polling.max_interval_ms is not None and polling.max_interval_ms < polling.interval_ms:
+        reader.note("polling.max_interval_ms", f"must be at least polling.interval_ms ({polling.interval_ms})")
 
 
 def _check_repository(policy: Policy, reader: Reader) -> None:
@@ -315,6 +327,13 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
     ):
         message = f"must be less than half of max_size ({agent.condenser.max_size})"
         reader.note("openhands.conversation.agent.condenser.keep_first", message)
+
+
+def _check_budget(policy: Policy, reader: Reader) -> None:
+    zone, known = policy.budget.timezone, reader.around.knows_zone
+    if known is not None and not reader.failed("budget.timezone") and not known(zone):
+        message = f"{shown(zone)} is not a time zone: write a name such as UTC or Europe/Berlin"
+        reader.note("budget.timezone", message, code="unknown_time_zone")
 
 
 def _check_server(policy: Policy, reader: Reader) -> None:

@@ -63,6 +63,8 @@ SNAPSHOT = Snapshot(
     ),
     usage=USED,
     poll_error="the tracker is away",
+    poll_error_since_ms=1_700_000_000_000,
+    next_poll_ms=1_700_000_160_000,
     problems=("board/X.md:2: no title",),
 )
 
@@ -75,6 +77,7 @@ class Desk:
         self.broken = self.silent = False
         self.accepts = True
         self.reason: str | None = None
+        self.waits: str | None = None
         self.asked: list[tuple[str, str | None, dict[str, Any]]] = []
         self.known = {view.identifier: explained(view) for view in SNAPSHOT.tickets}
         odd = shown("a/b c%&?#", "waiting_to_start")
@@ -85,8 +88,9 @@ class Desk:
             raise RuntimeError("a secret detail")
         return SNAPSHOT
 
-    def refresh(self) -> None:
+    def refresh(self) -> str | None:
         self.refreshed += 1
+        return self.waits
 
     def explain(self, identifier: str) -> Explanation | None:
         return self.known.get(identifier)

@@ -28,6 +28,9 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
     """202: the look itself comes later."""
     answer = await client.post("/api/v1/refresh", headers=BEARER)
     assert (answer.status_code, answer.json(), desk.refreshed) == (202, {"queued": True}, 1)
+    desk.waits = "the tracker asked for a pause"
+    answer = await client.post("/api/v1/refresh", headers=BEARER)
+    assert (answer.status_code, answer.json()) == (202, {"queued": True, "waits": "the tracker asked for a pause"})
 
 
 @pytest.mark.parametrize(

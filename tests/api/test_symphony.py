@@ -59,6 +59,8 @@ async def test_the_state_has_symphonys_shape(client: httpx.AsyncClient) -> None:
     assert (state["status"], state["sequence"]) == ("running", 7)
     assert state["agent_server"]["base_url"] == "http://127.0.0.1:8000"
     assert (state["poll_error"], state["policy_error"]) == ("the tracker is away", None)
+    assert (state["poll_error_since"], state["next_poll_at"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:16:00Z")
+    assert state["policy_error_since"] is None
     assert state["problems"] == ["board/X.md:2: no title"]
 
 

@@ -124,6 +124,22 @@ def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
     ]
 
 
+def test_trouble_says_since_when_and_what_comes() -> None:
+    """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
+    at_ms = 1_700_000_000_000
+    troubled = msgspec.structs.replace(
+        SNAPSHOT,
+        at_ms=at_ms,
+        poll_error_since_ms=at_ms - 3_600_000,
+        next_poll_ms=at_ms + 60_000,
+        policy_error_since_ms=at_ms - 61_000,
+    )
+    assert lines(troubled)[1:3] == [
+        "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
+        "the newest WORKFLOW.md is not in force (for 1 min): line 3",
+    ]
+
+
 def test_an_empty_board_says_so() -> None:
     """Not nothing at all."""
     empty = msgspec.structs.replace(

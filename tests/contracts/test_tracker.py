@@ -8,16 +8,18 @@ from pathlib import Path
 import anyio
 import pytest
 
+from opensymphony.clock import Clock
+from opensymphony.daemon.claims import Claims
 from opensymphony.errors import NotFound, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.model import Claim, TicketId
 from tests.contracts.worlds import TrackerWorld
+from tests.fakes.shifted_clock import Shifted
 from tests.services.files.world import FilesWorld
 
 WORLDS: dict[str, Callable[[Path], TrackerWorld]] = {"files": FilesWorld}
 
 MISSING = TicketId("NO-SUCH-TICKET")
-STALE_MS = 60_000
 
 
 @pytest.fixture(params=sorted(WORLDS))
@@ -139,33 +141,36 @@ class TestClaims:
         """Doing it again changes nothing."""
         ticket_id = await world.create()
         for _ in range(2):
-            assert (await tracker.claim(ticket_id, claim(), stale_after_ms=STALE_MS)).granted
+            assert (await tracker.claim(ticket_id, claim(), replacing=None)).granted
             assert (await read(tracker, ticket_id)).claim == claim()
 
-    async def test_a_live_claim_of_another_stands(self, world: TrackerWorld, tracker: Tracker) -> None:
-        """The answer names the holder, and the ticket keeps its claim."""
+    async def test_a_claim_of_another_stands(self, world: TrackerWorld, tracker: Tracker) -> None:
+        """However old its heartbeat is; the answer names the holder, and the ticket keeps its claim."""
         ticket_id = await world.create()
         async with world.open() as other:
-            await other.claim(ticket_id, claim("there"), stale_after_ms=STALE_MS)
-        answer = await tracker.claim(ticket_id, claim(heartbeat_ms=1_000_000 + STALE_MS), stale_after_ms=STALE_MS)
+            await other.claim(ticket_id, claim("there"), replacing=None)
+        answer = await tracker.claim(ticket_id, claim(heartbeat_ms=10**12), replacing=None)
         assert (answer.granted, answer.holder) == (False, claim("there"))
         assert (await read(tracker, ticket_id)).claim == claim("there")
 
-    async def test_a_stale_claim_is_taken_over(self, world: TrackerWorld, tracker: Tracker) -> None:
-        """One millisecond past the limit."""
+    async def test_only_exactly_the_claim_that_is_named_is_replaced(
+        self, world: TrackerWorld, tracker: Tracker
+    ) -> None:
+        """A heartbeat that came meanwhile saves it."""
         ticket_id = await world.create()
-        await tracker.claim(ticket_id, claim("there"), stale_after_ms=STALE_MS)
-        mine = claim(heartbeat_ms=1_000_001 + STALE_MS)
-        assert (await tracker.claim(ticket_id, mine, stale_after_ms=STALE_MS)).granted
-        assert (await read(tracker, ticket_id)).claim == mine
+        await tracker.claim(ticket_id, claim("there", heartbeat_ms=2), replacing=None)
+        answer = await tracker.claim(ticket_id, claim(), replacing=claim("there", heartbeat_ms=1))
+        assert (answer.granted, answer.holder) == (False, claim("there", heartbeat_ms=2))
+        assert (await tracker.claim(ticket_id, claim(), replacing=claim("there", heartbeat_ms=2))).granted
+        assert (await read(tracker, ticket_id)).claim == claim()
 
-    async def test_our_own_claim_is_renewed(self, world: TrackerWorld, tracker: Tracker) -> None:
-        """Generation and heartbeat go forward."""
+    async def test_our_own_claim_is_replaced(self, world: TrackerWorld, tracker: Tracker) -> None:
+        """Of whatever generation: a renewal, a later run, or what a run before a crash has left."""
         ticket_id = await world.create()
-        await tracker.claim(ticket_id, claim(), stale_after_ms=STALE_MS)
-        newer = claim(generation=2, heartbeat_ms=1_000_500)
-        assert (await tracker.claim(ticket_id, newer, stale_after_ms=STALE_MS)).granted
-        assert (await read(tracker, ticket_id)).claim == newer
+        await tracker.claim(ticket_id, claim(generation=2), replacing=None)
+        for newer in (claim(generation=2, heartbeat_ms=1_000_500), claim(generation=3), claim(generation=1)):
+            assert (await tracker.claim(ticket_id, newer, replacing=None)).granted
+            assert (await read(tracker, ticket_id)).claim == newer
 
     async def test_of_two_at_once_one_is_granted(self, world: TrackerWorld, tracker: Tracker) -> None:
         """And what stands on the ticket is the one that was told so."""
@@ -174,7 +179,8 @@ class TestClaims:
             answers: dict[str, bool] = {}
 
             async def attempt(tracker: Tracker, name: str, ticket_id: TicketId, answers: dict[str, bool]) -> None:
-                answers[name] = (await tracker.claim(ticket_id, claim(name), stale_after_ms=STALE_MS)).granted
+                claims = Claims(tracker, Clock())
+                answers[name] = (await claims.claim(ticket_id, claim(name), stale_after_ms=60_000)).granted
 
             async with world.open() as other, anyio.create_task_group() as tasks:
                 tasks.start_soon(attempt, tracker, "here", ticket_id, answers)
@@ -183,10 +189,25 @@ class TestClaims:
             (winner,) = [name for name, granted in answers.items() if granted]
             assert (await read(tracker, ticket_id)).claim == claim(winner)
 
+    async def test_a_claim_that_nobody_renews_is_taken_over_once(self, world: TrackerWorld, tracker: Tracker) -> None:
+        """Of two daemons that have watched it long enough, one gets it; the other then sees the claim that took its place."""
+        ticket_id = await world.create()
+        async with world.open() as other:
+            await other.claim(ticket_id, claim("dead", heartbeat_ms=1), replacing=None)
+            clock = Shifted()
+            rivals = {name: Claims(one, clock) for name, one in (("here", tracker), ("there", other))}
+            for shift_ms, expected in ((0, 0), (30_000, 0), (31_000, 1), (0, 1), (61_000, 1)):
+                clock.shift_ms += shift_ms
+                granted = 0
+                for name, claims in rivals.items():
+                    mine = claim(name, heartbeat_ms=clock.now_ms())
+                    granted += (await claims.claim(ticket_id, mine, stale_after_ms=60_000)).granted
+                assert granted == expected, f"after {shift_ms}"
+
     async def test_release_takes_off_only_our_own(self, world: TrackerWorld, tracker: Tracker) -> None:
         """Another's claim, a newer generation, no claim and a missing ticket are left alone."""
         ticket_id = await world.create()
-        await tracker.claim(ticket_id, claim(generation=3), stale_after_ms=STALE_MS)
+        await tracker.claim(ticket_id, claim(generation=3), replacing=None)
         await tracker.release(ticket_id, claim("there", generation=9))
         await tracker.release(ticket_id, claim(generation=2))
         assert (await read(tracker, ticket_id)).claim == claim(generation=3)
@@ -198,14 +219,14 @@ class TestClaims:
     async def test_a_missing_ticket_cannot_be_claimed(self, tracker: Tracker) -> None:
         """It is said to be missing, not to be another's."""
         with pytest.raises(NotFound):
-            await tracker.claim(MISSING, claim(), stale_after_ms=STALE_MS)
+            await tracker.claim(MISSING, claim(), replacing=None)
 
 
 class TestTransitions:
     async def test_a_ticket_is_moved_from_an_expected_state(self, world: TrackerWorld, tracker: Tracker) -> None:
         """States are compared without case; the rest of the ticket stays."""
         ticket_id = await world.create("Keep me", state="Todo", labels=["ready"])
-        await tracker.claim(ticket_id, claim(), stale_after_ms=STALE_MS)
+        await tracker.claim(ticket_id, claim(), replacing=None)
         before = await read(tracker, ticket_id)
         answer = await tracker.transition(ticket_id, from_states=["TODO", "Backlog"], to_state="In Progress")
         assert (answer.moved, answer.state) == (True, "In Progress")

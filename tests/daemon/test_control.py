@@ -10,7 +10,6 @@ import anyio
 import msgspec
 import pytest
 
-from opensymphony.clock import Clock
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.recovery import recover
@@ -22,6 +21,7 @@ from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import ActionAnswer
+from tests.fakes.shifted_clock import Shifted
 from tests.scheduler.playbook import policy, ticket
 
 
@@ -30,14 +30,24 @@ class Desk:
 
     def __init__(self, journal: Journal, state: State | None = None, sequence: int = 0) -> None:
         self.journal = journal
-        self.loop = Loop(state or State(), sequence, journal, Clock())
+        self.clock = Shifted()
+        self.loop = Loop(state or State(), sequence, journal, self.clock)
         self.server = ServerState(status="starting")
         self.refreshed = 0
         self.stops = 0
-        self.control = DaemonControl(self.loop, lambda: self.server, self._refresh, self._stop)
+        self.next_poll_ms: int | None = None
+        self.control = DaemonControl(
+            self.loop,
+            lambda: self.server,
+            self._refresh,
+            self._stop,
+            next_poll_ms=lambda: self.next_poll_ms,
+            policy_error_since_ms=lambda: 7,
+        )
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> str | None:
         self.refreshed += 1
+        return "later"
 
     def _stop(self) -> None:
         self.stops += 1
@@ -84,6 +94,25 @@ async def test_a_journal_that_cannot_be_written_shows(desk: Desk) -> None:
     assert desk.control.snapshot().storage_error == "the disk is nearly full"
 
 
+async def test_what_only_the_shell_knows_is_in_the_picture(desk: Desk) -> None:
+    """When the next look is due, and since when a bad WORKFLOW.md is not in force; without one, nothing."""
+    desk.next_poll_ms = 5
+    first = desk.control.snapshot()
+    assert (first.next_poll_ms, first.policy_error_since_ms) == (5, None)
+    assert desk.control.snapshot() is first
+    desk.next_poll_ms = 6
+    desk.take(e.PolicyRejected(at_ms=1, error="bad"))
+    second = desk.control.snapshot()
+    assert (second.next_poll_ms, second.policy_error_since_ms) == (6, 7)
+
+
+async def test_a_picture_has_the_time_of_the_question(desk: Desk) -> None:
+    """Also when nothing was recorded since the last one: how long something lasts is told from it."""
+    first = desk.control.snapshot()
+    desk.clock.shift_ms += 60_000
+    assert desk.control.snapshot().at_ms - first.at_ms >= 60_000
+
+
 async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
     """A stopped daemon is stopped, not draining; nor is one that has yet to begin anew."""
     desk.control.status = "running"
@@ -96,8 +125,8 @@ async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:
 
 
 async def test_a_refresh_reaches_the_poller(desk: Desk) -> None:
-    """It only asks; nothing is waited for."""
-    desk.control.refresh()
+    """It only asks; nothing is waited for. What the poller says comes back."""
+    assert desk.control.refresh() == "later"
     assert desk.refreshed == 1
 
 

@@ -48,7 +48,9 @@ class SlowTracker:
         await self._write(f"read {ids[0]}")
         return ()
 
-    async def claim(self, ticket_id: TicketId, claim: Claim, *, stale_after_ms: int) -> ClaimAnswer:
+    claim_settle_ms = 0
+
+    async def claim(self, ticket_id: TicketId, claim: Claim, *, replacing: Claim | None) -> ClaimAnswer:
         await self._write(f"claim {ticket_id}")
         return ClaimAnswer(granted=True)
 

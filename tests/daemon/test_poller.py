@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.poller import Poller
+from opensymphony.errors import RateLimited
 from opensymphony.interfaces import Tracker
-from opensymphony.model import Ticket, TicketId
+from opensymphony.model import Claim, CommandKey, Ticket, TicketId, TicketPage
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import step
 from opensymphony.scheduler.state import State
 from opensymphony.workflow.policy import Policy, PollingPolicy, TrackerPolicy
+from tests.fakes.shifted_clock import Shifted
+from tests.scheduler.playbook import ticket
 from tests.services.files.world import FilesWorld
 
 
 class Watch:
     """A poller on a real board; what it posts is noted and taken by the scheduler, as the loop would."""
 
-    def __init__(self, tracker: Tracker, interval_ms: int = 600_000) -> None:
+    def __init__(self, tracker: Tracker, interval_ms: int = 600_000, clock: Clock | None = None) -> None:
         self.state = State()
         self.tracker = tracker
         self.seen: list[e.Event] = []
-        policy = Policy(
-            tracker=TrackerPolicy(kind="files", required_labels=("none has this",)),
-            polling=PollingPolicy(interval_ms=interval_ms),
-        )
+        self.clock = clock or Clock()
         step(self.state, e.DaemonStarted(at_ms=1, instance="one", version="test"))
+        self.use(PollingPolicy(interval_ms=interval_ms))
+        self.poller = Poller(tracker, self.state, self.clock, self.post)
+
+    def use(self, polling: PollingPolicy) -> None:
+        policy = Policy(tracker=TrackerPolicy(kind="files", required_labels=("none has this",)), polling=polling)
         step(self.state, e.PolicyLoaded(at_ms=1, policy=policy))
-        self.poller = Poller(tracker, self.state, Clock(), self.post)
+
+    @property
+    def wait_ms(self) -> int:
+        """Until the next look."""
+        return self.poller.next_ms - self.clock.now_ms()
 
     async def post(self, event: e.Event) -> None:
         self.seen.append(event)
@@ -43,6 +55,16 @@ class Watch:
         self.seen.clear()
         await self.poller.poll()
         return [type(event).__name__ for event in self.seen]
+
+
+class Board:
+    """A tracker that has its answers ready."""
+
+    def __init__(self, tickets: tuple[Ticket, ...]) -> None:
+        self.tickets = tickets
+
+    async def fetch_candidates(self, states: Sequence[str]) -> TicketPage:
+        return TicketPage(tickets=self.tickets)
 
 
 async def test_only_differences_are_posted(tmp_path: Path) -> None:
@@ -194,3 +216,156 @@ async def test_it_polls_by_itself(tmp_path: Path) -> None:
                 while watch.poller.polls < 3:
                     await anyio.sleep(0.005)
             tasks.cancel_scope.cancel()
+
+
+def limited(retry_after_ms: int | None) -> Callable[[Sequence[str]], Awaitable[TicketPage]]:
+    async def fetch(states: Sequence[str]) -> TicketPage:
+        raise RateLimited("board", "too many requests", retry_after_ms=retry_after_ms)
+
+    return fetch
+
+
+async def test_a_pause_that_the_tracker_asks_for_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked before it is over, whoever wants it; a person is told why and until when."""
+    world = FilesWorld(tmp_path)
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        monkeypatch.setattr(tracker, "fetch_candidates", limited(3_600_000))
+        before_ms = Clock().now_ms()
+        assert await watch.poll() == ["PollFailed"]
+        assert watch.poller.next_ms - before_ms >= 3_600_000
+        monkeypatch.undo()
+        said = watch.poller.refresh()
+        assert said is not None and said.startswith("the tracker asked for a pause: it is looked at at 20")
+        assert await watch.poll() == []
+        assert watch.state.poll_error == "board: too many requests"
+
+
+async def test_after_a_pause_the_tracker_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, and one success is the end of the trouble."""
+    world = FilesWorld(tmp_path)
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        monkeypatch.setattr(tracker, "fetch_candidates", limited(1))
+        await watch.poll()
+        monkeypatch.undo()
+        async with anyio.create_task_group() as tasks:
+            assert watch.poller.refresh() is None or watch.poller.trouble is not None
+            tasks.start_soon(watch.poller.run)
+            with anyio.fail_after(10):
+                while watch.state.poll_error is not None:
+                    await anyio.sleep(0.005)
+            tasks.cancel_scope.cancel()
+        assert watch.poller.trouble is None
+
+
+async def test_a_ticket_bad_in_search_and_refresh_is_told_once(tmp_path: Path) -> None:
+    """The search reports it and the reading by id does too; a person needs one line, at every poll the same."""
+    world = FilesWorld(tmp_path)
+    bad = await world.create("One")
+    other = await world.create("Two")
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        await watch.poll()
+        await world.spoil(bad)
+        await world.retitle(other, "Two, again")
+        assert await watch.poll() == ["TicketChanged", "PollCompleted"]
+        [problem] = watch.state.problems
+        assert "T-0001.md" in problem
+        assert await watch.poll() == ["PollCompleted"]
+        assert watch.state.problems == (problem,)
+        await world.retitle(bad, "Mended")
+        assert await watch.poll() == ["TicketChanged", "PollCompleted"]
+        assert watch.state.problems == ()
+
+
+async def test_what_happens_brings_the_next_look_forward(tmp_path: Path) -> None:
+    """A change seen, our own words on a ticket, another policy; a renewed claim is nothing that happens."""
+    world = FilesWorld(tmp_path)
+    ticket_id = await world.create("One")
+    clock = Shifted()
+    async with world.open() as tracker:
+        watch = Watch(tracker, clock=clock)
+        await watch.poll()
+        assert watch.wait_ms <= 220_000, "the board is new"
+        clock.shift_ms += 100 * 600_000
+        await watch.poll()
+        assert watch.wait_ms >= 2_160_000, "nothing has happened for long"
+        await tracker.claim(ticket_id, Claim(instance="x", generation=1, heartbeat_ms=1), replacing=None)
+        assert await watch.poll() == ["TicketChanged", "PollCompleted"]
+        assert watch.wait_ms >= 2_160_000
+        comment = c.WriteComment(key=CommandKey("k"), ticket_id=ticket_id, generation=1, body="")
+        watch.poller.watch((d.DrainBegun(), d.CommandIssued(command=comment)), 1)
+        assert watch.wait_ms <= 220_000
+        await watch.poll()
+        assert watch.wait_ms <= 220_000, "and so it stays for a while"
+        clock.shift_ms += 100 * 600_000
+        await watch.poll()
+        assert watch.wait_ms >= 2_160_000
+        assert watch.state.policy is not None
+        watch.poller.watch((d.PolicyAdopted(policy=watch.state.policy),), 1)
+        assert watch.wait_ms <= 220_000
+
+
+async def test_a_long_wait_ends_when_something_happens(tmp_path: Path) -> None:
+    """What is told to the poller wakes it from a wait that was meant to be longer."""
+    world = FilesWorld(tmp_path)
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        watch.state.policy = None  # a wait of a second, which is the longest in this test
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch.poller.run)
+            await anyio.wait_all_tasks_blocked()
+            watch.use(PollingPolicy(interval_ms=600_000, min_interval_ms=1))
+            assert watch.state.policy is not None
+            with anyio.fail_after(10):
+                while watch.poller.polls < 2:
+                    watch.poller.watch((d.PolicyAdopted(policy=watch.state.policy),), 1)
+                    await anyio.sleep(0.005)
+            tasks.cancel_scope.cancel()
+
+
+async def test_two_looks_at_once_are_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run --once` and the schedule may both want one; a slow tracker is never asked twice at a time."""
+    world = FilesWorld(tmp_path)
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        at_once: list[int] = []
+        inside = 0
+
+        async def slow(states: Sequence[str]) -> TicketPage:
+            nonlocal inside
+            inside += 1
+            at_once.append(inside)
+            await anyio.lowlevel.checkpoint()
+            inside -= 1
+            return TicketPage(tickets=())
+
+        monkeypatch.setattr(tracker, "fetch_candidates", slow)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(watch.poller.poll)
+        assert at_once == [1, 1, 1]
+
+
+async def test_a_big_board_is_compared_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By time and not by number: whenever a slice has lasted long enough, the loop is given away."""
+    tickets = tuple(ticket(f"T-{number:04}") for number in range(300))
+    clock = Shifted()
+    watch = Watch(Board(tickets), clock=clock)  # type: ignore[arg-type]
+    await watch.poll()
+    turns: list[int] = []
+
+    async def others() -> None:
+        while True:
+            turns.append(len(turns))
+            await anyio.lowlevel.checkpoint()
+
+    for step_ms, low, high in ((0, 0, 6), (1, 100, 250)):
+        clock.step_ms = step_ms  # every look at the clock takes this long
+        turns.clear()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(others)
+            assert await watch.poll() == ["PollCompleted"]
+            tasks.cancel_scope.cancel()
+        assert low <= len(turns) <= high

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from opensymphony.model import TurnProgress, Usage
+from opensymphony.model import Claim, ClaimAnswer, TurnProgress, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.decide import decide
@@ -372,3 +372,22 @@ def test_an_agent_server_that_was_given_up_is_no_tickets_fault() -> None:
     assert book.entry("A-1").failures == 0
     book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="x"))
     assert book.kinds() == ["RereadTicket"]
+
+
+def test_a_claim_that_the_ticket_no_longer_shows_is_looked_into_at_once() -> None:
+    """Another's on it, or ours gone: the renewal is the question, and its answer stops the run or goes on. Once each."""
+    book = Playbook(policy(agent=AgentPolicy(stall_timeout_ms=0)))
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    ours, theirs = book.entry("A-1").claim, Claim(instance="two", generation=1, heartbeat_ms=1)
+    assert ours is not None
+    for shown, asked in ((ours, False), (None, True), (None, False), (ours, False), (theirs, True)):
+        book.ticket("A-1", "In Progress", claim=shown)
+        assert ("ClaimTicket" in book.kinds()) == asked
+        if asked and shown is None:
+            book.answer(c.ClaimTicket)
+    book.answer(c.ClaimTicket, answer=ClaimAnswer(granted=False, holder=theirs))
+    entry = book.entry("A-1")
+    assert entry.run is not None
+    assert entry.claim is None
+    assert "two claimed it" in str(entry.run.stopping)

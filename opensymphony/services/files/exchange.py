@@ -88,8 +88,12 @@ def opened(folder: str) -> Generator[int]:
 
 
 @contextmanager
-def locked(folder: int, *, wait: bool = True) -> Generator[None]:
-    """Hold the folder against other writers of ours, in this process or another. Raises `Busy`."""
+def locked(folder: int, *, wait: bool = True) -> Generator[bool]:
+    """Hold the folder against other writers of ours, in this process or another. Raises `Busy`.
+
+    False: this file system has no locks, and nobody is kept out.
+    """
+    held = True
     for attempt in range(_LOCK_TRIES if wait else 1):
         if attempt:
             time.sleep(_LOCK_PAUSE_S)
@@ -98,12 +102,12 @@ def locked(folder: int, *, wait: bool = True) -> Generator[None]:
         except BlockingIOError:
             continue
         except OSError:
-            pass  # A file system without locks: one daemon a folder is then the user's duty, as the docs say.
+            held = False
         break
     else:
         raise Busy
     try:
-        yield
+        yield held
     finally:
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_UN)

@@ -27,6 +27,8 @@ from opensymphony.workflow.policy import TrackerPolicy
 _PAUSE_S = 0.01
 _CONTESTED_TRIES = 100
 """A person saves once in a while; a program that saves a hundred times in a second is left to itself for now."""
+_SETTLE_MS = 3_000
+"""Without locks: an edit takes milliseconds, and a shared folder shows it to others within a second or two."""
 _SAVING_TRIES = 10
 """A file that is being saved is empty, half there or missing for a moment; this is that moment, in pauses."""
 
@@ -42,6 +44,8 @@ class FilesTracker:
         self._path = _folder_of(policy)
         self._folder = Folder(Path(self._path), clock)
         self._turn = anyio.Lock()
+        self._locks = True
+        """Whether the file system has locks, as far as it was tried."""
 
     async def fetch_candidates(self, states: Sequence[str]) -> TicketPage:
         if not states:
@@ -54,11 +58,14 @@ class FilesTracker:
             return ()
         return await self._in_thread(partial(self._folder.tickets, tuple(ids)))
 
-    async def claim(self, ticket_id: TicketId, claim: Claim, *, stale_after_ms: int) -> ClaimAnswer:
+    @property
+    def claim_settle_ms(self) -> int:
+        return 0 if self._locks else _SETTLE_MS
+
+    async def claim(self, ticket_id: TicketId, claim: Claim, *, replacing: Claim | None) -> ClaimAnswer:
         def edit(data: bytes) -> tuple[bytes, ClaimAnswer]:
             held = ticket_file.parse(ticket_id, data).claim
-            theirs = held is not None and held.instance != claim.instance
-            if held is not None and theirs and claim.heartbeat_ms - held.heartbeat_ms <= stale_after_ms:
+            if held is not None and held.instance != claim.instance and held != replacing:
                 return data, ClaimAnswer(granted=False, holder=held)
             granted = ClaimAnswer(granted=True)
             return (data if held == claim else ticket_file.with_claim(data, claim)), granted
@@ -140,7 +147,11 @@ class FilesTracker:
         tries: dict[type[ServiceError], int] = {}
         while True:
             try:
-                with translated(self._path), exchange.opened(self._path) as folder, exchange.locked(folder):
+                with (
+                    translated(self._path),
+                    exchange.opened(self._path) as folder,
+                    exchange.locked(folder) as self._locks,
+                ):
                     return step(folder)
             except _NotYet as unsettled:
                 kind = type(unsettled.error)

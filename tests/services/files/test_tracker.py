@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -39,9 +41,9 @@ async def test_a_whole_run_leaves_only_the_state_behind(tracker: Tracker, board:
     path = board / "T-1.md"
     path.write_bytes(TEXT)
     path.chmod(0o640)
-    await tracker.claim(T1, MINE, stale_after_ms=1)
+    await tracker.claim(T1, MINE, replacing=None)
     await tracker.transition(T1, from_states=["todo"], to_state="In Progress")
-    await tracker.claim(T1, Claim(instance="here", generation=1, heartbeat_ms=2_000), stale_after_ms=1)
+    await tracker.claim(T1, Claim(instance="here", generation=1, heartbeat_ms=2_000), replacing=None)
     await tracker.upsert_comment(T1, "m", "hello")
     await tracker.transition(T1, from_states=["in progress"], to_state="In Review")
     await tracker.release(T1, MINE)
@@ -54,11 +56,11 @@ async def test_a_call_without_effect_writes_nothing(tracker: Tracker, board: Pat
     """Not even the same bytes again: an open editor would ask its person about it."""
     path = board / "T-1.md"
     path.write_bytes(TEXT)
-    await tracker.claim(T1, MINE, stale_after_ms=1)
+    await tracker.claim(T1, MINE, replacing=None)
     await tracker.upsert_comment(T1, "m", "hello")
     before = [(entry.stat().st_ino, entry.stat().st_mtime_ns) for entry in (path, board / "T-1.comments.md")]
-    await tracker.claim(T1, MINE, stale_after_ms=1)
-    await tracker.claim(T1, Claim(instance="there", generation=1, heartbeat_ms=1_000), stale_after_ms=1)
+    await tracker.claim(T1, MINE, replacing=None)
+    await tracker.claim(T1, Claim(instance="there", generation=1, heartbeat_ms=1_000), replacing=None)
     await tracker.release(T1, Claim(instance="there", generation=1, heartbeat_ms=1_000))
     await tracker.transition(T1, from_states=["Done"], to_state="Todo")
     await tracker.transition(T1, from_states=["Todo"], to_state="todo")
@@ -85,7 +87,7 @@ async def test_a_file_that_somebody_holds_open_for_writing_is_left_alone(tracker
     """And the message says why."""
     (board / "T-1.md").write_bytes(TEXT)
     with (board / "T-1.md").open("r+"), pytest.raises(Unreachable, match="held open for writing"):
-        await tracker.claim(T1, MINE, stale_after_ms=1)
+        await tracker.claim(T1, MINE, replacing=None)
     assert (board / "T-1.md").read_bytes() == TEXT
     assert os.listdir(board) == ["T-1.md"]
 
@@ -94,7 +96,7 @@ async def test_malformed_and_foreign_files_are_never_edited(tracker: Tracker, bo
     """Each refusal names the file; nothing outside the folder is touched."""
     (board / "T-1.md").write_text("no ticket")
     with pytest.raises(BadAnswer, match=r"T-1\.md:1:"):
-        await tracker.claim(T1, MINE, stale_after_ms=1)
+        await tracker.claim(T1, MINE, replacing=None)
     outside = tmp_path / "outside.md"
     outside.write_bytes(TEXT)
     (board / "T-2.md").symlink_to(outside)
@@ -106,7 +108,7 @@ async def test_malformed_and_foreign_files_are_never_edited(tracker: Tracker, bo
         await tracker.upsert_comment(TicketId("T-3"), "m", "x")
     for name in ("../outside", "T-3.comments", str(outside.with_suffix(""))):
         with pytest.raises(NotFound):
-            await tracker.claim(TicketId(name), MINE, stale_after_ms=1)
+            await tracker.claim(TicketId(name), MINE, replacing=None)
     assert outside.read_bytes() == TEXT
 
 
@@ -143,7 +145,7 @@ async def test_a_missing_folder_is_trouble_for_every_call(tracker: Tracker, boar
     """Release included: we cannot know that the claim is off."""
     await anyio.Path(board).rmdir()
     for call in (
-        tracker.claim(T1, MINE, stale_after_ms=1),
+        tracker.claim(T1, MINE, replacing=None),
         tracker.release(T1, MINE),
         tracker.transition(T1, from_states=["Todo"], to_state="Done"),
         tracker.upsert_comment(T1, "m", "x"),
@@ -160,3 +162,22 @@ def test_a_policy_without_a_folder_is_refused(provider: dict[str, object]) -> No
     with pytest.raises(ConfigurationError) as caught:
         open_tracker(TrackerPolicy(kind="files", provider=provider | {"x_custom": 1}), Clock())
     assert caught.value.problems[0].key == "tracker.provider.path"
+
+
+async def test_without_locks_a_claim_takes_time_to_settle(
+    tracker: Tracker, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With locks it is certain at once; on a file system that has none, others may still write, and it says so."""
+    (board / "T-1.md").write_bytes(TEXT)
+    assert (await tracker.claim(T1, MINE, replacing=None)).granted
+    assert tracker.claim_settle_ms == 0
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    await tracker.claim(T1, Claim(instance="here", generation=1, heartbeat_ms=9), replacing=None)
+    assert tracker.claim_settle_ms >= 1_000
+    monkeypatch.undo()
+    await tracker.release(T1, MINE)
+    assert tracker.claim_settle_ms == 0
