@@ -100,7 +100,7 @@ def test_F7_before_run_fails_the_attempt(hasty: World) -> None:
     hasty.hook("before_run", "F7", "setsid sleep 987 & sleep 987\n")
     hasty.ticket("F7")
     error = fails(hasty, "F7", "before_run")
-    assert "took longer than 2500 ms" in error
+    assert "took too long" in error
     assert len(hasty.hooked("before_run", "F7")) == 3
     assert hasty.seen("begin", "F7") == []
     assert hasty.processes("sleep 987") == []
