@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.conftest import MakeWorld
 from tests.conformance.world import World
 
 OTHER = '---\ntracker: {kind: files, provider: {path: "other"}}\n---\nWork.\n'
@@ -20,35 +21,50 @@ def tickets(world: World, *arguments: str, cwd: Path | None = None) -> list[str]
     return [one["identifier"] for one in json.loads(said.out)]
 
 
-@pytest.fixture
-def two(here: World) -> World:
+@pytest.fixture(scope="module")
+def two(make_world: MakeWorld) -> World:
     """A WORKFLOW.md and another file, each with a board of its own."""
-    here.ticket("HERE-1")
-    (here.root / "other").mkdir()
-    (here.root / "other" / "THERE-1.md").write_text("---\ntitle: There\nstate: Todo\n---\n")
-    here.write_workflow(OTHER, "other.md")
-    return here
+    made = make_world()
+    made.ticket("HERE-1")
+    (made.root / "other").mkdir()
+    (made.root / "other" / "THERE-1.md").write_text("---\ntitle: There\nstate: Todo\n---\n")
+    made.write_workflow(OTHER, "other.md")
+    return made
 
 
-def test_W1_the_named_file_comes_before_the_one_in_the_directory(two: World) -> None:
+@pytest.fixture(scope="module")
+def named(two: World) -> list[str]:
+    """The tickets of the file that is named."""
+    return tickets(two, "other.md")
+
+
+@pytest.fixture(scope="module")
+def unnamed(two: World) -> list[str]:
+    """The tickets when no file is named."""
+    return tickets(two)
+
+
+def test_W1_the_named_file_comes_before_the_one_in_the_directory(named: list[str]) -> None:
     """With both there, only the board of the named one is read."""
-    assert tickets(two, "other.md") == ["THERE-1"]
+    assert named == ["THERE-1"]
 
 
-def test_W1a_an_explicit_path_is_used(two: World) -> None:
+def test_W1a_an_explicit_path_is_used(here: World) -> None:
     """A broken WORKFLOW.md in the directory does not matter to whoever names another file."""
-    two.write_workflow("---\na: [\n---\n")
-    assert tickets(two, str(two.root / "other.md")) == ["THERE-1"]
+    here.write_workflow("---\na: [\n---\n")
+    (here.root / "other").mkdir()
+    path = here.write_workflow(OTHER, "other.md")
+    assert tickets(here, str(path)) == []
 
 
-def test_W1b_the_default_is_the_working_directory(two: World) -> None:
+def test_W1b_the_default_is_the_working_directory(unnamed: list[str]) -> None:
     """Without a path the WORKFLOW.md of the working directory counts."""
-    assert tickets(two) == ["HERE-1"]
+    assert unnamed == ["HERE-1"]
 
 
-def test_C1_one_positional_path(two: World) -> None:
+def test_C1_one_positional_path(two: World, named: list[str]) -> None:
     """The path may be given as the only argument; a second one is a usage error."""
-    assert tickets(two, "other.md") == ["THERE-1"]
+    assert named == ["THERE-1"]
     said = two.command("run", "other.md", "WORKFLOW.md")
     assert said.code == 2
     assert "Usage:" in said.err
@@ -84,9 +100,9 @@ def test_C4_a_start_that_fails_says_why_in_one_line(here: World) -> None:
     assert here.processes() == []
 
 
-def test_D1_which_file_is_read(two: World) -> None:
+def test_D1_which_file_is_read(named: list[str], unnamed: list[str]) -> None:
     """Path and default lead to two different policies of the same command."""
-    assert tickets(two, "other.md") != tickets(two)
+    assert named != unnamed
 
 
 def test_W4_a_missing_file_is_an_error_with_a_name(here: World) -> None:

@@ -100,7 +100,7 @@ def test_F7_before_run_fails_the_attempt(hasty: World) -> None:
     hasty.hook("before_run", "F7", "setsid sleep 987 & sleep 987\n")
     hasty.ticket("F7")
     error = fails(hasty, "F7", "before_run")
-    assert "1500 ms" in error or "1.5 s" in error or "timed out" in error or "too long" in error, error
+    assert "took too long" in error
     assert len(hasty.hooked("before_run", "F7")) == 3
     assert hasty.seen("begin", "F7") == []
     assert hasty.processes("sleep 987") == []
@@ -149,7 +149,7 @@ def test_F10_names_cannot_escape(patient: World) -> None:
     patient.until_phase("F10.x_y", "in_review")
     patient.polled()
     problems = " ".join(patient.snapshot()["problems"])
-    assert all(name[:20] in problems for name in odd if name != "ünï")
+    assert all(name[:20] in problems for name in odd)
     for name in odd:
         (patient.board / f"{name}.md").unlink()
     assert (patient.workspaces / "F10.x_y").is_dir()

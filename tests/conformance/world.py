@@ -25,7 +25,7 @@ from tests.fakes.stub_installation import install_fake
 Json = dict[str, Any]
 
 WAIT_S = 30.0
-LOOK_S = 0.02
+LOOK_S = 0.05
 GONE = (ProcessLookupError, FileNotFoundError, PermissionError)
 
 POLICY: Json = {

@@ -118,6 +118,8 @@ async def send(request: Request, talk: Talk) -> Response:
     if not talk.events:
         tools = [tool_of(tool["name"]) for tool in talk.info["agent"]["tools"]]
         talk.log("SystemPromptEvent", system_prompt={"type": "text", "text": "You are an agent."}, tools=tools)
+    elif talk.status in ("finished", "stuck"):
+        talk.become("idle")
     message = {"role": body["role"], "content": body["content"]}
     event = talk.log("MessageEvent", "user", llm_message=message, activated_skills=[], extended_content=[])
     talk.info["last_user_message_id"] = event["id"]

@@ -138,6 +138,7 @@ class Talk:
             if failure is not None:
                 self.log("ConversationErrorEvent", "environment", code=failure["code"], detail=failure["detail"])
         except asyncio.CancelledError:
+            self._give_up_calls()
             self.become("paused")
             self.log("InterruptEvent", "user")
             raise
@@ -168,7 +169,8 @@ class Talk:
             await asyncio.sleep(POLL_S)
         says = turn.get("says", "Done.")
         if turn.get("status", "finished") == "finished":
-            self._act("finish", {"kind": "FinishAction", "message": says}, says)
+            action = self._act("finish", {"kind": "FinishAction", "message": says}, says)
+            self._answer(action, {"kind": "FinishObservation", "content": [{"type": "text", "text": says}]})
 
     async def _tool(self, command: str) -> None:
         action = self._action(command)
@@ -197,6 +199,14 @@ class Talk:
             llm_response_id=f"chatcmpl-{uuid.uuid4().hex[:12]}",
             summary=summary[:100],
         )
+
+    def _give_up_calls(self) -> None:
+        """An action without a result gets an error in its place."""
+        answered = {event.get("tool_call_id") for event in self.events if event["kind"] != "ActionEvent"}
+        for action in [event for event in self.events if event["kind"] == "ActionEvent"]:
+            if action["tool_call_id"] not in answered:
+                named = {name: action[name] for name in ("tool_name", "tool_call_id")}
+                self.log("AgentErrorEvent", error="Tool call interrupted before completion.", **named)
 
     def _answer(self, action: Json, observation: Json) -> None:
         named = {name: action[name] for name in ("tool_name", "tool_call_id")}

@@ -134,7 +134,7 @@ def test_bodies_are_those_of_the_specification(address: str, tmp_path: Path) -> 
     for frame in frames:
         checked.event(frame["event"])
     ends = [frame["event"]["value"] for frame in frames if frame["event"].get("key") == "execution_status"]
-    assert ends == ["running", "finished", "running", "paused", "running", "error"]
+    assert ends == ["running", "finished", "idle", "running", "paused", "running", "error"]
     page = checked.ask("GET", f"{ONE}/events/search", **{"limit": "5", "page_id": frames[3]["event"]["id"]})
     assert page["items"] == [frame["event"] for frame in frames[3:8]]
     assert checked.ask("GET", f"{ONE}/events/count") == len(frames)
