@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 
 class Clock:
@@ -22,6 +23,10 @@ class Clock:
     def now_ms(self) -> int:
         return self._offset_ms + int(time.monotonic() * 1000)
 
+    def wall_ms(self) -> int:
+        """What the machine's clock says right now, which may jump: for calendars, not for durations or order."""
+        return int(time.time() * 1000)
+
     def jitter(self) -> float:
         """A number in [0, 1)."""
         return random.random()
@@ -30,6 +35,15 @@ class Clock:
 def iso(at_ms: int) -> str:
     """UTC, to the second."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether the time zone database of this machine, or the one that came with us, has it."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def new_id() -> str:

@@ -54,6 +54,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     home: str
     directory: str
     """Absolute; relative paths start here."""
+    knows_zone: Callable[[str], bool] | None = None
+    """Whether there is a time zone of that name; None: nobody can tell."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

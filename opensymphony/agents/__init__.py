@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anyio.abc import TaskStatus
 from msgspec import Struct
@@ -13,7 +13,10 @@ from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
 from opensymphony.model import ServerState
-from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.policy import LlmPolicy, Policy
+
+if TYPE_CHECKING:
+    from opensymphony.agents.openhands.prices import ModelPrices
 
 
 class AgentServer(Protocol):
@@ -39,11 +42,14 @@ def open_runtime(
     conversations_dir: Path,
     environment: Mapping[str, str],
     clock: Clock,
+    prices: Callable[[], LlmPolicy] | None = None,
+    before_start: Callable[[], Awaitable[None]] | None = None,
 ) -> Runtime:
     """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
-    each conversation and nowhere else.
+    each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
+    not know them calls free. `before_start` is awaited before each start of the server, while none runs.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.installation import check, python_path
@@ -58,9 +64,14 @@ def open_runtime(
         places=Places(state=state_dir, conversations=conversations_dir),
         policy=policy().openhands.local_server,
         clock=clock,
+        before_start=before_start,
     )
     agents = OpenHandsRuntime(
-        supervisor, policy=lambda: policy().openhands.conversation, environment=environment, clock=clock
+        supervisor,
+        policy=lambda: policy().openhands.conversation,
+        environment=environment,
+        clock=clock,
+        prices=prices,
     )
     return Runtime(agents=agents, server=supervisor)
 
@@ -71,3 +82,22 @@ def installation_state(tool_dir: Path) -> tuple[str, str]:
 
     state = check(tool_dir)
     return state.status, state.detail or f"{state.version} in {tool_dir}"
+
+
+def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
+    """What the installed agent-server takes the model to cost; None when it is not installed or does not know it. Blocking."""
+    from opensymphony.agents.openhands.prices import find
+
+    return find(tool_dir, model)
+
+
+def archive_conversations(
+    conversations_dir: Path, archives_dir: Path, *, closed: frozenset[str], wanted: frozenset[str]
+) -> tuple[int, int]:
+    """Put conversations of closed tickets away and take wanted ones out again; how many of each. Only while no server runs.
+
+    Blocking; never raises.
+    """
+    from opensymphony.agents.openhands.archives import put_in_order
+
+    return put_in_order(conversations_dir, archives_dir, closed=closed, wanted=wanted)

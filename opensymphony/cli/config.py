@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from opensymphony.cli.loading import Loaded
+    from opensymphony.errors import Problem
 
 WorkflowArgument = Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")]
 ConfigOption = Annotated[
@@ -21,19 +25,32 @@ def check(workflow: WorkflowArgument = None, config: ConfigOption = None, json: 
     from opensymphony.cli import loading, output
 
     loaded = loading.load(workflow, config_path=config)
-    errors = sum(problem.severity == "error" for problem in loaded.problems)
-    warnings = len(loaded.problems) - errors
+    problems = [*loaded.problems, *(_budget_problems(loaded) if loaded.ok else ())]
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
     if json:
-        output.document(
-            {"workflow": loaded.settings.workflow_path, "ok": not loaded.problems, "problems": loaded.problems}
-        )
+        output.document({"workflow": loaded.settings.workflow_path, "ok": not problems, "problems": problems})
     else:
-        output.report(loaded.problems)
+        output.report(problems)
         output.say(_verdict(errors, warnings))
     if errors:
         raise SystemExit(output.USAGE)
     if warnings:
         raise SystemExit(output.FAILED)
+
+
+def _budget_problems(loaded: Loaded) -> list[Problem]:
+    """What can be said about budgets where a model is named; without one only `run` can tell."""
+    from opensymphony.daemon.model_access import with_model
+    from opensymphony.daemon.model_prices import budget_problems, look_up
+    from opensymphony.errors import ConfigurationError
+
+    assert loaded.policy is not None
+    try:
+        policy = with_model(loaded.policy, loaded.settings)
+    except ConfigurationError:
+        return []
+    return budget_problems(look_up(policy, loaded.settings), loaded.settings)
 
 
 def show(workflow: WorkflowArgument = None, config: ConfigOption = None) -> None:

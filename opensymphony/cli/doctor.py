@@ -20,24 +20,28 @@ def doctor(
 ) -> None:
     """Check that everything a run needs is here.
 
-    Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, folders,
-    agent-server and port; starts and changes nothing. Exit code 1 when a check fails; a warning is no failure.
+    Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, budget, folders,
+    agent-server, port, and at how much room everything takes; starts and changes nothing. Exit code 1 when a check fails; a
+    warning is no failure.
     """
     import anyio
 
     from opensymphony.cli import loading, output
     from opensymphony.daemon.checks import run_checks
+    from opensymphony.daemon.storage_checks import storage_checks
 
     loaded = loading.load(workflow, config_path=config)
     checks = anyio.run(run_checks, loaded.settings, loaded.policy, loaded.problems)
+    if loaded.policy is not None:
+        checks += anyio.run(storage_checks, loaded.settings, loaded.policy)
     failed = [check for check in checks if check.status == "fail"]
     if json:
         output.document({"ok": not failed, "checks": checks})
     else:
         for check in checks:
-            output.data(output.one_line(f"{check.status.upper():<5} {check.name:<15} {check.detail}"))
+            output.data(output.one_line(f"{check.status.upper():<5} {check.name:<18} {check.detail}"))
             if check.fix:
-                output.data(output.one_line(f"{'':<21} to do: {check.fix}"))
+                output.data(output.one_line(f"{'':<24} to do: {check.fix}"))
         output.say(_verdict(checks))
     if failed:
         raise SystemExit(output.FAILED)

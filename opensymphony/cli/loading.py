@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from opensymphony import workflow
 from opensymphony.cli import output
+from opensymphony.clock import is_time_zone
 from opensymphony.errors import Problem
 from opensymphony.settings import Overrides, Settings, load_settings
 from opensymphony.workflow.parse import FILE_BYTES_MAX
@@ -78,7 +79,8 @@ def read_workflow(path: str) -> workflow.Loaded:
     if isinstance(content, tuple):
         message, code = content
         return workflow.Loaded(policy=None, problems=(Problem(file=path, message=message, code=code),))
-    return workflow.load(content, path, os.environ, os.path.expanduser("~"), os.path.dirname(place))
+    home, directory = os.path.expanduser("~"), os.path.dirname(place)
+    return workflow.load(content, path, os.environ, home, directory, knows_zone=is_time_zone)
 
 
 def _content(place: str) -> bytes | tuple[str, str]:

@@ -64,19 +64,34 @@ async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:
     from opensymphony.daemon.app import Daemon
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.daemon.model_access import model_environment, with_model
+    from opensymphony.daemon.model_prices import budget_problems, look_up, with_prices
+    from opensymphony.errors import ConfigurationError
 
     chosen = with_model(policy, settings)
+    with_prices(chosen, settings)  # a budget that cannot be counted is refused before anything is made
+    output.report(budget_problems(look_up(chosen, settings), settings))
     logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
 
     def read_again() -> tuple[Policy | None, Sequence[Problem]]:
         loaded = read_workflow(settings.workflow_path)
-        return (with_model(loaded.policy, settings) if loaded.policy is not None else None), loaded.problems
+        if loaded.policy is None:
+            return None, loaded.problems
+        try:
+            return with_model(loaded.policy, settings), loaded.problems
+        except ConfigurationError as error:
+            return None, error.problems
 
     async def work(foreground: Foreground) -> None:
         environment = await model_environment(chosen, settings)
         output.say("isolation: none: agents run as this user and can read what this user can read")
         daemon = Daemon(
-            settings, chosen, environment=environment, once=once, announce=output.data, read_policy=read_again
+            settings,
+            chosen,
+            environment=environment,
+            once=once,
+            announce=output.data,
+            read_policy=read_again,
+            price=lambda policy: with_prices(policy, settings),
         )
         await foreground.serve(daemon)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
@@ -24,6 +25,8 @@ from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
+from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir
+from opensymphony.daemon.calendar import Calendar
 from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
@@ -36,20 +39,21 @@ from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
+from opensymphony.daemon.retention import Retention
 from opensymphony.daemon.storage import StorageWatch
-from opensymphony.errors import InstanceError
+from opensymphony.errors import ConfigurationError, InstanceError, Problem
 from opensymphony.interfaces import Tracker
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
+from opensymphony.scheduler.state import State
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
-from opensymphony.workspace.paths import repository_key
 
 _DRAIN_MS = 60_000
 """For interrupting agents and their last stages; a second signal ends the wait."""
@@ -58,6 +62,9 @@ _DRAIN_UNWRITABLE_MS = 10_000
 """The same while the journal cannot be written: no stop can be decided before there is room."""
 
 _END_CHILDREN_S = 30
+
+Price = Callable[[Policy], Policy]
+"""The policy with its model's prices; raises `ConfigurationError` when a budget cannot be counted. Blocking."""
 
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
@@ -90,21 +97,28 @@ class Daemon:
         once: bool = False,
         announce: Callable[[str], None] | None = None,
         read_policy: ReadPolicy | None = None,
+        price: Price = lambda policy: policy,
         open_runtime: OpenRuntime = open_runtime,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
         `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
-        when it has changed (None: it is not followed); `open_runtime` says where agents run.
+        when it has changed (None: it is not followed); `price` fills in what the model costs, which is for decisions and not
+        for the agent-server; `open_runtime` says where agents run.
         """
         self.settings = settings
         self.policy = policy
+        self.priced = policy
+        """The same with the model's prices: what is decided by."""
         self.once = once
         self.control: DaemonControl | None = None
         self.address: Address | None = None
+        self._written = policy
+        """As last read, in force or not yet."""
         self._environment = environment
         self._announce = announce
         self._read_policy = read_policy
+        self._price = price
         self._runtime_opener = open_runtime
         self._stop = anyio.Event()
         self._store = Path(settings.store_dir)
@@ -120,12 +134,13 @@ class Daemon:
     async def run(self, *, task_status: TaskStatus[DaemonControl] = anyio.TASK_STATUS_IGNORED) -> None:
         """Live until `stop`, or with `once` until nothing is left to do.
 
-        Raises `InstanceError`, `StoreError`, `InstallationError`, `WorkspaceError` or `AgentServerError`, perhaps in a
-        group, when it cannot start or go on, and with `once` a `ServiceError` when the tracker cannot be read; whatever
-        was started is ended again before anything is raised.
+        Raises `ConfigurationError`, `InstanceError`, `StoreError`, `InstallationError`, `WorkspaceError` or `AgentServerError`,
+        perhaps in a group, when it cannot start or go on, and with `once` a `ServiceError` when the tracker cannot be
+        read; whatever was started is ended again before anything is raised.
         """
         if self.policy.repository is not None:
             await require_git()
+        self.priced = await anyio.to_thread.run_sync(self._price, self.policy)
         async with AsyncExitStack() as stack:
             parts = await self._open(stack)
             async with anyio.create_task_group() as tasks:
@@ -157,7 +172,7 @@ class Daemon:
         tracker = open_tracker(self.policy.tracker, clock)
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
-        runtime = self._open_runtime(clock)
+        runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
             instance=instance,
@@ -190,6 +205,7 @@ class Daemon:
         adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
         executor = Executor(tasks, loop.post, state, clock, *adapters)
         executor.told_to_pause = parts.poller.hold
+        calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:
@@ -197,7 +213,8 @@ class Daemon:
         tasks.start_soon(parts.runtime.server.run, name="agent-server")
         tasks.start_soon(manifests.run, name="manifests")
         await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
-        await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
+        await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.priced))
+        await calendar.look()  # whose day it is, is known before anything can start
         wanted_before = frozenset(state.pending)
         tasks.start_soon(loop.run, executor.start, name="loop")
         self._watch_storage(parts, tasks)
@@ -205,6 +222,7 @@ class Daemon:
         for command in unfinished(state, wanted_before):
             executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
+        tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
         control.status = "running"
@@ -216,34 +234,52 @@ class Daemon:
             return None
 
         def adopt(policy: Policy) -> None:
-            self.policy = policy
+            self.policy, self.priced = self._written, policy
             parts.workspaces.use(policy)
 
         path = Path(self.settings.workflow_path)
-        return Reload(path, self._read_policy, self.policy, adopt, parts.loop.post, parts.loop.clock)
+        return Reload(path, self._read_again, self.priced, adopt, parts.loop.post, parts.loop.clock)
+
+    def _read_again(self) -> tuple[Policy | None, Sequence[Problem]]:
+        """WORKFLOW.md with prices; a budget that cannot be counted is a bad edit."""
+        assert self._read_policy is not None
+        policy, problems = self._read_policy()
+        if policy is None:
+            return None, problems
+        self._written = policy
+        try:
+            return self._price(policy), problems
+        except ConfigurationError as error:
+            return None, (*problems, *error.problems)
 
     def _watch_storage(self, parts: _Parts, tasks: TaskGroup) -> None:
-        """Look after the journal's size and the space on the disks."""
+        """Look after the journal's size, the space on the disks, and what has been kept long enough."""
         loop = parts.loop
         places = {"the store": self._store, "the workspaces": Path(self.policy.workspace.root)}
         tasks.start_soon(StorageWatch(places, loop.post, loop.clock).run, name="storage")
         tasks.start_soon(keep_small, parts.journal, lambda: self.policy.retention, loop.clock, name="compaction")
+        tasks.start_soon(self._retention(loop).run, name="retention")
 
-    @property
-    def conversations_dir(self) -> Path:
-        """Where the agent-server keeps the conversations about this repository."""
-        repository = self.policy.repository
-        key = repository_key(repository.url if repository is not None else self.settings.workflow_path)
-        return Path(self.settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
+    def _retention(self, loop: Loop) -> Retention:
+        return Retention(
+            logs_dir=Path(self.settings.logs_dir),
+            archives_dir=archives_dir(self.settings, self.policy),
+            state=loop.state,
+            policy=lambda: self.policy,
+            post=loop.post,
+            clock=loop.clock,
+        )
 
-    def _open_runtime(self, clock: Clock) -> Runtime:
+    def _open_runtime(self, state: State, clock: Clock) -> Runtime:
         return self._runtime_opener(
             lambda: self.policy,
             tool_dir=Path(self.settings.tool_dir),
             state_dir=self._store,
-            conversations_dir=self.conversations_dir,
+            conversations_dir=conversations_dir(self.settings, self.policy),
             environment=self._environment,
             clock=clock,
+            prices=lambda: self.priced.openhands.conversation.agent.llm,
+            before_start=lambda: archive(state, self.settings, self.policy, clock),
         )
 
     async def _live(self, parts: _Parts) -> None:

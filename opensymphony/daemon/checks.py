@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
-from msgspec import Struct
+import anyio.to_thread
+from msgspec import Struct, field
 
 from opensymphony import processes
 from opensymphony.agents import installation_state
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.model_access import model_environment, with_model
+from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
+from opensymphony.scheduler.budget import limits
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import Policy
@@ -36,14 +39,21 @@ class Check(Struct, frozen=True, kw_only=True):
     detail: str
     fix: str = ""
     """What to do about it; empty when there is nothing to do."""
+    figures: dict[str, int] = field(default_factory=dict[str, int])
+    """What was counted, for programs."""
 
 
 async def run_checks(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> tuple[Check, ...]:
     """Every check, in the order in which a person would mend things. Starts nothing and changes nothing."""
     checks = [_workflow(settings, policy, problems), await _tool("git", ["git", "--version"]), _uv()]
     if policy is None:
-        return (*checks, *_skipped("prompt", "repository", "tracker", "model", "workspace-root"), _server(settings))
+        return (
+            *checks,
+            *_skipped("prompt", "repository", "tracker", "model", "budget", "workspace-root"),
+            _server(settings),
+        )
     checks += [_prompt(policy), await _repository(policy), await _tracker(policy), await _model(policy, settings)]
+    checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
     checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings), _isolation()]
     return tuple(checks)
@@ -178,6 +188,37 @@ async def _model(policy: Policy, settings: Settings) -> Check:
         )
     return Check(
         name="model", status="pass", detail=f"{llm.model}; its key comes from the place that the settings name"
+    )
+
+
+def _budget(policy: Policy, settings: Settings) -> Check:
+    """The limits, what one call may take of them, and where the prices come from."""
+    try:
+        priced = look_up(with_model(policy, settings), settings)
+    except ConfigurationError:
+        return Check(name="budget", status="skip", detail="no model is named yet")
+    set_limits = [
+        f"{scope} {amount}"
+        for scope, limit in limits(priced.policy)
+        for amount in (
+            None if limit.tokens is None else f"{limit.tokens:,} tokens",
+            None if limit.cost is None else f"{limit.cost:,.2f} in money",
+        )
+        if amount is not None
+    ]
+    told = f"{', '.join(set_limits) or 'no limit'} (days in {policy.budget.timezone})"
+    prices = f"prices of {priced.source}" if priced.source else "its price is not known"
+    detail = f"{told}; one model call may take {describe_call(priced.policy)}; {prices}"
+    problems = budget_problems(priced, settings)
+    if not problems:
+        return Check(name="budget", status="pass", detail=detail)
+    failed = any(problem.severity == "error" for problem in problems)
+    said = "; ".join(f"{problem.key} {problem.message}" for problem in problems)
+    return Check(
+        name="budget",
+        status="fail" if failed else "warn",
+        detail=said if failed else f"{detail}; {said}",
+        fix="correct budget.* or the model's prices in WORKFLOW.md",
     )
 
 

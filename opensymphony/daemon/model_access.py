@@ -9,7 +9,7 @@ import msgspec
 from opensymphony import logs
 from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.settings import Settings
-from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.policy import LlmPolicy, Policy
 
 _KEY = "openhands.conversation.agent.llm"
 
@@ -29,9 +29,14 @@ def with_model(policy: Policy, settings: Settings) -> Policy:
                 )
             ]
         )
+    return with_llm(policy, msgspec.structs.replace(llm, model=model))
+
+
+def with_llm(policy: Policy, llm: LlmPolicy) -> Policy:
+    """The policy with another model section."""
     replace = msgspec.structs.replace
     conversation = policy.openhands.conversation
-    agent = replace(conversation.agent, llm=replace(llm, model=model))
+    agent = replace(conversation.agent, llm=llm)
     return replace(policy, openhands=replace(policy.openhands, conversation=replace(conversation, agent=agent)))
 
 

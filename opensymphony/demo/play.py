@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from opensymphony.daemon.app import Daemon
+from opensymphony.daemon.archiving import conversations_dir
 from opensymphony.daemon.foreground import Foreground
 from opensymphony.daemon.model_access import model_environment, with_model
 from opensymphony.demo.model import serve_model
@@ -38,7 +39,7 @@ async def play_demo(
         else:
             environment = await model_environment(chosen, named)
         daemon = Daemon(named, chosen, environment=environment, once=True)
-        stack.callback(_remove_conversations, daemon.conversations_dir)
+        stack.callback(_remove_conversations, conversations_dir(named, chosen))
         await foreground.serve(daemon, screen.show)
         return daemon.control.snapshot() if daemon.control is not None else None
 

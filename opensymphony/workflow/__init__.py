@@ -6,7 +6,7 @@ environment or the clock: whoever calls brings them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -26,15 +26,24 @@ class Loaded(Struct, frozen=True, kw_only=True):
     """Errors and warnings, by line."""
 
 
-def load(text: str | bytes, file: str, environment: Mapping[str, str], home: str, directory: str) -> Loaded:
+def load(
+    text: str | bytes,
+    file: str,
+    environment: Mapping[str, str],
+    home: str,
+    directory: str,
+    *,
+    knows_zone: Callable[[str], bool] | None = None,
+) -> Loaded:
     """Read a WORKFLOW.md. Never raises: whatever the text is, what is wrong with it comes back as problems.
 
-    `file` is how messages name it; `directory` (absolute) is where its relative paths start.
+    `file` is how messages name it; `directory` (absolute) is where its relative paths start; `knows_zone` says whether
+    there is a time zone of a name.
     """
     document, problems = parse(text, file)
     if document is None:
         return Loaded(policy=None, problems=problems)
-    around = Surroundings(environment=environment, home=home, directory=directory)
+    around = Surroundings(environment=environment, home=home, directory=directory, knows_zone=knows_zone)
     policy, problems = resolve(document, file, around)
     return Loaded(policy=policy, problems=problems)
 

@@ -223,6 +223,7 @@ def _check(policy: Policy, reader: Reader) -> None:
     _check_repository(policy, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)
+    _check_budget(policy, reader)
     _check_server(policy, reader)
 
 
@@ -326,6 +327,13 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
     ):
         message = f"must be less than half of max_size ({agent.condenser.max_size})"
         reader.note("openhands.conversation.agent.condenser.keep_first", message)
+
+
+def _check_budget(policy: Policy, reader: Reader) -> None:
+    zone, known = policy.budget.timezone, reader.around.knows_zone
+    if known is not None and not reader.failed("budget.timezone") and not known(zone):
+        message = f"{shown(zone)} is not a time zone: write a name such as UTC or Europe/Berlin"
+        reader.note("budget.timezone", message, code="unknown_time_zone")
 
 
 def _check_server(policy: Policy, reader: Reader) -> None:

@@ -90,3 +90,42 @@ def test_the_commands_import_nothing_heavy():
     code = "import sys, opensymphony.cli.config, opensymphony.cli.paths; print(' '.join(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"httpx", "textual", "liquid", "ruamel.yaml", "structlog", "anyio"} & set(modules)
+
+
+BUDGET = (
+    "---\ntracker: {kind: files, provider: {path: board}}\nbudget: {timezone: %s, day: {cost: %s}}\n"
+    "openhands: {conversation: {agent: {llm: {model: own/model, input_cost_per_token_micros: %s}}}}\n---\nDo it.\n"
+)
+
+
+def test_check_says_which_budget_cannot_be_counted(here):
+    """Money needs prices, a day needs a time zone, and a limit has to leave room for one call."""
+    (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", 5, "null"))
+    result = run("check")
+    assert result.exit_code == 2
+    assert "WORKFLOW.md: budget.day.cost: is in money, but what own/model costs is not known" in result.stderr
+    assert "[unknown_price]" in result.stderr
+    (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", 0.5, "2, output_cost_per_token_micros: 10"))
+    result = run("check")
+    assert result.exit_code == 1
+    assert "budget.day.cost: is less than one model call may take (1.04: 200,000 tokens read" in result.stderr
+    (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", 50, "0, output_cost_per_token_micros: 0"))
+    assert run("check").exit_code == 0
+
+
+def test_check_names_the_line_of_a_zone_that_does_not_exist(here):
+    """A slip in its name would make the day begin at another hour."""
+    (here / "WORKFLOW.md").write_text(BUDGET % ("Mars/Olympus", "null", "null"))
+    result = run("check")
+    assert result.exit_code == 2
+    assert 'WORKFLOW.md:3: budget.timezone: "Mars/Olympus" is not a time zone' in result.stderr
+    (here / "WORKFLOW.md").write_text(BUDGET % ("Europe/Berlin", "null", "0, output_cost_per_token_micros: 0"))
+    assert run("check").exit_code == 0
+
+
+def test_check_wants_both_prices(here):
+    """The agent-server would ignore a single one."""
+    (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", "null", "2"))
+    result = run("check")
+    assert result.exit_code == 1
+    assert "input_cost_per_token_micros: stands alone and has no effect" in result.stderr

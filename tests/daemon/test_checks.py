@@ -11,7 +11,7 @@ import pytest
 
 from opensymphony.daemon.checks import Check, require_git, run_checks
 from opensymphony.errors import Problem, WorkspaceError
-from opensymphony.workflow.policy import Policy, RepositoryPolicy, VerifyPolicy
+from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, Policy, RepositoryPolicy, VerifyPolicy
 from tests.daemon.world import World
 
 
@@ -165,3 +165,23 @@ async def test_without_a_policy_the_rest_is_skipped(world: World) -> None:
     warning = msgspec.structs.replace(problem, severity="warning")
     warned = await run_checks(world.settings(), world.policy(), (warning,))
     assert warned[0].status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("budget", "status", "said"),
+    [
+        (BudgetPolicy(), "pass", "no limit (days in UTC); one model call may take 200,000 tokens read"),
+        (
+            BudgetPolicy(day=BudgetLimit(tokens=9_000_000), timezone="Asia/Tokyo"),
+            "pass",
+            "day 9,000,000 tokens (days in Asia/Tokyo)",
+        ),
+        (BudgetPolicy(run=BudgetLimit(tokens=10)), "warn", "budget.run.tokens is less than one model call may take"),
+        (BudgetPolicy(project=BudgetLimit(cost=9)), "fail", "budget.project.cost is in money, but what openai/m costs"),
+    ],
+)
+async def test_budgets_are_looked_at(budget: BudgetPolicy, status: str, said: str, world: World) -> None:
+    """The limits, one call's most, and whether what is spent can be counted at all."""
+    check = (await found(world, world.policy(budget=budget)))["budget"]
+    assert check.status == status
+    assert said in check.detail

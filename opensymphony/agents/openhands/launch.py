@@ -61,13 +61,15 @@ def works_in(found: ConversationInfo, body: Mapping[str, Any]) -> bool:
     return found.workspace.working_dir == body["workspace"]["working_dir"]
 
 
-def to_conversation(found: ConversationInfo, *, created: bool, server_version: str) -> Conversation:
+def to_conversation(
+    found: ConversationInfo, *, created: bool, server_version: str, prices: LlmPolicy | None = None
+) -> Conversation:
     return Conversation(
         id=ConversationId(found.id),
         created=created,
         status=to_status(found.execution_status),
         server_version=server_version,
-        usage=to_usage(found.stats) if found.stats else Usage(),
+        usage=to_usage(found.stats, prices) if found.stats else Usage(),
     )
 
 
@@ -95,7 +97,8 @@ def _llm(policy: LlmPolicy, environment: Mapping[str, str], usage_id: str) -> di
         "max_input_tokens": policy.max_input_tokens,
         "max_output_tokens": policy.max_output_tokens,
     }
-    return llm | {name: value for name, value in optional.items() if value}
+    # A price of 0 is one: it says that the model is free.
+    return llm | {name: value for name, value in optional.items() if value is not None and value != ""}
 
 
 def _money(micros: float | None) -> float | None:

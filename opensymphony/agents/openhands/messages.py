@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from opensymphony.model import AgentFailure, AgentStatus, Usage
+from opensymphony.workflow.policy import LlmPolicy
 
 _NULL = Raw(b"null")
 _STATUSES = frozenset(get_args(AgentStatus)) - {"unknown"}
@@ -206,8 +207,11 @@ def to_status(value: str) -> AgentStatus:
     return cast(AgentStatus, value) if value in _STATUSES else "unknown"
 
 
-def to_usage(stats: Stats) -> Usage:
-    """The sum over all usage ids. `model_calls` is 0 in the compact form, which does not tell it."""
+def to_usage(stats: Stats, prices: LlmPolicy | None = None) -> Usage:
+    """The sum over all usage ids. `model_calls` is 0 in the compact form, which does not tell it.
+
+    A server that does not know a model's price says that it costs nothing: then its tokens count at `prices`.
+    """
     metrics = stats.usage_to_metrics.values()
     tokens = [one.accumulated_token_usage for one in metrics if one.accumulated_token_usage]
     return Usage(
@@ -216,9 +220,17 @@ def to_usage(stats: Stats) -> Usage:
         cache_read_tokens=sum(one.cache_read_tokens for one in tokens),
         cache_write_tokens=sum(one.cache_write_tokens for one in tokens),
         reasoning_tokens=sum(one.reasoning_tokens for one in tokens),
-        cost_micros=round(sum(one.accumulated_cost for one in metrics) * _MICROS),
+        cost_micros=round(sum(_cost_micros(one, prices) for one in metrics)),
         model_calls=sum(len(one.token_usages or ()) for one in metrics),
     )
+
+
+def _cost_micros(one: Metrics, prices: LlmPolicy | None) -> float:
+    tokens = one.accumulated_token_usage
+    if one.accumulated_cost > 0 or tokens is None or prices is None:
+        return one.accumulated_cost * _MICROS
+    read, written = prices.input_cost_per_token_micros or 0, prices.output_cost_per_token_micros or 0
+    return tokens.prompt_tokens * read + tokens.completion_tokens * written
 
 
 def message_text(event: Event) -> str:

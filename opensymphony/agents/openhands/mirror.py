@@ -7,6 +7,7 @@ server's own snapshots only confirm or correct it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from opensymphony.agents.openhands.messages import (
@@ -23,6 +24,7 @@ from opensymphony.agents.openhands.messages import (
 )
 from opensymphony.agents.openhands.progress import Progress
 from opensymphony.model import AgentFailure, AgentStatus, Usage
+from opensymphony.workflow.policy import LlmPolicy
 
 Change = Literal["status", "usage", "activity", "nothing"]
 
@@ -53,7 +55,9 @@ def _printable(key: str) -> str:
 class Mirror:
     """The state of one conversation, folded from its log."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Callable[[], LlmPolicy] = LlmPolicy) -> None:
+        """`prices`: of the model, for what its server calls free."""
+        self._prices = prices
         self.last_seq = -1
         self.last_event_id = ""
         self.status: AgentStatus = "idle"
@@ -138,7 +142,7 @@ class Mirror:
 
     def _adopt_usage(self, stats: Stats) -> bool:
         """One compact figure comes per model call; the full form tells the number of calls itself."""
-        found = to_usage(stats)
+        found = to_usage(stats, self._prices())
         before = self.usage
         changed = found.total_tokens != before.total_tokens or found.cost_micros != before.cost_micros
         calls = found.model_calls or before.model_calls + changed

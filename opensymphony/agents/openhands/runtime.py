@@ -26,7 +26,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest, ReportProgress
 from opensymphony.model import CommandKey, Conversation, ConversationId, Liveness, ServerState, TurnEnd, Usage
-from opensymphony.workflow.policy import ConversationPolicy
+from opensymphony.workflow.policy import ConversationPolicy, LlmPolicy
 
 _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
@@ -74,12 +74,17 @@ class OpenHandsRuntime:
         policy: Callable[[], ConversationPolicy],
         environment: Mapping[str, str],
         clock: Clock,
+        prices: Callable[[], LlmPolicy] | None = None,
     ) -> None:
-        """`environment` is where the names in the policy's `llm` section are looked up, at each `open`."""
+        """`environment` is where the names in the policy's `llm` section are looked up, at each `open`.
+
+        `prices` is the model with its prices, for what a server that does not know them calls free.
+        """
         self._server = server
         self._policy = policy
         self._environment = environment
         self._clock = clock
+        self._prices: Callable[[], LlmPolicy] = prices or LlmPolicy
         self._client = Client(server.endpoint)
         self._attaches = anyio.CapacityLimiter(_ATTACHES_MAX)
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
@@ -166,7 +171,7 @@ class OpenHandsRuntime:
         end = await self._interrupt(conversation_id)
         mirror = self._mirrors.get(conversation_id)
         if mirror is None:
-            return to_usage(end.stats) if end is not None and end.stats is not None else None
+            return to_usage(end.stats, self._prices()) if end is not None and end.stats is not None else None
         if end is not None:
             mirror.adopt(end, with_status=False)
         return mirror.usage if mirror.last_seq >= 0 or end is not None else None
@@ -210,12 +215,14 @@ class OpenHandsRuntime:
 
     async def _open(self, request: ConversationRequest, body: Mapping[str, Any]) -> Conversation:
         info, created = await self._create(request.conversation_id, body)
+        if created:
+            self._forget(request.conversation_id)  # an older one of this id was archived: its log is not this one's
         tools = tuple(str(tool["name"]) for tool in body["agent"]["tools"])
         self._tools[request.conversation_id] = tools if is_as_asked(info, body) else ()
         if created:
             await self._name(request)
         version = (await self._client.server_info()).version
-        return to_conversation(info, created=created, server_version=version)
+        return to_conversation(info, created=created, server_version=version, prices=self._prices())
 
     async def _create(self, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
         """Create until what is there is what we asked for: a failed create may leave a broken conversation behind."""
@@ -306,7 +313,7 @@ class OpenHandsRuntime:
         )
 
     def _mirror(self, conversation_id: str) -> Mirror:
-        mirror = self._mirrors.pop(conversation_id, None) or Mirror()
+        mirror = self._mirrors.pop(conversation_id, None) or Mirror(self._prices)
         self._mirrors[conversation_id] = mirror
         if len(self._mirrors) > _MIRRORS_MAX:
             oldest, _ = self._mirrors.popitem(last=False)

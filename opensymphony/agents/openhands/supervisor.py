@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 from collections import deque
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -58,13 +59,26 @@ class ServerFailed(AgentServerError):
 class Supervisor:
     """Owns one agent-server; `run` is its life."""
 
-    def __init__(self, *, python: str, places: Places, policy: LocalServerPolicy, clock: Clock, port: int = 0) -> None:
-        """`python` is the interpreter of the installed server; `port` 0 takes a free one at each start."""
+    def __init__(
+        self,
+        *,
+        python: str,
+        places: Places,
+        policy: LocalServerPolicy,
+        clock: Clock,
+        port: int = 0,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`python` is the interpreter of the installed server; `port` 0 takes a free one at each start.
+
+        `before_start` is awaited before each start, while no server runs.
+        """
         self._python = python
         self.places = places
         self._policy = policy
         self._clock = clock
         self._port = port
+        self._before_start = before_start
         self._state = ServerState(status="stopped")
         self._changed = anyio.Event()
         self._cleared = anyio.Event()
@@ -169,6 +183,8 @@ class Supervisor:
         boot = self._endpoint.boot + 1 if self._endpoint else 1
         self._endpoint = Endpoint(base_url=f"http://{HOST}:{port}", session_key=session_key, boot=boot)
         self._set("restarting" if status == "restarting" else "starting")
+        if self._before_start is not None:
+            await self._before_start()
         process = await self._spawn(record.port, session_key)
         self._process = process
         found = msgspec.structs.replace(record, pid=process.pid, start_time=process_start_time(process.pid))

@@ -42,3 +42,22 @@ def test_no_model_is_said_before_anything_is_made() -> None:
     """Neither policy nor environment names a model: one line with both remedies."""
     with pytest.raises(AgentServerError, match="LLM_MODEL"):
         creation_body(REQUEST, ConversationPolicy(), {})
+
+
+def test_prices_and_limits_are_told_as_they_are_written() -> None:
+    """A price of 0 says that the model is free; what is not written is left to the server."""
+    free = LlmPolicy(
+        input_cost_per_token_micros=0, output_cost_per_token_micros=0, max_input_tokens=50_000, max_output_tokens=4_000
+    )
+    body = creation_body(REQUEST, ConversationPolicy(agent=ConversationAgentPolicy(llm=free)), ENVIRONMENT)
+    llm = body["agent"]["llm"]
+    assert (llm["input_cost_per_token"], llm["output_cost_per_token"]) == (0, 0)
+    assert (llm["max_input_tokens"], llm["max_output_tokens"]) == (50_000, 4_000)
+    bare = creation_body(REQUEST, ConversationPolicy(), ENVIRONMENT | {"LLM_BASE_URL": ""})["agent"]["llm"]
+    assert not {
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "max_input_tokens",
+        "max_output_tokens",
+        "base_url",
+    } & set(bare)

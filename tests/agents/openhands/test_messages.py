@@ -13,7 +13,9 @@ from opensymphony.agents.openhands.messages import (
     Event,
     EventPage,
     Frame,
+    Metrics,
     Stats,
+    TokenUsage,
     finish_text,
     message_text,
     read,
@@ -24,6 +26,7 @@ from opensymphony.agents.openhands.messages import (
     tool_names,
 )
 from opensymphony.model import AgentFailure, Usage
+from opensymphony.workflow.policy import LlmPolicy
 
 
 def test_an_unknown_status_is_unknown() -> None:
@@ -89,3 +92,17 @@ def test_what_is_no_frame_is_none(raw: bytes) -> None:
     """Garbage is an answer, never an exception."""
     assert read(raw, Frame) is None
     assert read_event(Raw(raw)).kind == "unreadable"
+
+
+def test_what_a_server_calls_free_costs_its_tokens() -> None:
+    """It does not know the model's price: then ours counts, for each usage id by itself; a cost that it knows is right."""
+    tokens = TokenUsage(prompt_tokens=1_000, completion_tokens=100)
+    stats = Stats(
+        usage_to_metrics={
+            "agent": Metrics(accumulated_cost=0.0, accumulated_token_usage=tokens),
+            "condenser": Metrics(accumulated_cost=0.5, accumulated_token_usage=tokens),
+        }
+    )
+    prices = LlmPolicy(input_cost_per_token_micros=2.5, output_cost_per_token_micros=10)
+    assert to_usage(stats, prices).cost_micros == 2_500 + 1_000 + 500_000
+    assert to_usage(stats).cost_micros == to_usage(stats, LlmPolicy()).cost_micros == 500_000

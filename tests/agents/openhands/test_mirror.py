@@ -19,6 +19,7 @@ from opensymphony.agents.openhands.messages import (
 )
 from opensymphony.agents.openhands.mirror import Mirror, key_of, marker
 from opensymphony.model import AgentFailure
+from opensymphony.workflow.policy import LlmPolicy
 
 
 def event(kind: str, **fields: Any) -> Event:
@@ -202,3 +203,17 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(mirror.final_text) == 4_000
     assert len(mirror._open_calls) == 256
     assert (mirror.position_of("k999") is not None, mirror.position_of("k0")) == (True, None)
+
+
+def test_a_budget_is_not_blind_where_the_server_knows_no_price() -> None:
+    """Each call that the server calls free counts at the prices that are in force when it is told."""
+    prices = [LlmPolicy(input_cost_per_token_micros=2, output_cost_per_token_micros=20)]
+    mirror = Mirror(lambda: prices[-1])
+    free = {"accumulated_cost": 0.0, "accumulated_token_usage": {"prompt_tokens": 100, "completion_tokens": 10}}
+    value = {"usage_to_metrics": {"agent": free}}
+    assert mirror.fold(0, event("ConversationStateUpdateEvent", key="stats", value=value)) == "usage"
+    assert mirror.usage.cost_micros == 400
+    prices.append(LlmPolicy(input_cost_per_token_micros=3, output_cost_per_token_micros=20))
+    free["accumulated_token_usage"] = {"prompt_tokens": 200, "completion_tokens": 10}
+    mirror.fold(1, event("ConversationStateUpdateEvent", key="stats", value=value))
+    assert mirror.usage.cost_micros == 800

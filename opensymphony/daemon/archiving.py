@@ -1,0 +1,73 @@
+"""Which conversations belong into the archive: those of tickets that have been closed for a day.
+
+A server keeps its conversations in memory, so that they are moved only while none runs. A ticket that is re-opened before that
+goes on in its conversation; later its conversation is taken out of the archive at the next start, and until then a new
+one is made.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import anyio.to_thread
+
+from opensymphony.agents import archive_conversations
+from opensymphony.clock import Clock
+from opensymphony.model import Ticket
+from opensymphony.scheduler.plan import conversation_id_for
+from opensymphony.scheduler.state import State
+from opensymphony.settings import Settings
+from opensymphony.workflow.policy import Policy
+from opensymphony.workspace.paths import repository_key
+
+_AFTER_MS = 86_400_000
+"""A ticket that is closed by mistake is mostly opened again on the same day."""
+_RUNS_MAX = 100
+"""Of a ticket, the newest, that are looked for: with `fresh_each_run` each has had a conversation of its own."""
+
+
+def conversations_dir(settings: Settings, policy: Policy) -> Path:
+    """Where the agent-server keeps the conversations about this repository."""
+    repository = policy.repository
+    key = repository_key(repository.url if repository is not None else settings.workflow_path)
+    return Path(settings.tool_dir) / "workspace" / "conversations" / "repos" / key / "active"
+
+
+def archives_dir(settings: Settings, policy: Policy) -> Path:
+    """Where those of closed tickets are."""
+    return conversations_dir(settings, policy).parent / "archived"
+
+
+def places_of_conversations(state: State, now_ms: int) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids of the conversations of closed tickets and of all others, those of tickets that are gone among the closed."""
+    closed: set[str] = set()
+    wanted: set[str] = set()
+    for entry in state.entries.values():
+        is_over = entry.phase == "closed" and entry.run is None and now_ms - entry.since_ms >= _AFTER_MS
+        target = closed if is_over else wanted
+        target.update(_ids(state, entry.ticket, entry.generation))
+        if entry.conversation_id is not None:
+            target.add(entry.conversation_id)
+    for ticket_id, generation in state.generations.items():
+        forgotten = Ticket(id=ticket_id, identifier="", title="", state="")
+        closed.update(_ids(state, forgotten, generation))
+    return frozenset(closed - wanted), frozenset(wanted)
+
+
+async def archive(state: State, settings: Settings, policy: Policy, clock: Clock) -> None:
+    """Move what is in the wrong place; only to be called while no agent-server runs."""
+    closed, wanted = places_of_conversations(state, clock.now_ms())
+    move = partial(
+        archive_conversations,
+        conversations_dir(settings, policy),
+        archives_dir(settings, policy),
+        closed=closed,
+        wanted=wanted,
+    )
+    await anyio.to_thread.run_sync(move)
+
+
+def _ids(state: State, ticket: Ticket, generation: int) -> list[str]:
+    first = max(1, generation - _RUNS_MAX + 1)
+    return [conversation_id_for(state.instance, ticket, number) for number in range(first, generation + 1)]

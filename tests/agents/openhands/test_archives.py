@@ -1,0 +1,104 @@
+"""Conversations of closed tickets go into the archive, and those that are wanted again come out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from opensymphony.agents import archive_conversations
+from opensymphony.agents.openhands.archives import put_in_order
+
+ONE, TWO, THREE = (f"{digit * 8}-{digit * 4}-5{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "123")
+
+
+class Store:
+    """A store of conversations, as a server that does not run leaves it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.active = directory / "active"
+        self.archived = directory / "archived"
+        self.active.mkdir()
+
+    def add(self, conversation_id: str, text: str = "{}", *, archived: bool = False) -> Path:
+        place = (self.archived if archived else self.active) / conversation_id.replace("-", "")
+        (place / "events").mkdir(parents=True)
+        (place / "meta.json").write_text(text)
+        return place
+
+    def order(self, closed: set[str], wanted: set[str]) -> tuple[int, int]:
+        return put_in_order(self.active, self.archived, closed=closed, wanted=wanted)
+
+    def names(self) -> tuple[list[str], list[str]]:
+        places = (self.active, self.archived)
+        return tuple(sorted(os.listdir(place)) if place.is_dir() else [] for place in places)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def plain(*ids: str) -> list[str]:
+    return [one.replace("-", "") for one in ids]
+
+
+def test_closed_ones_are_put_away_and_wanted_ones_taken_out(store: Store) -> None:
+    """Whole, each once; what nobody spoke of stays where it is."""
+    store.add(ONE)
+    store.add(TWO)
+    store.add(THREE, archived=True)
+    assert store.order({ONE}, {THREE}) == (1, 1)
+    assert store.names() == (plain(TWO, THREE), plain(ONE))
+    assert (store.archived / plain(ONE)[0] / "events").is_dir()
+    assert store.order({ONE}, {THREE}) == (0, 0)
+
+
+def test_its_age_is_how_long_it_has_been_archived(store: Store) -> None:
+    """Not how old the conversation is: it may have been worked on for months."""
+    place = store.add(ONE)
+    os.utime(place, (1_000_000, 1_000_000))
+    store.order({ONE}, set())
+    assert (store.archived / place.name).stat().st_mtime > 1_000_000
+    assert store.archived.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_life_does_not_overwrite_the_first(store: Store) -> None:
+    """A ticket that was re-opened while the server ran has two conversations of one id; the newer one is taken out again."""
+    for text in ("first", "second", "third"):
+        store.add(ONE, text)
+        assert store.order({ONE}, set()) == (1, 0)
+    [name] = plain(ONE)
+    assert store.names() == ([], [name, f"{name}.1", f"{name}.2"])
+    assert store.order(set(), {ONE}) == (0, 1)
+    assert (store.active / name / "meta.json").read_text() == "third"
+    store.add(ONE, "kept", archived=True)
+    assert store.order(set(), {ONE}) == (0, 0), "one that is in use is never replaced"
+
+
+def test_only_directories_of_conversations_are_moved(store: Store, tmp_path: Path) -> None:
+    """No link, no file, nothing with another name, and nothing through an archive that is a link."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    one, two = plain(ONE, TWO)
+    (store.active / one).symlink_to(outside)
+    (store.active / two).write_text("a file")
+    (store.active / "notes").mkdir()
+    assert store.order({ONE, TWO, "notes"}, set()) == (0, 0)
+    store.archived.symlink_to(outside)
+    store.add(THREE)
+    assert store.order({THREE}, {THREE}) == (0, 0)
+    assert list(outside.iterdir()) == []
+
+
+def test_trouble_keeps_nobody_from_starting(store: Store, tmp_path: Path) -> None:
+    """A store that is not there yet, or an archive that cannot be made: told in the log, and that is all."""
+    assert archive_conversations(tmp_path / "none", tmp_path / "no", closed=frozenset({ONE}), wanted=frozenset()) == (
+        0,
+        0,
+    )
+    store.add(ONE)
+    store.archived.write_text("in the way")
+    assert store.order({ONE}, set()) == (0, 0)
+    assert store.names()[0] == plain(ONE)

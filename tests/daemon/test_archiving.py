@@ -1,0 +1,64 @@
+"""Which conversations belong into the archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from opensymphony.clock import Clock
+from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir, places_of_conversations
+from opensymphony.model import ConversationId, TicketId
+from opensymphony.scheduler.plan import conversation_id_for
+from opensymphony.scheduler.state import Entry, Run, State
+from tests.daemon.world import World
+from tests.scheduler.playbook import ticket
+
+DAY_MS = 86_400_000
+
+
+def state(**phases: str) -> State:
+    """Tickets of one run each, put down at time 0."""
+    found = State(instance="one")
+    for name, phase in phases.items():
+        entry = Entry(ticket=ticket(name), phase=phase, generation=1, since_ms=0)  # type: ignore[arg-type]
+        entry.conversation_id = conversation_id_for("one", entry.ticket, 1)
+        found.entries[entry.ticket.id] = entry
+    return found
+
+
+def of(name: str, generation: int = 1) -> ConversationId:
+    return conversation_id_for("one", ticket(name), generation)
+
+
+def test_only_what_has_been_closed_for_a_day_is_archived() -> None:
+    """A ticket in review, or one that was closed this morning, may well go on."""
+    known = state(over="closed", review="in_review", ended="closed")
+    known.entries[TicketId("ended")].since_ms = 1
+    known.entries[TicketId("busy")] = Entry(
+        ticket=ticket("busy"), phase="closed", generation=2, run=Run(generation=2, started_ms=0)
+    )
+    closed, wanted = places_of_conversations(known, DAY_MS)
+    assert closed == {of("over")}
+    assert wanted == {of("review"), of("ended"), of("busy", 1), of("busy", 2)}
+
+
+def test_earlier_runs_and_tickets_that_are_gone_count_too() -> None:
+    """With `fresh_each_run` every run had a conversation; a ticket that we forgot has no entry any more."""
+    known = state(over="closed")
+    known.entries[TicketId("over")].generation = 3
+    known.generations[TicketId("gone")] = 2
+    closed, _ = places_of_conversations(known, DAY_MS)
+    assert closed == {of("over", 1), of("over", 2), of("over", 3), of("gone", 1), of("gone", 2)}
+
+
+async def test_the_directories_move(world: World) -> None:
+    """From the place where the agent-server of this repository looks to the one beside it."""
+    settings, policy = world.settings(), world.policy()
+    name = of("over").replace("-", "")
+    place = conversations_dir(settings, policy) / name
+    place.mkdir(parents=True)
+    await archive(state(over="closed"), settings, policy, Clock())
+    assert not place.exists()
+    assert (archives_dir(settings, policy) / name).is_dir()
+    await archive(state(over="waiting_to_start"), settings, policy, Clock())
+    assert place.is_dir()
+    assert Path(settings.tool_dir) in place.parents
