@@ -67,7 +67,8 @@ def _measure(nonce: str, working_dir: str) -> _Efforts:
         children = {found.pid for found in everyone if found.parent in ours and found.pid not in ours}
         ours |= children
         grew = bool(children)
-    return {(found.pid, found.start_time): efforts[found.pid] for found in everyone if found.pid in ours & set(efforts)}
+    ours &= efforts.keys()
+    return {(found.pid, found.start_time): efforts[found.pid] for found in everyone if found.pid in ours}
 
 
 def _is_terminal(effort: _Effort) -> bool:
