@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.services.files.world import FilesWorld, files_tracker
 
-ROUNDS = 25
+ROUNDS = 15
 NAMES = ("here", "there")
 
 

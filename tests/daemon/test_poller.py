@@ -369,3 +369,15 @@ async def test_a_big_board_is_compared_in_slices(monkeypatch: pytest.MonkeyPatch
             assert await watch.poll() == ["PollCompleted"]
             tasks.cancel_scope.cancel()
         assert low <= len(turns) <= high
+
+
+async def test_a_pause_that_a_write_was_told_holds_the_poll(tmp_path: Path) -> None:
+    """The tracker is one, whoever asks it."""
+    world = FilesWorld(tmp_path)
+    clock = Shifted()
+    async with world.open() as tracker:
+        watch = Watch(tracker, clock=clock)
+        watch.poller.hold(60_000)
+        assert await watch.poll() == []
+        clock.shift_ms += 60_000
+        assert await watch.poll() == ["PollCompleted"]

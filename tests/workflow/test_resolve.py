@@ -336,3 +336,17 @@ def test_a_key_without_a_value_has_its_default(read):
     loaded = read("agent:\npolling:\n  interval_ms:\n")
     assert loaded.problems == ()
     assert loaded.policy.polling.interval_ms == 30_000
+
+
+@pytest.mark.parametrize(
+    ("front", "key"),
+    [
+        ("polling: {min_interval_ms: 30001}", "polling.min_interval_ms"),
+        ("polling: {max_interval_ms: 29999}", "polling.max_interval_ms"),
+        ("polling: {interval_ms: 5, max_interval_ms: 4}", "polling.max_interval_ms"),
+    ],
+)
+def test_bounds_of_polls_have_to_enclose_the_interval(told, front, key):
+    """Also the interval that nobody wrote; the same number three times is one fixed pace."""
+    assert told(front) == [("error", key, 3)]
+    assert told("polling: {interval_ms: 5, min_interval_ms: 5, max_interval_ms: 5}") == []
