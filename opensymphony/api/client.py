@@ -31,6 +31,10 @@ class UnknownIssue(InstanceError):
     """Raised for a ticket that the daemon does not know."""
 
 
+class Rejected(InstanceError):
+    """Raised for a request that the daemon cannot take as it is."""
+
+
 class NoAnswer(InstanceError):
     """Raised when a request was sent and nothing came back: it may have been carried out or not."""
 
@@ -179,7 +183,9 @@ def _raise_refusal(answer: httpx.Response) -> None:
         return
     if refusal.code == "issue_not_found":
         raise UnknownIssue(refusal.message)
-    if answer.status_code in (400, 413, 415, 503):
+    if answer.status_code in (400, 413, 415):
+        raise Rejected(refusal.message)
+    if answer.status_code == 503:
         raise InstanceError(refusal.message)
 
 

@@ -30,6 +30,7 @@ RequestOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 _NEAR_MAX = 3
+_NAME_CHARS_MAX = 200
 
 
 def find(workflow: str | None, config: str | None) -> Address:
@@ -42,10 +43,13 @@ def find(workflow: str | None, config: str | None) -> Address:
 
     named = workflow or "WORKFLOW.md"
     settings, problems = load_settings(named, config_path=config)  # the policy is not needed, and slow to load
+    wrong = any(problem.severity == "error" for problem in problems)
     try:
+        if wrong and config is not None:
+            raise InstanceError("settings that were named and cannot be read may mean another store")
         return find_daemon(settings.store_dir)
     except InstanceError as error:
-        if any(problem.severity == "error" for problem in problems):
+        if wrong:
             output.report(problems)
             raise SystemExit(output.USAGE) from None
         if not os.path.exists(settings.workflow_path):
@@ -67,12 +71,12 @@ def act(
     finish: bool = False,
 ) -> None:
     """Ask for something and tell the answer: on standard output, or as an error when it is refused."""
-    from opensymphony.api.client import NoAnswer, UnknownIssue, request_action
+    from opensymphony.api.client import NoAnswer, Rejected, UnknownIssue, request_action
     from opensymphony.clock import new_id
     from opensymphony.errors import InstanceError
 
     address = find(workflow, config)
-    key = request_id or new_id()
+    key = new_id() if request_id is None else request_id
     try:
         answer = request_action(address, action, ticket, request_id=key, text=text, author=_login_name(), finish=finish)
     except UnknownIssue:
@@ -80,7 +84,7 @@ def act(
     except NoAnswer as error:
         output.fail(f"{error}; whether it was done, the same command with `--request-id {key}` tells", output.FAILED)
     except InstanceError as error:
-        output.fail(str(error), output.FAILED)
+        output.fail(str(error), output.USAGE if isinstance(error, Rejected) else output.FAILED)
     if json:
         output.document(answer)
         raise SystemExit(output.DONE if answer.accepted else output.FAILED)
@@ -115,7 +119,8 @@ def fail_unknown(address: Address, ticket: str) -> NoReturn:
         known = []
     alike = near(ticket, known)
     hint = f"did you mean {' or '.join(alike)}?" if alike else "`opensymphony issues` lists those it knows"
-    output.fail(f"the daemon knows no ticket {ticket} (none of that name is in an active state): {hint}", output.FAILED)
+    name = ticket[:_NAME_CHARS_MAX]
+    output.fail(f"the daemon knows no ticket {name} (none of that name is in an active state): {hint}", output.FAILED)
 
 
 def near(ticket: str, known: list[str]) -> list[str]:
@@ -124,7 +129,7 @@ def near(ticket: str, known: list[str]) -> list[str]:
 
     folded = {name.casefold(): name for name in reversed(known)}
     same = [name for name in known if name.casefold() == ticket.casefold()]
-    found = difflib.get_close_matches(ticket.casefold()[:200], folded, n=_NEAR_MAX, cutoff=0.6)
+    found = difflib.get_close_matches(ticket.casefold()[:_NAME_CHARS_MAX], folded, n=_NEAR_MAX, cutoff=0.6)
     return list(dict.fromkeys([*same, *(folded[name] for name in found)]))[:_NEAR_MAX]
 
 

@@ -48,13 +48,26 @@ def run(
         if dry_run:
             from opensymphony.daemon.dry_run import dry_run as look
 
-            _print_dry_run(anyio.run(look, policy), as_json=json)
+            _print_dry_run(anyio.run(look, _priced(policy, settings)), as_json=json)
         elif anyio.run(_serve, settings, policy, once) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
         output.fail_with(error)
     except KeyboardInterrupt:
         raise SystemExit(output.INTERRUPTED) from None
+
+
+def _priced(policy: Policy, settings: Settings) -> Policy:
+    """As `run` would decide; without a model, whose prices nobody knows, as it is."""
+    from opensymphony.daemon.model_access import with_model
+    from opensymphony.daemon.model_prices import with_prices
+    from opensymphony.errors import ConfigurationError
+
+    try:
+        chosen = with_model(policy, settings)
+    except ConfigurationError:
+        return policy
+    return with_prices(chosen, settings)
 
 
 async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:

@@ -205,6 +205,7 @@ class Daemon:
         adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
         executor = Executor(tasks, loop.post, state, clock, *adapters)
         calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
+        executor.told_to_pause = parts.poller.hold
         stack.callback(self._withdraw_address)
         self.address = await self._listen(tasks, control)
         if self._announce is not None:

@@ -15,13 +15,10 @@ import anyio
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.loop import Post
-from opensymphony.logs import get_logger
 from opensymphony.scheduler import events as e
 
 _LOOK_MS = 60_000
 """A sleeping machine's timers stand still, so that nobody waits for midnight in one go."""
-
-log = get_logger(__name__)
 
 
 class Calendar:
@@ -56,7 +53,6 @@ class Calendar:
         if day == self._day or _is_day_before(day, self._day):
             return
         self._day = day
-        log.info("a day of the budget began", day=day, timezone=self._zone())
         await self._post(e.DayBegan(at_ms=self._clock.now_ms(), day=day))
 
 

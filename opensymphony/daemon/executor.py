@@ -59,6 +59,8 @@ class Executor:
         self._workspaces = workspaces
         self._runtime = runtime
         self._notify = notify
+        self.told_to_pause: Callable[[int], None] = lambda pause_ms: None
+        """Told what a service asked for, in milliseconds: who else asks it should wait too."""
         self._in_flight: dict[CommandKey, _Task] = {}
         self._lanes: dict[TicketId, list[CommandKey]] = {}
         self._lane_moved = anyio.Event()
@@ -104,6 +106,8 @@ class Executor:
             return await self._execute(command, recovered)
         except OpenSymphonyError as error:
             log.warning("command failed", command=command.key, error=str(error))
+            if isinstance(error, ServiceError) and error.retry_after_ms is not None:
+                self.told_to_pause(error.retry_after_ms)
             return self._failed(command, error)
         except Exception as error:
             # A defect of ours: it must not take the other tickets down with it.

@@ -44,8 +44,9 @@ class Manifests:
             if isinstance(decision, _TELLING):
                 try:
                     self._send.send_nowait(decision.ticket_id)
-                except anyio.WouldBlock:
-                    return  # copies for people: the next change writes them again
+                except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    # Copies for people: the next change writes them again, and in an end at once nobody writes any more.
+                    return
 
     def close(self) -> None:
         """Give back the queue."""

@@ -58,8 +58,13 @@ class Pace:
         wanted_ms = polling.interval_ms * 2 ** min(self._failures, 30)
         self._failures += 1
         if pause_ms is not None:
-            self.held_until_ms = max(self.held_until_ms, now_ms + min(max(pause_ms, 0), PAUSE_MAX_MS))
+            self.hold(now_ms, pause_ms)
         self.due_ms = self._at(now_ms, wanted_ms, polling, jitter)
+
+    def hold(self, now_ms: int, pause_ms: int) -> None:
+        """The tracker asked for a pause; a shorter one does not end a longer one."""
+        self.held_until_ms = max(self.held_until_ms, now_ms + min(max(pause_ms, 0), PAUSE_MAX_MS))
+        self.due_ms = max(self.due_ms, self.held_until_ms)
 
     def asked(self, now_ms: int) -> int:
         """Somebody wants a look now. When it will be: now, or at the end of the pause."""

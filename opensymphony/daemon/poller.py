@@ -62,6 +62,10 @@ class Poller:
         self._hurry.set()
         return f"the tracker asked for a pause: it is looked at at {iso(due_ms)}" if due_ms > now_ms else None
 
+    def hold(self, pause_ms: int) -> None:
+        """The tracker asked for a pause when something was written to it."""
+        self._pace.hold(self._clock.now_ms(), pause_ms)
+
     def watch(self, decisions: tuple[d.Decision, ...], at_ms: int) -> None:
         """Told of what was decided: what we write on a ticket, people answer; a new policy is looked at with new eyes."""
         for decision in decisions:

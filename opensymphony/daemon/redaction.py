@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -257,7 +258,8 @@ class Redactor(Rewriter):
         super().__init__()
         self._tickets = _ranked("id", names.tickets)
         self._identifiers = _ranked("KEY", names.identifiers)
-        self._texts: dict[str, str] = {}
+        self._texts: dict[bytes, int] = {}
+        """Numbers of texts, by their digest: a journal's texts together may be bigger than the memory."""
         self._conversations: dict[str, str] = {}
         self._compared: dict[str, list[str]] = {}
         self._numbers: dict[str, dict[str, int]] = {"state": {}, "label": {}}
@@ -266,10 +268,9 @@ class Redactor(Rewriter):
         """A word for the text, as long as the power of two below its length; without digits, which a check's output loses."""
         if value.isspace() or not value:
             return value
-        if value not in self._texts:
-            word = f"text-{_letters(len(self._texts))}"
-            self._texts[value] = word.ljust(1 << (len(value).bit_length() - 1), "_")
-        return self._texts[value]
+        digest = sha256(value.encode("utf-8", "surrogatepass")).digest()[:16]
+        word = f"text-{_letters(self._texts.setdefault(digest, len(self._texts)))}"
+        return word.ljust(1 << (len(value).bit_length() - 1), "_")
 
     def ticket(self, value: str) -> str:
         return self._tickets.get(value) or self.text(value)

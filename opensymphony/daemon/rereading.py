@@ -7,6 +7,7 @@ asked for alone and more and more rarely; a ticket with a run is asked for at ev
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence, Set
+from itertools import islice
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ SEARCH_MAX = 32
 """Requests of one look that only search for bad tickets: about fourteen are found with them, the others at the next looks."""
 ALONE_MAX = 10
 """Bad tickets that one look asks for again."""
+PROBLEMS_MAX = 100
+"""Lines about bad tickets; the last one counts the others."""
 _PAUSE_MAX = 16
 """Looks between two tries of a bad ticket."""
 
@@ -68,7 +71,9 @@ class Rereader:
 
     def problems(self) -> list[str]:
         """What could not be read, as of the last look."""
-        found = [bad.problem for bad in self._bad.values()]
+        found = [bad.problem for bad in islice(self._bad.values(), PROBLEMS_MAX)]
+        if len(self._bad) > PROBLEMS_MAX:
+            found.append(f"{len(self._bad) - PROBLEMS_MAX} more tickets cannot be read")
         if self._unread:
             found.append(
                 f"{self._unread} tickets could not be read again because of others; the next looks go on with them"

@@ -145,6 +145,8 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
             close_ticket(plan, ticket, why or "it is closed")
     elif why is None and _wakes(entry, ticket):
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id))
+    elif why is None and _came_free(state, entry, ticket):
+        plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id, keep_failures=True))
     elif why is not None and _wakes(entry, ticket):
         plan.add(d.MarkTaken(ticket_id=ticket.id))  # moved away: moving it back is a change again
     elif why is not None and entry.phase == "retrying":
@@ -158,6 +160,13 @@ def _claim_is_gone(state: State, entry: Entry, ticket: Ticket) -> bool:
         return False
     before = entry.ticket.claim
     return ticket.claim is not None or (before is not None and before.instance == state.instance)
+
+
+def _came_free(state: State, entry: Entry, ticket: Ticket) -> bool:
+    """Whether a ticket that waits because another daemon held it shows that daemon's claim no more."""
+    before = entry.ticket.claim
+    held = before is not None and before.instance != state.instance
+    return held and ticket.claim is None and entry.phase == "retrying" and entry.abandoned > 0
 
 
 def _renew_claim(plan: Plan) -> None:

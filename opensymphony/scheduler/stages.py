@@ -40,7 +40,8 @@ from opensymphony.workflow import prompt
 HEARTBEAT_MS = 300_000
 """A claim is renewed this often, and stale after three times that: one missed renewal is not a death."""
 
-_HELD_ELSEWHERE_MS = 60_000
+_HELD_ELSEWHERE_MS = 300_000
+"""A try is a reading and a claim. Sooner than this only a claim that is taken off means anything, and that is seen."""
 _CLEAN_AGAIN_MS = 600_000
 _LAST_STAGE_TRIES_MAX = 5
 

@@ -17,6 +17,7 @@ from opensymphony.api.client import (
     ADDRESS_FILE,
     Address,
     NoAnswer,
+    Rejected,
     UnknownIssue,
     fetch_explanation,
     fetch_issues,
@@ -185,6 +186,7 @@ def test_what_the_daemon_says_is_wrong_is_told(status: int, tmp_path: Path) -> N
     with answering(status, body, tmp_path) as (address, _), pytest.raises(InstanceError) as refused:
         request_action(address, "stop", "A-1", request_id="k")
     assert str(refused.value) == "the disk is full"
+    assert isinstance(refused.value, Rejected) == (status != 503)
 
 
 def test_a_refresh_and_a_shutdown_are_asked_for(tmp_path: Path) -> None:

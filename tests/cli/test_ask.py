@@ -77,11 +77,22 @@ def test_another_program_is_one_line(body: bytes, here: Path) -> None:
 
 
 def test_a_bad_request_id_is_one_line(here: Path) -> None:
-    """The daemon's own words."""
+    """Exit code 2 with the daemon's own words; an empty one is not taken for none, which would not be answered once."""
     body = b'{"error": {"code": "bad_request", "message": "the body cannot be used: `$.request_id`"}}'
-    with played(here, 400, body):
+    with played(here, 400, body) as asked:
         said = call("stop", "A-1", "--request-id", "two words")
-    assert (said.code, said.lines) == (1, ["opensymphony: the body cannot be used: `$.request_id`"])
+        empty = call("stop", "A-1", "--request-id", "")
+    assert (said.code, said.lines) == (2, ["opensymphony: the body cannot be used: `$.request_id`"])
+    assert [asked[0][1]["request_id"], asked[1][1]["request_id"]] == ["two words", ""]
+    assert empty.code == 2
+
+
+def test_settings_that_were_named_and_cannot_be_read_ask_nobody(here: Path) -> None:
+    """They may mean another store, and so another daemon."""
+    with played(here, 200, ActionAnswer(request_id="k", accepted=True, answer="so be it")) as asked:
+        said = call("stop", "A-1", "--config", "no-such-file.toml")
+    assert (said.code, said.out, len(said.lines), asked) == (2, "", 1, [])
+    assert "no-such-file.toml" in said.err
 
 
 def test_names_that_may_have_been_meant() -> None:

@@ -91,6 +91,23 @@ def test_the_picture_is_a_line_for_each_thing(store: Path, tmp_path: Path) -> No
     assert msgspec.convert(document, Snapshot) == SNAPSHOT
 
 
+def test_trouble_says_since_when_and_what_comes() -> None:
+    """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
+    at_ms = 1_700_000_000_000
+    troubled = msgspec.structs.replace(
+        SNAPSHOT,
+        at_ms=at_ms,
+        poll_error_since_ms=at_ms - 3_600_000,
+        next_poll_ms=at_ms + 60_000,
+        policy_error_since_ms=at_ms - 61_000,
+        storage_error=None,
+    )
+    assert lines(troubled)[1:3] == [
+        "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
+        "the newest WORKFLOW.md is not in force (for 1 min): line 3",
+    ]
+
+
 def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
     """Pauses, trouble with the disk, outages with since when, the day's budget, messages that wait."""
     [one] = SNAPSHOT.tickets
@@ -121,22 +138,6 @@ def test_what_an_operator_decided_and_what_is_in_the_way_is_shown() -> None:
         "budget of the project: 1.25 of 5.00 in money spent; the next calls may take 0.00",
         "A-1          needs person      In Progress  why; paused by an operator; 1 message for the agent",
         "A-1          needs person      In Progress  paused; 2 messages for the agent",
-    ]
-
-
-def test_trouble_says_since_when_and_what_comes() -> None:
-    """The board's trouble with the next look, the bad WORKFLOW.md with its moment."""
-    at_ms = 1_700_000_000_000
-    troubled = msgspec.structs.replace(
-        SNAPSHOT,
-        at_ms=at_ms,
-        poll_error_since_ms=at_ms - 3_600_000,
-        next_poll_ms=at_ms + 60_000,
-        policy_error_since_ms=at_ms - 61_000,
-    )
-    assert lines(troubled)[1:3] == [
-        "the tracker cannot be read (for 1 h 0 min): the board is away; next look in 1 min",
-        "the newest WORKFLOW.md is not in force (for 1 min): line 3",
     ]
 
 

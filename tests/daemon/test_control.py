@@ -82,18 +82,6 @@ async def test_the_picture_is_as_of_the_last_record(desk: Desk) -> None:
     assert desk.control.snapshot().status == "running"
 
 
-async def test_a_journal_that_cannot_be_written_shows(desk: Desk) -> None:
-    """As soon as it is so and as long as it is so, whatever the state says about the disk; no record is needed for it."""
-    desk.take(e.StorageNoted(at_ms=1, error="the disk is nearly full"))
-    assert desk.control.snapshot().storage_error == "the disk is nearly full"
-    desk.loop.storage_error = "the journal cannot be written"
-    first = desk.control.snapshot()
-    assert first.storage_error == "the journal cannot be written"
-    assert desk.control.snapshot() is first
-    desk.loop.storage_error = None
-    assert desk.control.snapshot().storage_error == "the disk is nearly full"
-
-
 async def test_what_only_the_shell_knows_is_in_the_picture(desk: Desk) -> None:
     """When the next look is due, and since when a bad WORKFLOW.md is not in force; without one, nothing."""
     desk.next_poll_ms = 5
@@ -111,6 +99,18 @@ async def test_a_picture_has_the_time_of_the_question(desk: Desk) -> None:
     first = desk.control.snapshot()
     desk.clock.shift_ms += 60_000
     assert desk.control.snapshot().at_ms - first.at_ms >= 60_000
+
+
+async def test_a_journal_that_cannot_be_written_shows(desk: Desk) -> None:
+    """As soon as it is so and as long as it is so, whatever the state says about the disk; no record is needed for it."""
+    desk.take(e.StorageNoted(at_ms=1, error="the disk is nearly full"))
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
+    desk.loop.storage_error = "the journal cannot be written"
+    first = desk.control.snapshot()
+    assert first.storage_error == "the journal cannot be written"
+    assert desk.control.snapshot() is first
+    desk.loop.storage_error = None
+    assert desk.control.snapshot().storage_error == "the disk is nearly full"
 
 
 async def test_a_drain_shows_until_it_is_over(desk: Desk) -> None:

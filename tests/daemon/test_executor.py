@@ -143,6 +143,17 @@ async def test_writes_to_one_ticket_keep_their_order(tmp_path: Path) -> None:
         ]
 
 
+async def test_a_pause_that_a_service_asks_for_is_passed_on(tmp_path: Path) -> None:
+    """Whoever reads the same tracker learns of it, in milliseconds; other trouble says nothing."""
+    async with bench(tmp_path) as made:
+        told: list[int] = []
+        made.executor.told_to_pause = told.append
+        for trouble in (RateLimited("board", "slow down", retry_after_ms=7_000), RateLimited("board", "slow down")):
+            made.tracker.trouble = trouble
+            await made.outcome(made.start(c.WriteComment, body="comment"))
+        assert told == [7_000]
+
+
 async def test_a_write_that_fails_lets_the_next_one_through(tmp_path: Path) -> None:
     """The lane of a ticket is never blocked by trouble."""
     async with bench(tmp_path) as made:

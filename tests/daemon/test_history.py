@@ -6,14 +6,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from opensymphony.daemon.history import exported, open_export, open_store, replayed
 from opensymphony.errors import StoreError
-from opensymphony.model import ServerState, TicketId
+from opensymphony.model import ServerState
 from opensymphony.scheduler.evolve import evolve
-from opensymphony.scheduler.records import FORMAT, Record, decode_record, encode_state
+from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.scheduler.view import snapshot
 from opensymphony.store.sqlite import Journal
@@ -207,9 +206,3 @@ def test_a_record_that_does_not_fit_is_told(tmp_path: Path) -> None:
         pytest.raises(StoreError, match="record 2: it does not fit the records before it"),
     ):
         replayed(history, None)
-
-
-def test_a_record_keeps_its_ticket() -> None:
-    """What the helpers above rely on: ids are plain texts in the journal."""
-    assert msgspec.json.decode(msgspec.json.encode(TicketId("A-1"))) == "A-1"
-    assert Record(sequence=1, event=decode_record(RECORD % 1).event, decisions=()).format == FORMAT

@@ -107,3 +107,19 @@ async def test_a_flood_is_cut_off_not_waited_for() -> None:
         manifests((told("A-1"),), 1)
     await write(manifests)
     assert len(shelf.written) == 3_000
+
+
+async def test_decisions_after_the_end_write_nothing() -> None:
+    """In an end at once the writer is gone before the last decisions are: they are taken in silence."""
+    book, shelf = working("A-1"), Shelf()
+    manifests = Manifests(book.state, cast(Workspaces, shelf))
+    await write(manifests)
+    manifests((told("A-1"),), 1)
+    left = Manifests(book.state, cast(Workspaces, shelf))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(left.run)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    left((told("A-1"),), 1)
+    left.close()
+    assert shelf.written == []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from opensymphony.agents import Runtime
+from opensymphony.daemon.app import Daemon
 from opensymphony.daemon.model_access import with_llm
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up, with_prices
 from opensymphony.errors import ConfigurationError
+from opensymphony.scheduler import events as e
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, LlmPolicy, Policy
 from tests.daemon.world import World
@@ -112,3 +116,30 @@ def test_a_limit_without_room_for_one_call_is_told(limit: BudgetLimit, said: lis
     assert [problem.severity for problem in problems] == ["warning"] * len(said)
     for problem, text in zip(problems, said, strict=True):
         assert text in str(problem)
+
+
+async def test_decisions_know_prices_and_the_agent_server_does_not(world: World, settings: Settings) -> None:
+    """Told to the server, the dearest price would count for cheap cached tokens too; the day is known before work starts."""
+    world.ticket("A-1")
+    opened: list[dict[str, Any]] = []
+
+    def open_runtime(chosen: Callable[[], Policy], **given: Any) -> Runtime:
+        opened.append({"asked": chosen(), "prices": given["prices"]()})
+        return world.agents.open_runtime(chosen, **given)
+
+    asked = with_llm(world.policy(budget=BudgetPolicy(day=BudgetLimit(cost=50))), LlmPolicy(model="openai/known"))
+    daemon = Daemon(
+        settings,
+        asked,
+        environment={},
+        once=True,
+        price=lambda policy: with_prices(policy, settings),
+        open_runtime=open_runtime,
+    )
+    await daemon.run()
+    assert opened == [{"asked": asked, "prices": llm_of(with_prices(asked, settings))}]
+    events = [record.event for record in world.whole_journal()]
+    loaded = next(event for event in events if isinstance(event, e.PolicyLoaded))
+    assert llm_of(loaded.policy).input_cost_per_token_micros == 4.0
+    kinds = [type(event) for event in events]
+    assert kinds.index(e.PolicyLoaded) < kinds.index(e.DayBegan) < kinds.index(e.TicketChanged)

@@ -90,6 +90,16 @@ def test_a_pause_that_was_asked_for_is_kept_to_the_end() -> None:
     assert pace.asked(700_000) == 700_000
 
 
+def test_a_pause_that_a_write_was_told_holds_the_next_look() -> None:
+    """It puts off what is due, and never brings it forward."""
+    pace = Pace(0)
+    pace.succeeded(0, POLLING, busy=True, jitter=0.0)
+    pace.hold(0, 5_000)
+    assert pace.due_ms == 10_000
+    pace.hold(0, 60_000)
+    assert (pace.due_ms, pace.asked(1)) == (60_000, 60_000)
+
+
 @pytest.mark.parametrize(("pause_ms", "held_ms"), [(-5, 0), (10**15, PAUSE_MAX_MS)])
 def test_a_pause_that_makes_no_sense_is_bounded(pause_ms: int, held_ms: int) -> None:
     """Nobody is held for ever by a wrong header."""

@@ -195,6 +195,9 @@ async def test_a_crash_changes_nothing_in_the_end(
     assert set(world.agents.sends) == set(delivered)
     if point.kind is c.SendMessage and point.edge == "after":
         assert sum(world.agents.sends.values()) == len(delivered) + 1, "handed over again, under the same key"
+    if point.kind is c.NotifyPerson:
+        told = (world.directory / "told").read_text().split("\n\n")[:-1]
+        assert len(told) == (2 if point.edge == "after" else 1), "given again where nobody can know, and no more often"
     assert not (await recovered(world)).pending
 
 

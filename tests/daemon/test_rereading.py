@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from opensymphony.clock import Clock
-from opensymphony.daemon.rereading import ALONE_MAX, SEARCH_MAX, Rereader
+from opensymphony.daemon.rereading import ALONE_MAX, PROBLEMS_MAX, SEARCH_MAX, Rereader
 from opensymphony.errors import BadAnswer, NotFound, Unreachable
 from opensymphony.model import Ticket, TicketId
 from tests.scheduler.playbook import ticket
@@ -110,6 +110,17 @@ async def test_where_every_ticket_is_bad_a_look_stays_cheap() -> None:
     for _ in range(16 + 10):
         await shelf.look()
     assert shelf.rereader.problems() == []
+
+
+async def test_of_very_many_problems_the_rest_is_counted() -> None:
+    """A hundred lines and one more."""
+    shelf = Shelf(PROBLEMS_MAX + 20)
+    shelf.spoil(*range(PROBLEMS_MAX + 20))
+    for _ in range(20):
+        await shelf.look()
+    problems = shelf.rereader.problems()
+    assert len(problems) == PROBLEMS_MAX + 1
+    assert problems[-1] == "20 more tickets cannot be read"
 
 
 async def test_a_bad_batch_hides_no_other() -> None:

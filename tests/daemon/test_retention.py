@@ -11,12 +11,14 @@ import msgspec
 import pytest
 
 from opensymphony.clock import Clock
+from opensymphony.daemon import retention as retention_module
 from opensymphony.daemon.retention import Kept, Retention, expired
 from opensymphony.daemon.sizes import Size
 from opensymphony.model import TicketId, Workspace
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.state import Entry, Run, State
-from opensymphony.workflow.policy import Policy, RetentionPolicy
+from opensymphony.workflow.policy import Policy, RetentionPolicy, VerifyPolicy
+from tests.daemon.world import BAD, GOOD, World, until, view
 from tests.scheduler.playbook import policy, ticket
 
 DAY_MS = 86_400_000
@@ -263,3 +265,29 @@ async def test_what_is_not_there_is_nothing_to_remove(place: Place) -> None:
     place.logs.rmdir()
     place.archives.rmdir()
     assert await place.look() == []
+
+
+async def test_the_daemon_removes_what_was_pushed_and_keeps_what_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tickets at rest and no room for workspaces: one goes, the other is refused once, also over a restart."""
+    monkeypatch.setattr(retention_module, "_FIRST_S", 0.001)
+    monkeypatch.setattr(retention_module, "_EVERY_S", 0.05)
+    world = World(tmp_path / "world", {"A-1": [GOOD], "B-2": [BAD]})
+    limits = world.policy(
+        retention=RetentionPolicy(workspaces_days=0, workspaces_bytes=1),
+        verify=VerifyPolicy(command="false", max_attempts=1),
+    )
+    pushed = world.policy(retention=limits.retention)
+    world.ticket("A-1")
+    async with world.running(pushed) as daemon:
+        await until(daemon, lambda: (seen := view(daemon, "A-1")) and seen.phase == "in_review" and not seen.workspace)
+        assert world.commits("A-1") == ["Answer well"]
+    world.ticket("B-2")
+    for _ in range(2):
+        async with world.running(limits) as daemon:
+            await until(daemon, lambda: (seen := view(daemon, "B-2")) and "workspace kept: " in seen.reason)
+    assert (world.root / "B-2" / "answer.txt").read_text() == "bad\n"
+    assert not (world.root / "A-1").exists()
+    expirations = [one.event.ticket_id for one in world.whole_journal() if isinstance(one.event, e.WorkspaceExpired)]
+    assert expirations == ["A-1", "B-2"]

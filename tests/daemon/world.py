@@ -18,6 +18,7 @@ from opensymphony.model import TicketId
 from opensymphony.scheduler.records import FORMAT, Record, decode_record
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
+from opensymphony.store.reader import open_reader
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot, TicketView
 from opensymphony.workflow.policy import (
@@ -142,6 +143,11 @@ class World:
         finally:
             await journal.close()
         return [decode_record(body) for _, body in rows]
+
+    def whole_journal(self) -> list[Record]:
+        """Every record that was ever written, those before a checkpoint too."""
+        with open_reader(self.store / "journal.db", format_number=FORMAT) as reader:
+            return [decode_record(body) for _, body in reader.records(0, reader.bounds[1])]
 
     async def tickets(self) -> dict[str, Any]:
         """The board as its tracker reads it."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from opensymphony.cli.status import lines
 from opensymphony.daemon.history import History, exported, open_export, replayed
 from opensymphony.model import (
     AgentFailure,
@@ -196,6 +195,20 @@ class Story:
             )
         )
 
+    def retry(self) -> None:
+        """An operator starts everything again that waits for a person."""
+        for ticket_id, entry in list(self.book.state.entries.items()):
+            if entry.phase == "needs_person":
+                self.requests += 1
+                self.book.send(
+                    e.OperatorAsked(
+                        at_ms=self.book.now_ms,
+                        request_id=f"request-{self.requests}",
+                        ticket_id=ticket_id,
+                        action="retry",
+                    )
+                )
+
     def disk(self) -> None:
         error = self.die.choice((None, "the disk of the store has 3 MB left"))
         self.book.send(e.StorageNoted(at_ms=self.book.now_ms, error=error))
@@ -213,9 +226,10 @@ class Story:
         self.fails = 0.0
         for _ in range(400):
             pending = list(self.book.state.pending.values())
-            if not pending:
+            if pending:
+                self.answer(pending[0])
+            elif not self.book.planned_passes():
                 return
-            self.answer(pending[0])
 
 
 def ordinary_day() -> Story:
@@ -229,11 +243,11 @@ def ordinary_day() -> Story:
 
 
 def failures_and_retries() -> Story:
-    """A third of everything goes wrong, in every class of error; checks fail; agents fall silent."""
+    """Much goes wrong, in every class of error; checks fail; agents fall silent."""
     story = Story(2, policy(agent=AgentPolicy(max_concurrent_agents=3, max_failures=3)))
     story.board(6)
-    story.fails = 0.3
-    story.day(420, story.poll, lambda: story.book.passes(400_000) and None)
+    story.fails = 0.15
+    story.day(420, story.poll, story.retry, story.retry, lambda: story.book.passes(400_000) and None)
     story.rest()
     return story
 
@@ -301,10 +315,28 @@ def as_history(records: list[bytes]) -> History:
 
 
 def summary(path: Path) -> str:
-    """What `opensymphony journal replay FILE` prints."""
+    """What a history comes to: facts of its last state, without the wording of today's `status`."""
     with open_export(path) as history:
         shown = replayed(history, None)
-    return "".join(f"{line}\n" for line in [f"{history.last} records, {len(shown.tickets)} tickets", *lines(shown)])
+    lines = [
+        f"{history.last} records, paused {shown.paused}, tokens {shown.usage.total_tokens}, day {shown.day or 'none'}"
+    ]
+    for view in shown.tickets:
+        facts = {
+            "phase": view.phase,
+            "stage": view.stage,
+            "outcome": view.outcome,
+            "run": view.generation,
+            "failures": view.failures,
+            "turns": view.turns,
+            "checks": view.attempts,
+            "tokens": view.usage.total_tokens,
+            "due": view.due_ms,
+            "messages": view.messages,
+            "verified": view.verified,
+        }
+        lines.append(" ".join([view.identifier, *(f"{name}={value}" for name, value in facts.items() if value)]))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def main(names: list[str]) -> None:

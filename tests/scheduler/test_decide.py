@@ -391,3 +391,16 @@ def test_a_claim_that_the_ticket_no_longer_shows_is_looked_into_at_once() -> Non
     assert entry.run is not None
     assert entry.claim is None
     assert "two claimed it" in str(entry.run.stopping)
+
+
+def test_a_ticket_that_another_daemon_lets_go_starts_at_once() -> None:
+    """Its claim is gone from the ticket; a heartbeat of it is none of our business."""
+    book = Playbook()
+    theirs = Claim(instance="two", generation=1, heartbeat_ms=1)
+    book.ticket("A-1", claim=theirs)
+    book.until(c.ClaimTicket)
+    book.answer(c.ClaimTicket, answer=ClaimAnswer(granted=False, holder=theirs))
+    book.ticket("A-1", claim=Claim(instance="two", generation=1, heartbeat_ms=2))
+    assert book.kinds() == []
+    book.ticket("A-1", claim=None)
+    assert book.kinds() == ["RereadTicket"]
