@@ -14,12 +14,9 @@ import pytest
 
 from opensymphony.clock import new_id
 from opensymphony.daemon.app import Daemon
-from opensymphony.errors import InstallationError, InstanceError, OpenSymphonyError, StoreError, WorkspaceError
+from opensymphony.errors import InstallationError, InstanceError, OpenSymphonyError, WorkspaceError
 from opensymphony.model import AgentFailure
 from opensymphony.processes import NONCE_VARIABLE, list_processes
-from opensymphony.scheduler import commands as c
-from opensymphony.scheduler.decisions import command_of
-from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import AgentPolicy, PollingPolicy, ReportingPolicy, TransitionsPolicy, VerifyPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
@@ -334,29 +331,6 @@ async def test_without_the_agent_server_nothing_is_begun(world: World) -> None:
     assert isinstance(error, InstallationError)
     assert str(error).endswith("the agent-server is not installed: run `opensymphony install openhands`")
     assert (world.board / "A-1.md").read_text() == text
-
-
-async def test_a_journal_that_cannot_be_written_stops_everything(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full disk nothing is done that is not on record; with space again it is done."""
-    text = world.ticket("A-1").read_text()
-    original = Journal.open
-
-    async def on_a_full_disk(path: Path, *, format_number: int) -> Journal:
-        journal = await original(path, format_number=format_number)
-        journal._connection.execute("PRAGMA max_page_count = 1")  # never below what there is
-        return journal
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Journal, "open", on_a_full_disk)
-        error = await refused(world.make(once=True))
-    assert isinstance(error, StoreError)
-    assert "disk is full" in str(error)
-    recorded = [command_of(decision) for record in await world.journal() for decision in record.decisions]
-    assert [command for command in recorded if isinstance(command, c.ClaimTicket)] == []
-    assert (world.board / "A-1.md").read_text() == text
-    assert world.agents.talks == {}
-    [ticket] = (await world.once()).tickets
-    assert ticket.phase == "in_review"
 
 
 async def test_what_the_last_boot_left_running_is_ended(world: World) -> None:
