@@ -235,7 +235,7 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
-    elif kind == "heartbeat" and entry.claim is not None and plan.run.ending is None:
+    elif kind == "heartbeat" and entry.claim is not None and plan.run.stage != "releasing":
         _renew_claim(plan)
         plan.add(plan.timer("heartbeat", at_ms + HEARTBEAT_MS))
     elif kind == "stall":

@@ -158,15 +158,10 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
-    elif isinstance(event, e.ClaimSettled) and is_stoppable(plan):
-        if event.answer.granted and isinstance(command, c.ClaimTicket):
-            plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
-        elif not event.answer.granted:
-            holder = event.answer.holder
-            plan.add(d.ClaimLost(ticket_id=plan.ticket.id))
-            begin_stop(plan, "interrupted", f"{holder.instance if holder else 'another instance'} claimed it")
     elif run is None or entry.generation != command.generation:
         return
+    elif isinstance(event, e.ClaimSettled) and run.claimed:
+        _claim_renewed(plan, command, event)
     elif isinstance(event, e.WorkspacePrepared):
         plan.add(d.WorkspaceAssigned(ticket_id=plan.ticket.id, workspace=event.workspace))
     elif isinstance(event, e.TurnEnded):
@@ -175,6 +170,17 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         probed(plan, event.liveness)
     elif isinstance(event, e.WorkspaceFingerprinted) and is_stoppable(plan):
         fingerprinted(plan, event.fingerprint)
+
+
+def _claim_renewed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
+    """A heartbeat, also while the last stages wait for a tracker. Without the claim nothing more is written on the ticket."""
+    if event.answer.granted and isinstance(command, c.ClaimTicket):
+        plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
+    elif not event.answer.granted:
+        holder = event.answer.holder
+        plan.add(d.ClaimLost(ticket_id=plan.ticket.id))
+        if is_stoppable(plan):
+            begin_stop(plan, "interrupted", f"{holder.instance if holder else 'another instance'} claimed it")
 
 
 def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:

@@ -1,6 +1,6 @@
 """The last stages of a run, and what becomes of the ticket."""
 
-from opensymphony.model import Cleanup
+from opensymphony.model import Claim, ClaimAnswer, Cleanup
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
@@ -194,3 +194,36 @@ def test_a_claim_that_fails_for_now_waits_longer_each_time() -> None:
         book.passes(due_ms - book.now_ms)
     assert waits == [7_500, 15_000, 30_000]
     assert book.entry("A-1").failures == 0
+
+
+def test_a_claim_is_renewed_while_the_last_stages_wait_for_the_tracker() -> None:
+    """A tracker that is away for long does not make the ticket another daemon's."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.PushCommit)
+    book.answer(c.PushCommit)
+    assert book.entry("A-1").run is not None
+    while "ClaimTicket" not in book.kinds("A-1"):
+        book.passes(60_000)
+    renewed = book.pending(c.ClaimTicket).claim
+    book.answer(c.ClaimTicket)
+    assert book.entry("A-1").claim == renewed
+
+
+def test_a_claim_that_is_lost_in_the_last_stages_ends_all_writing() -> None:
+    """The ticket is another daemon's: it is neither moved nor commented on, nor is their claim taken off."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.PushCommit)
+    book.answer(c.PushCommit)
+    moved = book.pending(c.TransitionTicket)
+    while "ClaimTicket" not in book.kinds("A-1"):
+        book.passes(60_000)
+    taken = ClaimAnswer(granted=False, holder=Claim(instance="two", generation=1, heartbeat_ms=1))
+    book.answer(c.ClaimTicket, answer=taken)
+    assert "StopRun" not in book.kinds()
+    book.answer_command(moved)
+    book.settle_all()
+    assert book.entry("A-1").run is None
+    last = [record for record in book.records[-4:] if b"WriteComment" in record or b"ReleaseClaim" in record]
+    assert last == []
