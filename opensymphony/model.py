@@ -133,7 +133,15 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     def since(self, earlier: Usage) -> Usage:
         """What was used after `earlier`; a counter that went down counts as nothing, never as negative."""
-        return Usage(**{name: max(0, getattr(self, name) - getattr(earlier, name)) for name in self.__struct_fields__})
+        return Usage(
+            prompt_tokens=max(0, self.prompt_tokens - earlier.prompt_tokens),
+            completion_tokens=max(0, self.completion_tokens - earlier.completion_tokens),
+            cache_read_tokens=max(0, self.cache_read_tokens - earlier.cache_read_tokens),
+            cache_write_tokens=max(0, self.cache_write_tokens - earlier.cache_write_tokens),
+            reasoning_tokens=max(0, self.reasoning_tokens - earlier.reasoning_tokens),
+            cost_micros=max(0, self.cost_micros - earlier.cost_micros),
+            model_calls=max(0, self.model_calls - earlier.model_calls),
+        )
 
 
 AgentStatus = Literal[

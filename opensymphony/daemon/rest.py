@@ -7,7 +7,7 @@ import anyio
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.poller import Poller
 from opensymphony.errors import AgentServerError
-from opensymphony.scheduler.dispatch import fill, nothing_starts
+from opensymphony.scheduler.dispatch import nothing_starts
 from opensymphony.scheduler.state import State
 
 _LOOK_S = 0.5
@@ -18,9 +18,8 @@ def at_rest(state: State) -> bool:
     """Nothing runs, nothing is wanted, nothing is due and nothing could start."""
     if state.running or state.pending:
         return False
-    if any(entry.phase == "retrying" for entry in state.entries.values()) and nothing_starts(state) is None:
-        return False
-    return not fill(state, state.now_ms)  # what is ready and cannot start (paused, no budget) keeps nobody
+    # What is ready has been started as far as it may be; what waits for a pause, a budget or a disk keeps nobody.
+    return nothing_starts(state) is not None or not any(entry.phase == "retrying" for entry in state.entries.values())
 
 
 async def wait_for_rest(loop: Loop, poller: Poller) -> None:

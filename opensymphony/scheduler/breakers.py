@@ -47,9 +47,12 @@ def turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision, 
             _stop_spending(plan, breach)
             return tuple(plan.decisions)
     _check_progress(plan, progress)
-    if entry.run.tool_open and not progress.tool_open and plan.policy.agent.stall_timeout_ms > 0 and is_stoppable(plan):
-        # The longer limit of an open tool call has ended with it.
-        plan.add(_stall_timer(plan, event.at_ms + plan.policy.agent.stall_timeout_ms))
+    agent = plan.policy.agent
+    if entry.run.tool_open != progress.tool_open and is_stoppable(plan):
+        # A limit of its own holds while a tool call is open; the timer of the other one may be later, or not there at all.
+        limit_ms = agent.tool_timeout_ms if progress.tool_open else agent.stall_timeout_ms
+        if limit_ms > 0:
+            plan.add(_stall_timer(plan, event.at_ms + limit_ms))
     return tuple(plan.decisions)
 
 

@@ -41,14 +41,19 @@ def test_a_retry_that_is_due_some_time_is_not_rest() -> None:
     assert not at_rest(book.state)
 
 
-def test_a_ticket_that_could_start_is_not_rest() -> None:
-    """One that is blocked, or not ours, is."""
-    book = Playbook()
-    book.send(e.ShutdownRequested(at_ms=book.now_ms))  # so that it stays ready
+def test_a_ticket_that_nothing_lets_start_is_rest() -> None:
+    """While everything is paused, `once` would wait for ever; also for a retry that is due."""
+    book = Playbook(policy(verify_command=None))
     book.ticket("A-1")
-    assert not at_rest(book.state)
-    book.ticket("A-1", "Backlog")
+    book.until(c.PrepareWorkspace)
+    book.fail(c.PrepareWorkspace)
+    book.settle_all()
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="p", ticket_id=None, action="pause"))
+    book.ticket("B-1")
+    assert book.entry("B-1").ready_stamp
     assert at_rest(book.state)
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=None, action="resume"))
+    assert not at_rest(book.state)
 
 
 async def test_an_empty_board_is_looked_at_before_it_is_at_rest(world: World) -> None:

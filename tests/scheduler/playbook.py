@@ -151,15 +151,25 @@ class Playbook:
         return self.send(failed)
 
     def until(self, kind: type[c.Command], name: str | None = None, limit: int = 50) -> c.Command:
-        """Settle everything in order until a command of this kind is pending."""
+        """Settle everything (of this ticket) in order until a command of this kind is pending."""
         for _ in range(limit):
             for command in self.state.pending.values():
                 if isinstance(command, kind) and (name is None or command.ticket_id == name):
                     return command
-            waiting = next(iter(self.state.pending.values()), None)
-            assert waiting is not None, f"no {kind.__name__} to come"
-            self.answer_command(waiting)
+            pending = self.state.pending.values()
+            waiting = next((command for command in pending if name in (None, command.ticket_id)), None)
+            if waiting is not None:
+                self.answer_command(waiting)
+            else:
+                assert self.planned_passes(), f"no {kind.__name__} to come"
         raise AssertionError(f"no {kind.__name__} within {limit} outcomes")
+
+    def planned_passes(self) -> bool:
+        """Let the time pass until the next planned command of a run is due; False when there is none."""
+        due = [entry.run.timers["stage_retry"] for entry in self.state.entries.values() if _is_planned(entry)]
+        if due:
+            self.passes(max(0, min(due) - self.now_ms))
+        return bool(due)
 
     def answer_command(self, command: c.Command) -> None:
         self.now_ms += 1
@@ -169,10 +179,15 @@ class Playbook:
         """Settle everything in order until nothing is pending."""
         for _ in range(limit):
             waiting = next(iter(self.state.pending.values()), None)
-            if waiting is None:
+            if waiting is not None:
+                self.answer_command(waiting)
+            elif not self.planned_passes():
                 return
-            self.answer_command(waiting)
         raise AssertionError(f"still pending: {self.kinds()}")
+
+
+def _is_planned(entry: Entry) -> bool:
+    return entry.run is not None and entry.run.key is None and "stage_retry" in entry.run.timers
 
 
 def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any) -> e.Event:
@@ -197,7 +212,8 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
             return e.HookRan(**common, result=done)
         case c.OpenConversation():
             created = fields.get("created", True)
-            opened = Conversation(id=command.conversation_id, created=created, status="idle")
+            used = fields.get("usage", Usage())
+            opened = Conversation(id=command.conversation_id, created=created, status="idle", usage=used)
             return e.ConversationOpened(**common, conversation=opened)
         case c.SendMessage():
             return e.MessageSent(**common)

@@ -3,7 +3,16 @@
 import pytest
 
 from opensymphony.model import TicketId, TicketRef
-from opensymphony.scheduler.eligibility import capacity_class, resting_mark, start_order, why_not_ours, why_not_yet
+from opensymphony.scheduler.eligibility import (
+    capacity_class,
+    hold_of,
+    limits_of,
+    places_of,
+    resting_mark,
+    start_order,
+    why_not_ours,
+    why_not_yet,
+)
 from opensymphony.workflow.policy import AgentPolicy, TrackerPolicy
 from tests.scheduler.playbook import policy, ticket
 
@@ -46,8 +55,38 @@ def test_what_has_no_priority_or_date_starts_last() -> None:
 def test_a_state_with_a_limit_is_a_class_of_its_own() -> None:
     """Others share the global limit."""
     chosen = policy(agent=AgentPolicy(max_concurrent_agents_by_state={"in progress": 1}))
-    assert capacity_class(ticket("A", "In Progress "), chosen) == "in progress"
+    assert capacity_class(ticket("A", "In Progress "), chosen) == "state in progress"
     assert capacity_class(ticket("A", "Todo"), chosen) == ""
+    assert capacity_class(ticket("A", "Todo"), chosen, starting=True) == "state in progress"
+
+
+def test_a_label_with_a_limit_counts_beside_the_state() -> None:
+    """A ticket with several limited labels takes a place of each."""
+    agent = AgentPolicy(
+        max_concurrent_agents_by_state={"todo": 2}, max_concurrent_agents_by_label={"database": 1, "slow": 3}
+    )
+    chosen = policy(agent=agent)
+    name = capacity_class(ticket("A", labels=("slow", "ui", "database")), chosen)
+    assert limits_of(name) == ["state todo", "label slow", "label database"]
+    assert [places_of(limit, chosen) for limit in limits_of(name)] == [2, 3, 1]
+    assert limits_of("") == []
+
+
+def test_a_leaf_starts_before_a_parent_of_the_same_priority() -> None:
+    """Whatever is older; a more urgent parent comes first all the same."""
+    child = TicketRef(id=TicketId("C"), identifier="C", state="Done")
+    parent = ticket("A", priority=2, created_ms=1, children=(child,))
+    leaf = ticket("B", priority=2, created_ms=2)
+    urgent = ticket("D", priority=1, children=(child,))
+    assert sorted([parent, leaf, urgent], key=start_order) == [urgent, leaf, parent]
+
+
+def test_the_first_rule_that_does_not_hold_is_named() -> None:
+    """By the name under which `explain` lists it."""
+    child = TicketRef(id=TicketId("C"), identifier="C-1", state="Todo")
+    assert hold_of(ticket("A", children=(child,)), policy()) == ("child", "it waits for its child C-1 (Todo)")
+    assert hold_of(ticket("A", "Backlog", children=(child,)), policy()) is not None
+    assert hold_of(ticket("A"), policy()) is None
 
 
 def test_a_claim_is_not_what_a_person_sees() -> None:

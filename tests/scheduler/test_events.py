@@ -18,6 +18,9 @@ SAMPLES: dict[type, dict[str, object]] = {
     e.TicketVanished: {"ticket_id": TicketId("A-1")},
     e.PollFailed: {"error": "x"},
     e.OperatorAsked: {"request_id": "r", "ticket_id": TicketId("A-1"), "action": "stop"},
+    e.DayBegan: {"day": "2026-11-25"},
+    e.StorageNoted: {"error": "no space is left"},
+    e.WorkspaceExpired: {"ticket_id": TicketId("A-1")},
     e.TurnProgressed: {"ticket_id": TicketId("A-1"), "generation": 1, "progress": TurnProgress(status="running")},
 }
 

@@ -29,7 +29,12 @@ def test_a_run_takes_a_place_of_the_state_that_it_is_in() -> None:
     tracker = msgspec.structs.replace(tracker, active_states=("Todo", "In Progress", "Rework"))
     book = Playbook(policy(agent=limits, tracker=tracker))
     entry = book.ticket("A-1")
-    assert book.state.running[entry.ticket.id] == "in progress"
+    assert book.state.running[entry.ticket.id] == "state in progress"
+    assert book.state.occupied == {"state in progress": 1}
     book.until(c.AwaitTurn)
     book.ticket("A-1", "Rework")
-    assert book.state.running[entry.ticket.id] == "rework"
+    assert book.state.running[entry.ticket.id] == "state rework"
+    assert book.state.occupied == {"state rework": 1}
+    book.ticket("A-1", "Done")
+    book.settle_all()
+    assert book.state.occupied == {}

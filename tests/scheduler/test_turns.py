@@ -4,6 +4,7 @@ import pytest
 
 from opensymphony.model import AgentFailure, TurnEnd, Work
 from opensymphony.scheduler import commands as c
+from opensymphony.scheduler.turns import CONTINUATION_DELAY_MS
 from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
 from tests.scheduler.playbook import GOOD_WORK, Playbook, policy
 
@@ -46,10 +47,14 @@ def test_no_commit_is_asked_for_once_and_then_left_to_a_person() -> None:
     """`finished` without work is one continuation, never a loop."""
     book = Playbook()
     book.ticket("A-1")
-    for expected in ("SendMessage", "WriteComment"):
-        book.until(c.CollectWork)
-        book.answer(c.CollectWork, work=Work(commit=None, commits_ahead=0))
-        assert expected in book.kinds("A-1")
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork, work=Work(commit=None, commits_ahead=0))
+    assert "SendMessage" not in book.kinds("A-1"), "it is asked after a fixed pause"
+    book.passes(CONTINUATION_DELAY_MS)
+    assert "SendMessage" in book.kinds("A-1")
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork, work=Work(commit=None, commits_ahead=0))
+    assert "WriteComment" in book.kinds("A-1")
     book.settle_all()
     assert book.entry("A-1").outcome == "needs_input"
 
@@ -60,6 +65,7 @@ def test_uncommitted_files_are_sent_back_by_name() -> None:
     book.ticket("A-1")
     book.until(c.CollectWork)
     book.answer(c.CollectWork, work=Work(commit="d" * 40, commits_ahead=1, uncommitted=("left.py",)))
+    book.until(c.SendMessage)
     assert "- left.py" in book.pending(c.SendMessage).text
 
 
@@ -127,6 +133,7 @@ def test_a_reopened_ticket_needs_a_new_commit() -> None:
     book.ticket("A-1", "Todo", description="Please also mind the umlauts")
     book.until(c.CollectWork)
     book.answer(c.CollectWork)
+    book.until(c.SendMessage)
     assert "without a new commit" in book.pending(c.SendMessage).text
     book.until(c.CollectWork)
     book.answer(c.CollectWork)

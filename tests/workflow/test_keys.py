@@ -10,8 +10,8 @@ from opensymphony.workflow.policy import Policy
 @pytest.mark.parametrize(
     "key",
     [
-        *("worker", "observability", "logging", "budget", "review"),
-        *("isolation", "retention", "knowledge", "routing", "notify"),
+        *("worker", "observability", "logging", "review"),
+        *("isolation", "knowledge", "routing"),
     ],
 )
 def test_known_keys_of_later_releases_say_so(read, key):

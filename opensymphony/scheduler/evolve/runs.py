@@ -133,8 +133,8 @@ def note_usage(state: State, entry: Entry, run: Run, total: Usage) -> None:
         run.unsettled = Usage()
     if total == run.usage_now:
         return
-    used = total.since(run.usage_now)
-    run.usage_now = entry.conversation_usage = total
+    used = total.since(run.usage_now)  # a report that comes late, with lower figures, takes nothing back
+    run.usage_now = entry.conversation_usage = run.usage_now + used
     state.spent_day = state.spent_day + used
     state.spent_project = state.spent_project + used
 
