@@ -128,9 +128,20 @@ def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...
                 begin_stop(plan, "cancelled", why, clean=is_terminal(entry.ticket, event.policy.tracker))
                 decisions.extend(plan.decisions)
     decisions.append(d.PolicyAdopted(policy=event.policy))
+    if state.policy is not None:
+        decisions += _ours_again(state, state.policy, event)
     if state.policy is not None and state.policy.budget != event.policy.budget:
         decisions += _raised(state, state.policy, event)
     return tuple(decisions)
+
+
+def _ours_again(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision]:
+    """Tickets that were put away because they were not ours, and are under the new policy."""
+    return [
+        d.TicketWoken(at_ms=event.at_ms, ticket_id=ticket_id)
+        for ticket_id, entry in state.entries.items()
+        if entry.phase == "closed" and why_not_ours(entry.ticket, old) and not why_not_ours(entry.ticket, event.policy)
+    ]
 
 
 def _raised(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision]:

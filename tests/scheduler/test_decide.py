@@ -8,7 +8,7 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.decide import decide
 from opensymphony.scheduler.machine import IllegalEvent
-from opensymphony.workflow.policy import AgentPolicy
+from opensymphony.workflow.policy import AgentPolicy, TrackerPolicy
 from tests.scheduler.playbook import Playbook, policy, ticket
 
 
@@ -372,3 +372,15 @@ def test_an_agent_server_that_was_given_up_is_no_tickets_fault() -> None:
     assert book.entry("A-1").failures == 0
     book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="x"))
     assert book.kinds() == ["RereadTicket"]
+
+
+def test_a_policy_that_makes_a_ticket_ours_again_wakes_it() -> None:
+    """A ticket that was put away for want of a label is worked on when the label is not asked for any more."""
+    book = Playbook()
+    book.ticket("A-1")
+    strict = policy(tracker=TrackerPolicy(kind="files", required_labels=("agent",)))
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=strict))
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed"
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=policy()))
+    assert book.entry("A-1").phase == "running"
