@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from opensymphony.errors import ConfigurationError
+from opensymphony.errors import ConfigurationError, ErrorClass
 from opensymphony.interfaces import WorkspaceRequest
 from opensymphony.model import Liveness, Ticket, Usage
 from opensymphony.scheduler import commands as c
@@ -32,6 +32,7 @@ from opensymphony.scheduler.endings import (
     is_stoppable,
 )
 from opensymphony.scheduler.machine import IllegalEvent
+from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending
 from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
@@ -43,6 +44,16 @@ HEARTBEAT_MS = 300_000
 _HELD_ELSEWHERE_MS = 60_000
 _CLEAN_AGAIN_MS = 600_000
 _LAST_STAGE_TRIES_MAX = 5
+_TRACKER_TRIES_MAX = 50
+"""Of the last stages that write on the ticket: some hours, since nothing new starts either while the tracker is away."""
+
+_FAILED: dict[ErrorClass, Outcome] = {
+    "retry": "failed",
+    "person": "needs_input",
+    "final": "gave_up",
+    "server": "interrupted",
+}
+"""How a run ends whose command failed."""
 
 
 def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
@@ -105,21 +116,23 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
     if run.stage == "stopping":
         _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
     elif run.ending is not None:
-        if event.error_class == "retry" and run.tries < _LAST_STAGE_TRIES_MAX:
+        writes = run.stage in ("transitioning", "reporting", "releasing")
+        if event.error_class == "retry" and run.tries < (_TRACKER_TRIES_MAX if writes else _LAST_STAGE_TRIES_MAX):
             _try_again(plan, event)
         else:
             _give_up_stage(plan, run.ending, event)
     elif event.error_class == "server":
-        choose_ending(plan, "interrupted", event.error)
+        choose_ending(plan, _FAILED[event.error_class], event.error)
     elif run.stage in ("rereading", "claiming") and event.error_class == "retry":
         due_ms = plan.at_ms + _delay_ms(plan, plan.entry.abandoned + 1, event)
+        if isinstance(command, c.ClaimTicket):
+            plan.issue(c.ReleaseClaim, claim=command.claim)  # it may stand on the ticket all the same
         plan.add(_abandoned(plan, event.error, due_ms))
-    elif event.error_class == "retry":
-        choose_ending(plan, "failed", event.error, retry_after_ms=event.retry_after_ms)
-    elif event.error_class == "person":
-        choose_ending(plan, "needs_input", event.error)
+    elif run.stage in ("sending", "working"):
+        begin_stop(plan, _FAILED[event.error_class], event.error)  # we lost sight of an agent that may be at work
     else:
-        choose_ending(plan, "gave_up", event.error)
+        retry_after_ms = event.retry_after_ms if event.error_class == "retry" else None
+        choose_ending(plan, _FAILED[event.error_class], event.error, retry_after_ms=retry_after_ms)
 
 
 def _give_up_stage(plan: Plan, ending: Ending, event: e.CommandFailed) -> None:
