@@ -72,6 +72,8 @@ class Ledger:
         self.words: dict[str, TicketId] = {}
         """Messages that were accepted."""
         self.delivered: set[str] = set()
+        self.unreleased: set[str] = set()
+        """Tickets whose claim could not be taken off, for good."""
         self.tells: tuple[Any, Any] | None = None
 
 
@@ -146,7 +148,9 @@ class Watch:
             case e.CommandFailed():
                 account = ledger.runs.get(TicketId(event.key.partition("#")[0]))
                 if account is not None and event.key in account.report_keys:
-                    account.report_failed = True
+                    account.report_failed = event.error_class != "retry"
+                if event.error_class != "retry" and event.key.endswith("release-claim"):
+                    ledger.unreleased.add(event.key.partition("#")[0])
             case _:
                 pass
 
@@ -183,14 +187,13 @@ class Watch:
             account.hooked = True
         elif isinstance(command, c.RunHook):
             account.after_run = True
-        elif isinstance(command, c.ReleaseClaim):
-            account.released = True
         self.ask(invariants.what_is_stopped_is_not_begun_again, account, command)
 
     def effect(self, daemon: Daemon, command: c.Command) -> None:
         if isinstance(command, c.ClaimTicket):
             account = self.ledger(daemon).runs.get(command.ticket_id)
-            if account is not None:
+            held = self.world.board.cards[command.ticket_id].claim
+            if account is not None and held is not None and held.instance == daemon.name:
                 account.claim_tried = True
         elif isinstance(command, c.SendMessage) and "word " in command.text:
             self.ledger(daemon).delivered.update(_WORD.findall(command.text))
@@ -313,6 +316,9 @@ def _stage(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.StageEntere
 def _command(watch: Watch, daemon: Daemon, ledger: Ledger, decision: Any, event: e.Event) -> None:
     watch.ask(invariants.a_key_is_used_once, ledger, decision.command)
     ledger.keys.add(decision.command.key)
+    account = ledger.runs.get(decision.command.ticket_id)
+    if account is not None and isinstance(decision.command, c.ReleaseClaim):
+        account.released = True
 
 
 def _claim_held(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.ClaimHeld, event: e.Event) -> None:

@@ -106,8 +106,10 @@ def everything_has_come_to_rest(daemon: Daemon) -> str | None:
 
 
 def no_claim_is_left(world: World) -> str | None:
-    """When nothing runs, no ticket carries a claim."""
-    left = [f"{card.id} ({card.claim.instance})" for card in world.board.live() if card.claim is not None]
+    """When nothing runs, no ticket carries a claim, but where the tracker refused for good to take it off."""
+    refused = {ticket_id for ledger in world.watch.ledgers.values() for ticket_id in ledger.unreleased}
+    held = [(card.id, card.claim) for card in world.board.live() if card.claim is not None and card.id not in refused]
+    left = [f"{ticket_id} ({claim.instance})" for ticket_id, claim in held]
     return f"claims are left on {', '.join(left[:5])}" if left else None
 
 
