@@ -105,6 +105,10 @@ class Ticket(Struct, frozen=True, kw_only=True):
     """False when a rule of the tracker itself forbids work on it."""
 
 
+def _above(now: int, earlier: int) -> int:
+    return now - earlier if now > earlier else 0
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens and money, summed over every usage id of a conversation."""
 
@@ -134,13 +138,13 @@ class Usage(Struct, frozen=True, kw_only=True):
     def since(self, earlier: Usage) -> Usage:
         """What was used after `earlier`; a counter that went down counts as nothing, never as negative."""
         return Usage(
-            prompt_tokens=max(0, self.prompt_tokens - earlier.prompt_tokens),
-            completion_tokens=max(0, self.completion_tokens - earlier.completion_tokens),
-            cache_read_tokens=max(0, self.cache_read_tokens - earlier.cache_read_tokens),
-            cache_write_tokens=max(0, self.cache_write_tokens - earlier.cache_write_tokens),
-            reasoning_tokens=max(0, self.reasoning_tokens - earlier.reasoning_tokens),
-            cost_micros=max(0, self.cost_micros - earlier.cost_micros),
-            model_calls=max(0, self.model_calls - earlier.model_calls),
+            prompt_tokens=_above(self.prompt_tokens, earlier.prompt_tokens),
+            completion_tokens=_above(self.completion_tokens, earlier.completion_tokens),
+            cache_read_tokens=_above(self.cache_read_tokens, earlier.cache_read_tokens),
+            cache_write_tokens=_above(self.cache_write_tokens, earlier.cache_write_tokens),
+            reasoning_tokens=_above(self.reasoning_tokens, earlier.reasoning_tokens),
+            cost_micros=_above(self.cost_micros, earlier.cost_micros),
+            model_calls=_above(self.model_calls, earlier.model_calls),
         )
 
 

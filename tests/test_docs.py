@@ -152,11 +152,11 @@ def test_the_reference_of_commands_is_the_commands_own():
     assert [path for path in COMMANDS if f"\n## `{path}`\n" not in page] == []
 
 
-def test_the_table_of_outcomes_is_that_of_the_scheduler():
-    """docs/architecture.md has what `python docs/generate_outcomes.py` writes."""
-    script = runpy.run_path(str(DOCS / "generate_outcomes.py"))
+def test_the_tables_of_the_machine_are_those_of_the_scheduler():
+    """docs/architecture.md has what `python docs/generate_machine.py` writes."""
+    script = runpy.run_path(str(DOCS / "generate_machine.py"))
     between = (DOCS / "architecture.md").read_text().partition(script["BEGIN"])[2].partition(script["END"])[0]
-    assert between == script["generated"](), "run python docs/generate_outcomes.py"
+    assert between == script["generated"](), "run python docs/generate_machine.py"
 
 
 def code_of(page):

@@ -10,7 +10,7 @@ from opensymphony.model import Liveness, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
-from opensymphony.scheduler.budget import SHARED, Breach, limit_reached
+from opensymphony.scheduler.budget import SHARED, Breach, has_limits, limit_reached
 from opensymphony.scheduler.endings import begin_stop, is_stoppable
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.progress import describe, share_used, without_progress
@@ -40,9 +40,8 @@ def turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision, 
             repeats=progress.repeats,
         )
     )
-    if progress.usage is not None:
-        used = progress.usage.since(entry.run.usage_now)
-        breach = limit_reached(state, plan.policy, entry, extra=used) if used.model_calls or used.total_tokens else None
+    if progress.usage is not None and has_limits(plan.policy):
+        breach = limit_reached(state, plan.policy, entry, extra=progress.usage.since(entry.run.usage_now))
         if breach is not None:
             _stop_spending(plan, breach)
             return tuple(plan.decisions)

@@ -62,6 +62,11 @@ def call_ceiling(policy: Policy) -> Usage:
     return Usage(prompt_tokens=read, completion_tokens=written, cost_micros=round(cost), model_calls=1)
 
 
+def has_limits(policy: Policy) -> bool:
+    """Whether anything is limited at all."""
+    return next(limits(policy), None) is not None
+
+
 def limits(policy: Policy) -> Iterator[tuple[BudgetScope, BudgetLimit]]:
     """The limits that are set, the narrowest scope first."""
     budget = policy.budget

@@ -16,6 +16,9 @@ Nothing here reads a clock, draws a number or changes the state. The stages of a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import structs
 
 from opensymphony.model import Claim, Ticket, TicketId
@@ -42,39 +45,12 @@ _POLL_NOTE_MS = 60_000
 
 def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
     """The decisions that follow, in order. Raises `IllegalEvent` for an event that the state cannot take."""
-    match event:
-        case e.DaemonStarted():
-            return _daemon_started(state, event)
-        case e.PolicyLoaded():
-            return _policy_loaded(state, event)
-        case e.PolicyRejected():
-            return (d.PolicyErrorNoted(error=event.error),) if event.error != state.policy_error else ()
-        case e.TicketChanged():
-            read_ms = event.at_ms if event.read_ms is None else event.read_ms
-            return _ticket_changed(state, event.ticket, event.at_ms, read_ms)
-        case e.TicketVanished():
-            return _ticket_vanished(state, event)
-        case e.PollCompleted():
-            return _poll_completed(state, event)
-        case e.PollFailed():
-            return (d.PollNoted(at_ms=event.at_ms, error=event.error),) if event.error != state.poll_error else ()
-        case e.TimePassed():
-            return _time_passed(state, event)
-        case e.ShutdownRequested():
-            return _shutdown_requested(state, event.at_ms)
-        case e.OperatorAsked():
-            return operator_asked(state, event)
-        case e.DayBegan():
-            return _day_began(state, event)
-        case e.StorageNoted():
-            return (d.StorageErrorNoted(error=event.error),) if event.error != state.storage_error else ()
-        case e.WorkspaceExpired():
-            return _workspace_expired(state, event)
-        case e.TurnProgressed():
-            return turn_progressed(state, event)
-        case e.CommandOutcome():
-            return _command_outcome(state, event)
-    raise IllegalEvent(f"the scheduler does not know the event {type(event).__name__}")
+    if isinstance(event, e.CommandOutcome):
+        return _command_outcome(state, event)
+    handler = _HANDLERS.get(type(event))
+    if handler is None:
+        raise IllegalEvent(f"the scheduler does not know the event {type(event).__name__}")
+    return handler(state, event)
 
 
 def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, ...]:
@@ -115,6 +91,10 @@ def _is_being_cleaned(state: State, ticket_id: TicketId) -> bool:
     return any(isinstance(one, c.CleanWorkspace) and one.ticket_id == ticket_id for one in state.pending.values())
 
 
+def _policy_rejected(state: State, event: e.PolicyRejected) -> tuple[d.Decision, ...]:
+    return (d.PolicyErrorNoted(error=event.error),) if event.error != state.policy_error else ()
+
+
 def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...]:
     if event.policy == state.policy and state.policy_error is None:
         return ()
@@ -153,7 +133,9 @@ def _raised(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision
     ]
 
 
-def _ticket_changed(state: State, ticket: Ticket, at_ms: int, read_ms: int) -> tuple[d.Decision, ...]:
+def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, ...]:
+    ticket, at_ms = event.ticket, event.at_ms
+    read_ms = at_ms if event.read_ms is None else event.read_ms
     entry = state.entries.get(ticket.id)
     policy = state.policy
     tracked = d.TicketTracked(at_ms=read_ms, ticket=ticket)
@@ -211,6 +193,14 @@ def _poll_completed(state: State, event: e.PollCompleted) -> tuple[d.Decision, .
     return (d.PollNoted(at_ms=event.at_ms, problems=event.problems),)
 
 
+def _poll_failed(state: State, event: e.PollFailed) -> tuple[d.Decision, ...]:
+    return (d.PollNoted(at_ms=event.at_ms, error=event.error),) if event.error != state.poll_error else ()
+
+
+def _storage_noted(state: State, event: e.StorageNoted) -> tuple[d.Decision, ...]:
+    return (d.StorageErrorNoted(error=event.error),) if event.error != state.storage_error else ()
+
+
 def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
     decisions: list[d.Decision] = []
     for item in in_order(state.timers):
@@ -255,12 +245,12 @@ def _retry_stage(plan: Plan) -> None:
     plan.enter(run.stage, type(command), **fields)
 
 
-def _shutdown_requested(state: State, at_ms: int) -> tuple[d.Decision, ...]:
+def _shutdown_requested(state: State, event: e.ShutdownRequested) -> tuple[d.Decision, ...]:
     if state.draining:
         return ()
     decisions: list[d.Decision] = [d.DrainBegun()]
     for ticket_id in state.running:
-        plan = Plan(state, state.entries[ticket_id], at_ms)
+        plan = Plan(state, state.entries[ticket_id], event.at_ms)
         if is_stoppable(plan):
             begin_stop(plan, "interrupted", "the daemon was stopped; it goes on at the next start")
             decisions.extend(plan.decisions)
@@ -294,3 +284,21 @@ def _where(state: State, command: c.Command) -> str:
         return f"ticket {command.ticket_id}, which is not known any more"
     stage = entry.run.stage if entry.run is not None else entry.phase
     return f"ticket {entry.ticket.identifier} in {stage} (run {command.generation})"
+
+
+_HANDLERS: dict[type, Callable[[State, Any], tuple[d.Decision, ...]]] = {
+    e.TurnProgressed: turn_progressed,
+    e.TicketChanged: _ticket_changed,
+    e.TicketVanished: _ticket_vanished,
+    e.TimePassed: _time_passed,
+    e.PollCompleted: _poll_completed,
+    e.PollFailed: _poll_failed,
+    e.OperatorAsked: operator_asked,
+    e.PolicyLoaded: _policy_loaded,
+    e.PolicyRejected: _policy_rejected,
+    e.DayBegan: _day_began,
+    e.StorageNoted: _storage_noted,
+    e.WorkspaceExpired: _workspace_expired,
+    e.DaemonStarted: _daemon_started,
+    e.ShutdownRequested: _shutdown_requested,
+}

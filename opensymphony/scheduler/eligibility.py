@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from opensymphony.model import Ticket
 from opensymphony.workflow.policy import Policy, TrackerPolicy
@@ -16,10 +17,17 @@ Hold = tuple[str, str]
 
 def among(state: str | None, states: tuple[str, ...]) -> bool:
     """Whether the state is one of these, compared as trackers do: without case and outer blanks."""
-    if state is None:
-        return False
-    wanted = state.strip().casefold()
-    return any(wanted == name.strip().casefold() for name in states)
+    return state is not None and _plain(state) in _all_plain(states)
+
+
+@lru_cache(1_000)
+def _plain(state: str) -> str:
+    return state.strip().casefold()
+
+
+@lru_cache(100)
+def _all_plain(states: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_plain, states))
 
 
 def is_terminal(ticket: Ticket, tracker: TrackerPolicy) -> bool:

@@ -21,6 +21,8 @@ from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending, State
 
+_FOLLOWED = (d.EndingChosen, d.RunEnded, d.TicketParked, d.VerificationNoted)
+
 
 def is_stoppable(plan: Plan) -> bool:
     """Whether the ticket has a run that is neither being stopped nor ending."""
@@ -74,6 +76,8 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
     """What needs the first decisions applied: the last stages of a run, and comments that tell what just happened."""
     decisions: list[d.Decision] = []
     for decision in decided:
+        if type(decision) not in _FOLLOWED:
+            continue
         if isinstance(decision, d.EndingChosen):
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms, jitter=e.jitter_of(event))
             assert plan.run.ending is not None, "an ending that was applied is there"
@@ -171,11 +175,29 @@ def _after_end(plan: Plan) -> None:
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
         return
     _notify(plan)
-    if entry.messages and entry.phase in ("in_review", "needs_person") and why is None:
-        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id))  # it came while the last stages ran
+    if entry.messages and entry.phase in ("in_review", "needs_person"):
+        wake(plan)  # they came while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+
+
+def wake(plan: Plan) -> tuple[bool, str]:
+    """Let a ticket at rest start again; one that we moved out of the active states is moved back first.
+
+    Returns whether it will, and one sentence about it.
+    """
+    ticket, policy, moves = plan.ticket, plan.policy, plan.policy.reporting.transitions
+    against = why_not_ours(ticket, policy)
+    if against is None:
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
+        return True, "it starts as soon as there is a place"
+    ours = tuple(state for state in (moves.succeeded, moves.needs_attention) if state is not None)
+    back = moves.started or next(iter(policy.tracker.active_states), None)
+    if back is None or not among(ticket.state, ours) or is_terminal(ticket, policy.tracker):
+        return False, against
+    plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
+    return True, f"it is moved back to {back} and starts as soon as there is a place"
 
 
 def _notify(plan: Plan) -> None:

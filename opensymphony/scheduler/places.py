@@ -5,12 +5,15 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from opensymphony.model import TicketId
-from opensymphony.scheduler.decisions import TimerKind
+from opensymphony.scheduler.decisions.roots import TimerKind
 from opensymphony.scheduler.eligibility import capacity_class, hold_of, limits_of, start_order
-from opensymphony.scheduler.state import Entry, ReadyItem, State
+from opensymphony.scheduler.state import Entry, ReadyItem, State, is_live_timer
 
 _DEAD_ITEMS_MAX = 64
-"""A ready heap with more dead items than this, and than live ones, is made anew."""
+"""A heap with more dead items than this, and than live ones, is made anew."""
+
+_TIMERS_EACH = 8
+"""More than one ticket ever has alive: one of each kind."""
 
 
 def refresh_ready(state: State, entry: Entry) -> None:
@@ -96,3 +99,6 @@ def set_timer(state: State, kind: TimerKind, ticket_id: TicketId, generation: in
     run = state.entries[ticket_id].run
     if run is not None:
         run.timers[kind] = due_ms
+    if len(state.timers) > _DEAD_ITEMS_MAX and len(state.timers) > _TIMERS_EACH * len(state.entries):
+        state.timers[:] = [item for item in state.timers if is_live_timer(state, item)]
+        heapify(state.timers)

@@ -14,9 +14,9 @@ from opensymphony.scheduler.decisions import (
     Decision,
     StageEntered,
     StagePlanned,
-    TimerKind,
     TimerSet,
 )
+from opensymphony.scheduler.decisions.roots import TimerKind
 from opensymphony.scheduler.machine import IllegalEvent, Stage, may_follow
 from opensymphony.scheduler.state import Entry, Run, State
 from opensymphony.workflow.policy import Policy

@@ -6,7 +6,7 @@ from opensymphony.model import PersonMessage
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import why_not_ours
-from opensymphony.scheduler.endings import begin_stop, is_stoppable
+from opensymphony.scheduler.endings import begin_stop, is_stoppable, wake
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import State
 
@@ -75,11 +75,7 @@ def _retry(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
         return False, "a run works on it already"
     if plan.entry.phase == "waiting_to_start":
         return False, "it is waiting to start already: `explain` says for what"
-    against = why_not_ours(plan.ticket, plan.policy)
-    if against:
-        return False, against
-    plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=plan.ticket.id))
-    return True, "it starts as soon as there is a place"
+    return wake(plan)
 
 
 def _pause(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
@@ -108,18 +104,15 @@ def _message(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
         return False, f"the message is longer than {_MESSAGE_CHARS_MAX:,} characters"
     if len(entry.messages) >= _MESSAGES_MAX:
         return False, f"{_MESSAGES_MAX} messages wait for the agent already"
-    against = why_not_ours(plan.ticket, plan.policy)
-    resting = entry.run is None and entry.phase in ("needs_person", "in_review", "closed")
-    if entry.phase == "closed" or (against and not resting):
-        return False, against or "it is closed"
+    if entry.phase == "closed":
+        return False, why_not_ours(plan.ticket, plan.policy) or "it is closed"
     message = PersonMessage(text=text, at_ms=event.at_ms, author=event.author)
     plan.add(d.MessageQueued(ticket_id=plan.ticket.id, message=message))
-    if not resting:
-        return True, "the agent gets it with its next turn"
-    if against:
-        return True, f"the agent gets it with its next turn; that will be later: {against}"
-    plan.add(d.TicketWoken(at_ms=event.at_ms, ticket_id=plan.ticket.id))
-    return True, "the agent gets it with its next turn, which starts as soon as there is a place"
+    answer = "the agent gets it with its next turn"
+    if entry.run is None and entry.phase in ("needs_person", "in_review"):
+        woken, how = wake(plan)
+        answer = f"{answer}: {how}" if woken else f"{answer}; that will be later: {how}"
+    return True, answer
 
 
 def _why(reason: str, event: e.OperatorAsked) -> str:

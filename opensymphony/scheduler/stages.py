@@ -168,6 +168,8 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         plan.add(
             d.WorkspaceRemoved(ticket_id=plan.ticket.id, note="" if event.cleanup.removed else event.cleanup.reason)
         )
+    elif isinstance(event, e.TicketTransitioned) and run is None:
+        _moved_back(plan, event)
     elif isinstance(event, e.ClaimSettled) and is_stoppable(plan):
         if event.answer.granted and isinstance(command, c.ClaimTicket):
             plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
@@ -185,6 +187,14 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         probed(plan, event.liveness)
     elif isinstance(event, e.WorkspaceFingerprinted) and is_stoppable(plan):
         fingerprinted(plan, event.fingerprint)
+
+
+def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
+    """An operator wants more of a ticket that we had moved on; wherever it is now, it starts if it is ours there."""
+    ticket = structs.replace(plan.ticket, state=event.answer.state)
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    if why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review"):
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
 
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:

@@ -33,7 +33,7 @@ def resolve(document: Document, file: str, around: Surroundings) -> tuple[Policy
     _legacy_tracker_keys(front, kind, reader)
     _codex(front, reader)
     _verify(front)
-    _state_limits(front, reader)
+    _limits(front, reader)
     _tools(front, reader)
     if "prompt" in front:
         reader.note("prompt", "is not a key: the prompt stands below the front matter", code="unknown_key")
@@ -137,27 +137,33 @@ def _verify(front: _Section) -> None:
         front["verify"] = Placed({"command": placed}, placed.line)
 
 
-def _state_limits(front: _Section, reader: Reader) -> None:
-    """States are trimmed and in lower case; a limit that makes no sense is left out with a warning, as Symphony has it."""
-    agent = _section(front, "agent")
-    limits = _section(agent, "max_concurrent_agents_by_state") if agent else None
-    if agent is None or limits is None:
-        return
-    path = "agent.max_concurrent_agents_by_state"
+def _limits(front: _Section, reader: Reader) -> None:
+    """Names of limits are trimmed and in lower case; one that makes no sense is left out with a warning, as Symphony has it."""
+    for key in ("max_concurrent_agents_by_state", "max_concurrent_agents_by_label"):
+        agent = _section(front, "agent")
+        limits = _section(agent, key) if agent else None
+        if agent is None or limits is None:
+            continue
+        _replace(agent, key, _kept_limits(limits, f"agent.{key}", reader))
+        _replace(front, "agent", agent)
+
+
+def _kept_limits(limits: _Section, path: str, reader: Reader) -> _Section:
     kept: _Section = {}
     for key, placed in limits.items():
         name = key.strip().lower()
         limit = _positive(placed.value)
         if not name or limit is None:
-            message = f"must be a whole number of at least 1 for a named state, not {shown(placed.value)}: left out"
+            message = (
+                f"must be a whole number of at least 1 for a named {path[-5:]}, not {shown(placed.value)}: left out"
+            )
             reader.note(f"{path}.{key}", message, line=placed.line, code="ignored_value", severity="warning")
         elif name in kept:
             message = f"stands here twice, spelled differently (line {kept[name].line}): the first one counts"
             reader.note(f"{path}.{key}", message, line=placed.line, code="ignored_value", severity="warning")
         else:
             kept[name] = Placed(limit, placed.line)
-    _replace(agent, "max_concurrent_agents_by_state", kept)
-    _replace(front, "agent", agent)
+    return kept
 
 
 def _positive(value: object) -> int | None:

@@ -6,7 +6,7 @@ import pytest
 
 from opensymphony.demo.words import clean, clock_text, server_line, standing, tokens_text
 from opensymphony.model import ServerState
-from opensymphony.scheduler.decisions import Stage
+from opensymphony.scheduler.machine import Stage
 from opensymphony.views import TicketView
 from tests.demo.snapshots import reviewed, view, working
 

@@ -2,8 +2,7 @@
 
 from typing import get_args
 
-from opensymphony.scheduler.decisions import Outcome
-from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 
 
 def test_every_outcome_has_its_row() -> None:

@@ -38,3 +38,16 @@ def test_a_run_takes_a_place_of_the_state_that_it_is_in() -> None:
     book.ticket("A-1", "Done")
     book.settle_all()
     assert book.state.occupied == {}
+
+
+def test_timers_do_not_grow_with_what_an_agent_does() -> None:
+    """Every tool call that opens and closes sets a timer anew; the old ones are dropped."""
+    book = Playbook()
+    entry = book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    for index in range(2_000):
+        evolve(book.state, d.TimerSet(kind="stall", ticket_id=entry.ticket.id, generation=1, due_ms=10**9 + index))
+    assert len(book.state.timers) <= 100
+    assert entry.run is not None
+    assert any(item[0] == entry.run.timers["stall"] for item in book.state.timers)
+    assert any(item[2] == "heartbeat" for item in book.state.timers)

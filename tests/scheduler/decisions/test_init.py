@@ -1,11 +1,17 @@
 """Conclusions, each of which the state understands."""
 
+from types import ModuleType
 from typing import get_args
 
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import evolve
 from tests.scheduler.playbook import Playbook
+
+
+def kinds_in(module: ModuleType) -> list[type]:
+    """The kinds of decisions that a module defines."""
+    return [kind for kind in get_args(d.Decision) if kind.__module__ == module.__name__]
 
 
 def test_only_stages_and_issued_commands_carry_an_effect() -> None:

@@ -1,0 +1,116 @@
+"""What we concluded, and what we want done. The counterpart is `events.py`.
+
+A decision changes the state through `evolve` and nothing else does. Some carry a command (`commands.py`).
+"""
+
+from __future__ import annotations
+
+from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions.runs import (
+    CommitDelivered,
+    ContinuationCounted,
+    ConversationAssigned,
+    EndingAmended,
+    EndingChosen,
+    InFlightCounted,
+    ProgressNoted,
+    RunAbandoned,
+    RunEnded,
+    RunStarted,
+    SilenceExcused,
+    StageDelayed,
+    StageEntered,
+    StagePlanned,
+    StopBegun,
+    TurnBegun,
+    TurnSettled,
+    UsageSettled,
+    VerificationNoted,
+    WorkNoted,
+    WorkspaceAssigned,
+    WorkspaceMarked,
+)
+from opensymphony.scheduler.decisions.tickets import (
+    ClaimHeld,
+    ClaimLost,
+    CommandIssued,
+    CommandSettled,
+    MarkTaken,
+    MessageQueued,
+    MessagesTaken,
+    TicketClosed,
+    TicketForgotten,
+    TicketParked,
+    TicketTracked,
+    TicketWoken,
+    WorkspaceRemoved,
+)
+from opensymphony.scheduler.decisions.whole import (
+    BootNoted,
+    DayTurned,
+    DrainBegun,
+    PauseSet,
+    PolicyAdopted,
+    PolicyErrorNoted,
+    PollNoted,
+    RequestNoted,
+    ServerGivenUp,
+    StorageErrorNoted,
+    TimerSet,
+    TimersTaken,
+)
+
+Decision = (
+    BootNoted
+    | PolicyAdopted
+    | PolicyErrorNoted
+    | PollNoted
+    | DayTurned
+    | StorageErrorNoted
+    | RequestNoted
+    | PauseSet
+    | MessageQueued
+    | MessagesTaken
+    | DrainBegun
+    | TimersTaken
+    | TimerSet
+    | TicketTracked
+    | TicketForgotten
+    | TicketWoken
+    | RunStarted
+    | StageEntered
+    | StageDelayed
+    | StagePlanned
+    | CommandIssued
+    | CommandSettled
+    | ClaimHeld
+    | ClaimLost
+    | ServerGivenUp
+    | MarkTaken
+    | TicketParked
+    | WorkspaceAssigned
+    | WorkspaceRemoved
+    | ConversationAssigned
+    | TurnBegun
+    | ProgressNoted
+    | SilenceExcused
+    | WorkspaceMarked
+    | InFlightCounted
+    | UsageSettled
+    | TurnSettled
+    | WorkNoted
+    | VerificationNoted
+    | CommitDelivered
+    | ContinuationCounted
+    | StopBegun
+    | EndingChosen
+    | EndingAmended
+    | RunEnded
+    | TicketClosed
+    | RunAbandoned
+)
+
+
+def command_of(decision: Decision) -> Command | None:
+    """The command that a decision carries, if any."""
+    return decision.command if isinstance(decision, StageEntered | CommandIssued) else None
