@@ -174,9 +174,10 @@ class Daemon:
             self._announce(self.address.url)
         tasks.start_soon(parts.runtime.server.run, name="agent-server")
         tasks.start_soon(manifests.run, name="manifests")
-        await loop.post(e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__))
+        started = e.DaemonStarted(at_ms=clock.now_ms(), instance=parts.instance, version=__version__)
+        await loop.post(started)
         await loop.post(e.PolicyLoaded(at_ms=clock.now_ms(), policy=self.policy))
-        for command in unfinished(state):
+        for command in unfinished(state, started.at_ms):
             executor.start(command, recovered=True)
         tasks.start_soon(loop.run, executor.start, name="loop")
         await loop.settled()  # what to look for is known before the first look

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from opensymphony.errors import StoreError
+from opensymphony.scheduler.claims import ran_out
 from opensymphony.scheduler.commands import Command, StopRun
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import decode_record, decode_state
@@ -45,7 +46,18 @@ def _telling(journal: Journal, what: str) -> Generator[None]:
         raise StoreError(f"the journal {journal.path}: {what}: {error}: {START_ANEW}") from error
 
 
-def unfinished(state: State) -> list[Command]:
-    """The commands to take up again, in order; what a pending stop was to end is not begun a second time."""
-    stopped = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
-    return [command for key, command in state.pending.items() if key not in stopped]
+def unfinished(state: State, at_ms: int) -> list[Command]:
+    """The commands to take up again, in order. What is being stopped is not begun a second time, whether its stop is under way,
+    waits for its next try, or is what the first event of this boot will lead to, because our claim ran out.
+    """
+    left = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
+    for ticket_id in state.running:
+        entry = state.entries[ticket_id]
+        run = entry.run
+        if run is None:
+            continue
+        if ran_out(entry, at_ms):
+            left.add(run.key)
+        elif run.stage == "stopping" and isinstance(run.command, StopRun):
+            left.add(run.command.target_key)
+    return [command for key, command in state.pending.items() if key not in left]

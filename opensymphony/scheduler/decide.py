@@ -21,19 +21,20 @@ from typing import Any
 
 from msgspec import structs
 
-from opensymphony.model import Claim, Ticket, TicketId
+from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
+from opensymphony.scheduler.claims import let_go, ran_out, renew
 from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import operator_asked
-from opensymphony.scheduler.stages import HEARTBEAT_MS, command_failed, settle
+from opensymphony.scheduler.stages import command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.workflow.policy import Policy
 
@@ -54,7 +55,10 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
 
 
 def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, ...]:
-    """What was in flight when the last boot ended may be billed although nobody told us: it counts as what it can be."""
+    """What was in flight when the last boot ended may be billed although nobody told us: it counts as what it can be.
+
+    What we held too long ago to hold it still is let go: another daemon may have it.
+    """
     decisions: list[d.Decision] = [d.BootNoted(at_ms=event.at_ms, instance=event.instance)]
     if state.policy is not None:
         ceiling = call_ceiling(state.policy)
@@ -62,6 +66,10 @@ def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, .
             run = state.entries[ticket_id].run
             if run is not None and run.calling and run.ending is None:
                 decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
+            if ran_out(state.entries[ticket_id], event.at_ms):
+                plan = Plan(state, state.entries[ticket_id], event.at_ms)
+                let_go(plan)
+                decisions.extend(plan.decisions)
     return tuple(decisions)
 
 
@@ -223,10 +231,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
-    elif kind == "heartbeat" and entry.claim is not None and plan.run.ending is None:
-        claim = Claim(instance=state.instance, generation=entry.generation, heartbeat_ms=at_ms)
-        plan.issue(c.ClaimTicket, claim=claim, stale_after_ms=3 * HEARTBEAT_MS)
-        plan.add(plan.timer("heartbeat", at_ms + HEARTBEAT_MS))
+    elif kind == "heartbeat":
+        renew(plan)
     elif kind == "stall":
         check_stall(plan)
     elif kind == "wall":

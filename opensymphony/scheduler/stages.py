@@ -21,12 +21,13 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.breakers import fingerprinted, probed
+from opensymphony.scheduler.budget import call_ceiling
+from opensymphony.scheduler.claims import HEARTBEAT_MS, enter_claiming
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
     advance_ending,
     begin_stop,
     choose_ending,
-    claim_now,
     close_ticket,
     comment_body,
     is_stoppable,
@@ -37,9 +38,6 @@ from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending
 from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
-
-HEARTBEAT_MS = 300_000
-"""A claim is renewed this often, and stale after three times that: one missed renewal is not a death."""
 
 _HELD_ELSEWHERE_MS = 60_000
 _CLEAN_AGAIN_MS = 600_000
@@ -66,7 +64,7 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.TicketReread():
             _reread(plan, event.ticket)
         case e.ClaimSettled():
-            _claimed(plan, event)
+            _claimed(plan, command, event)
         case e.TicketTransitioned():
             _transitioned(plan, event)
         case e.WorkspacePrepared():
@@ -213,17 +211,21 @@ def _reread(plan: Plan, ticket: Ticket | None) -> None:
         if is_terminal(ticket, plan.policy.tracker):
             close_ticket(plan, ticket, why)
         return
-    plan.enter("claiming", c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
+    enter_claiming(plan)
 
 
-def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
+def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
+    assert isinstance(command, c.ClaimTicket)
     if not event.answer.granted:
         holder = event.answer.holder
         who = f"instance {holder.instance}" if holder else "another instance"
         plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
         return
-    plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=claim_now(plan)))
-    plan.add(plan.timer("heartbeat", plan.at_ms + HEARTBEAT_MS))
+    if plan.at_ms - command.claim.heartbeat_ms >= HEARTBEAT_MS:
+        enter_claiming(plan)  # the answer was long in coming: to the others our claim is as old as the question
+        return
+    plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
+    plan.add(plan.timer("heartbeat", command.claim.heartbeat_ms + HEARTBEAT_MS))
     if plan.policy.agent.max_run_ms is not None:
         plan.add(plan.timer("wall", plan.run.started_ms + plan.policy.agent.max_run_ms))
     target = plan.policy.reporting.transitions.started
@@ -327,6 +329,9 @@ def _stopped(plan: Plan, command: c.Command, usage: Usage | None) -> None:
     assert isinstance(command, c.StopRun)
     if usage is not None and plan.run.conversation_id is not None:
         plan.add(d.UsageSettled(ticket_id=plan.ticket.id, usage=usage))
+    elif plan.run.calling:
+        # Nobody can say what the call that was cut off has cost.
+        plan.add(d.InFlightCounted(ticket_id=plan.ticket.id, usage=call_ceiling(plan.policy)))
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:

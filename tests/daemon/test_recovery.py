@@ -184,7 +184,7 @@ async def test_what_a_pending_stop_was_to_end_is_not_begun_again(
         await play(world, "cancelled")
     state = await recovered(world)
     assert {type(command) for command in state.pending.values()} >= {c.StopRun, c.AwaitTurn}
-    assert c.AwaitTurn not in {type(command) for command in unfinished(state)}
+    assert c.AwaitTurn not in {type(command) for command in unfinished(state, state.now_ms)}
     await world.once()
     assert (world.agents.resumed, world.agents.stops) == ([], 1)
 
@@ -293,4 +293,4 @@ def test_only_the_target_of_a_stop_is_left_out() -> None:
 
     commands = [read("a"), read("b"), stop("c", "a"), read("d")]
     state = State(pending={command.key: command for command in commands})
-    assert [command.key for command in unfinished(state)] == ["b", "c", "d"]
+    assert [command.key for command in unfinished(state, state.now_ms)] == ["b", "c", "d"]
