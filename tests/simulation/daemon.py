@@ -64,8 +64,8 @@ class Daemon:
         """Dies at the next batch: before it is taken, or when it is journaled and nothing was begun."""
         self.tracker_down_ms = 0
         self.stopping_ms: int | None = None
-        self.effects: dict[TicketId, set[tuple[int, str]]] = {}
-        """Generation and name of the hooks that were run for each ticket."""
+        self.unobserved: set[TicketId] = set()
+        """Tickets whose agent goes on although a stop was tried: nobody follows it any more."""
 
     # time and events ---------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Daemon:
         now_ms = self.now_ms
         self._queue.append(e.DaemonStarted(at_ms=now_ms, instance=self.name, version="test"))
         self._queue.append(e.PolicyLoaded(at_ms=now_ms, policy=self.world.policy))
-        for command in unfinished(self.state):
+        for command in unfinished(self.state, now_ms):
             self.begin(command, recovered=True)
         self._queue.append(e.DayBegan(at_ms=now_ms, day=self.world.day))
         if self.world.disk_error is not None:

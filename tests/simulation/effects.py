@@ -173,11 +173,14 @@ def _stop(daemon: Daemon, command: c.StopRun) -> e.Event:
     random, usage = daemon.world.random, None
     trouble = daemon.world.scenario.has("stops")
     if trouble and random.random() < 0.06:
+        daemon.unobserved.add(command.ticket_id)
         return failed(daemon, command, "the agent-server does not answer", random.choice(["retry", "person", "final"]))
     talk = daemon.server.talks.get(command.conversation_id) if command.conversation_id is not None else None
     if talk is not None:
         daemon.server.interrupt(talk)
-        usage = None if trouble and random.random() < 0.05 else talk.usage
+        seen = command.ticket_id not in daemon.unobserved
+        usage = None if trouble and seen and random.random() < 0.05 else talk.usage
+        daemon.unobserved.discard(command.ticket_id)
     return _settled(e.RunStopped, daemon, command, usage=usage)
 
 

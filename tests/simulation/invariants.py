@@ -183,6 +183,8 @@ def one_turn_at_a_time(talk: Talk) -> str | None:
 def one_conversation_of_a_ticket_runs(world: World, talk: Talk) -> str | None:
     """At most one conversation of a ticket is running, over all daemons."""
     for daemon in world.daemons:
+        if talk.ticket_id in daemon.unobserved:
+            continue  # its server refuses to stop it, and the daemon still tries
         for other in daemon.books.talks.get(talk.ticket_id, ()):
             if other is not talk and other.running:
                 return f"{talk.ticket_id}: {talk.id}, and {other.id} of {daemon.name}"

@@ -222,7 +222,7 @@ def _usage_told(daemon: Daemon, event: e.Event) -> tuple[Any, Any] | None:
         if entry is None or entry.run is None or entry.generation != event.generation or usage is None:
             return None
         talk = daemon.server.talks.get(entry.run.conversation_id) if entry.run.conversation_id else None
-        return (talk, usage) if talk is not None and entry.run.stage == "working" else None
+        return (talk, usage) if talk is not None and entry.run.stage in ("working", "stopping") else None
     if not isinstance(event, e.TurnEnded | e.RunStopped | e.ConversationOpened):
         return None
     command = state.pending.get(event.key)
@@ -306,7 +306,7 @@ def _stage(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.StageEntere
     if isinstance(decision, d.StagePlanned):
         return
     _command(watch, daemon, ledger, decision, event)
-    if decision.stage == "claiming":
+    if decision.stage == "claiming" and isinstance(event, e.TicketReread):
         watch.ask(invariants.nothing_starts_against_a_rule, daemon, ledger, decision)
     elif decision.stage == "reporting" and isinstance(decision.command, c.WriteComment):
         account.reports.add(decision.command.body)
