@@ -89,9 +89,9 @@ class Board:
     def claim(self, ticket_id: TicketId, claim: Claim, stale_after_ms: int) -> ClaimAnswer:
         card = self.cards[ticket_id]
         held = card.claim
-        if held is not None and held.instance != claim.instance:
-            if claim.heartbeat_ms - held.heartbeat_ms <= stale_after_ms:
-                return ClaimAnswer(granted=False, holder=held)
+        theirs = held is not None and held.instance != claim.instance
+        if held is not None and theirs and claim.heartbeat_ms - held.heartbeat_ms <= stale_after_ms:
+            return ClaimAnswer(granted=False, holder=held)
         if held != claim:
             card.claim = claim
             self.touch(card)

@@ -278,10 +278,15 @@ class Daemon:
         del self.flights[key]
         if isinstance(flight.command, c.AwaitTurn):
             self._awaited.pop(flight.command.conversation_id, None)
-        elif not flight.affected and self.world.scenario.has("races") and self.world.random.random() < 0.5:
-            if not (isinstance(flight.command, _TRACKER_WRITES) and self._lanes[flight.command.ticket_id][0] != key):
-                effects.perform(self, flight.command)
+        elif not flight.affected and self._may_race(flight.command):
+            effects.perform(self, flight.command)
         self._leave_lane(flight.command)
+
+    def _may_race(self, command: c.Command) -> bool:
+        """Whether a command that is cancelled was under way, and its effect comes all the same."""
+        if not self.world.scenario.has("races") or self.world.random.random() < 0.5:
+            return False
+        return not isinstance(command, _TRACKER_WRITES) or self._lanes[command.ticket_id][0] == command.key
 
     # agents ------------------------------------------------------------------------------------------------------
 

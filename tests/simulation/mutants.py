@@ -92,11 +92,7 @@ def _one_agent_too_many(patch: pytest.MonkeyPatch) -> None:
         finally:
             state.policy = policy
 
-    patch.setattr(
-        sys.modules["opensymphony.scheduler"],
-        "fill",
-        lambda state, at_ms, original=_module("dispatch").fill: change(original, state, at_ms),
-    )
+    _wrap(patch, "dispatch", "fill", change)
 
 
 def _labels_have_no_limit(patch: pytest.MonkeyPatch) -> None:

@@ -47,9 +47,9 @@ def timers_are_there(daemon: Daemon) -> str | None:
         run = entry.run
         if run is not None and run.key is None and ("stage_retry", ticket_id, run.timers["stage_retry"]) not in timers:
             return f"nothing goes on with {ticket_id} in {run.stage}"
-        if run is not None and run.ending is None and run.stopping is None and run.claimed:
-            if ("heartbeat", ticket_id, run.timers.get("heartbeat")) not in timers:
-                return f"the claim on {ticket_id} is not renewed"
+        held = run is not None and run.ending is None and run.stopping is None and run.claimed
+        if run is not None and held and ("heartbeat", ticket_id, run.timers.get("heartbeat")) not in timers:
+            return f"the claim on {ticket_id} is not renewed"
     return None
 
 

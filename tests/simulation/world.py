@@ -18,7 +18,7 @@ from tests.simulation.timeline import START_MS, Timeline
 from tests.simulation.watch import Violation, Watch
 
 _HOUR_MS = 3_600_000
-_REST_HOURS = 8
+_REST_HOURS = 5
 """After the trouble, everything has to come to rest within this."""
 _DAY_MS = 24 * _HOUR_MS
 
@@ -47,7 +47,7 @@ class World:
         """Tickets that a daemon has forgotten once, with what they had used."""
         names = ("one", "two") if scenario.has("second") else ("one",)
         self.daemons = [Daemon(self, name) for name in names]
-        self.poll_ms = 30_000 if scenario.tickets <= 200 else 60_000
+        self.poll_ms = 60_000
 
     @property
     def day(self) -> str:
@@ -82,12 +82,12 @@ class World:
         per_ticket_ms = span_ms / max(1, self.scenario.tickets)
         troubles: dict[str, tuple[Callable[[World], None], float]] = {
             "people": (people.disturb, per_ticket_ms),
-            "operators": (people.operate, 2 * per_ticket_ms),
-            "policy": (people.edit_policy, 3_600_000),
-            "disk": (people.fill_disk, 14_400_000),
-            "outage": (people.lose_tracker, 7_200_000),
-            "crash": (people.kill, 3_000_000),
-            "restart": (people.restart, 9_000_000),
+            "operators": (people.operate, per_ticket_ms),
+            "policy": (people.edit_policy, min(3_600_000, span_ms / 5)),
+            "disk": (people.fill_disk, min(14_400_000, span_ms / 3)),
+            "outage": (people.lose_tracker, min(7_200_000, span_ms / 4)),
+            "crash": (people.kill, min(3_000_000, span_ms / 12)),
+            "restart": (people.restart, min(9_000_000, span_ms / 4)),
         }
         for name, (happen, mean_ms) in troubles.items():
             if self.scenario.has(name):
@@ -118,7 +118,7 @@ class World:
 
     def _behave(self) -> None:
         """No more trouble; whoever paused something lets it go on, and there is money."""
-        self.calm = True
+        self.calm, self.poll_ms = True, 120_000
         self.scenario = replace(self.scenario, faults=self.scenario.faults & {"second"})
         self.disk_error = None
         self.policy = replace(
