@@ -120,6 +120,7 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         else:
             _give_up_stage(plan, run.ending, event)
     elif event.error_class == "server":
+        _count_unknown(plan)
         choose_ending(plan, _FAILED[event.error_class], event.error)
     elif run.stage in ("rereading", "claiming") and event.error_class == "retry":
         due_ms = plan.at_ms + _delay_ms(plan, plan.entry.abandoned + 1, event)
@@ -131,6 +132,12 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
     else:
         retry_after_ms = event.retry_after_ms if event.error_class == "retry" else None
         choose_ending(plan, _FAILED[event.error_class], event.error, retry_after_ms=retry_after_ms)
+
+
+def _count_unknown(plan: Plan) -> None:
+    """Nobody can say what the call that was cut off has cost: it counts as the most that it can."""
+    if plan.run.calling:
+        plan.add(d.InFlightCounted(ticket_id=plan.ticket.id, usage=call_ceiling(plan.policy)))
 
 
 def _give_up_stage(plan: Plan, ending: Ending, event: e.CommandFailed) -> None:
@@ -329,9 +336,8 @@ def _stopped(plan: Plan, command: c.Command, usage: Usage | None) -> None:
     assert isinstance(command, c.StopRun)
     if usage is not None and plan.run.conversation_id is not None:
         plan.add(d.UsageSettled(ticket_id=plan.ticket.id, usage=usage))
-    elif plan.run.calling:
-        # Nobody can say what the call that was cut off has cost.
-        plan.add(d.InFlightCounted(ticket_id=plan.ticket.id, usage=call_ceiling(plan.policy)))
+    else:
+        _count_unknown(plan)
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:

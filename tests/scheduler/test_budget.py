@@ -199,6 +199,18 @@ def test_a_run_that_never_tells_its_usage_again_stays_at_the_ceiling() -> None:
     assert book.state.spent_day.total_tokens == 3_000 + 2 * CALL
 
 
+@pytest.mark.parametrize("lost", ["server", "stop"])
+def test_a_call_that_is_cut_off_counts_when_nobody_can_say_its_cost(lost: str) -> None:
+    """The agent-server was given up, or has lost the conversation."""
+    book = Playbook(limited(day=tokens(50_000)))
+    started(book, "A-1")
+    spends(book, "A-1", 3_000)
+    book.fail(c.AwaitTurn, "server" if lost == "server" else "retry")
+    if lost == "stop":
+        book.answer(c.StopRun, usage=None)
+    assert book.state.spent_day.total_tokens == 3_000 + CALL
+
+
 def test_no_call_is_in_flight_between_two_turns() -> None:
     """A crash while our own check runs counts nothing."""
     book = Playbook(limited(day=tokens(50_000)))
