@@ -7,6 +7,7 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.shrink import failure
 
 _SEEDS = 12
+_TICKETS, _HOURS = 20, 2.0
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -14,9 +15,8 @@ def test_a_planted_defect_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPat
     """A scheduler in which one rule is broken breaks an invariant within a few small days."""
     mutant.plant(monkeypatch)
     faults = frozenset(mutant.only.split(",")) & frozenset(FAULTS)
-    tickets = 15
     for seed in range(1, _SEEDS + 1):
-        violation = failure(Scenario(seed=seed, tickets=tickets, hours=4, faults=faults))
+        violation = failure(Scenario(seed=seed, tickets=_TICKETS, hours=_HOURS, faults=faults))
         if violation is not None:
             print(f"seed {seed}: {violation.name}: {violation.detail}")
             return

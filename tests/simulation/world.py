@@ -18,9 +18,11 @@ from tests.simulation.timeline import START_MS, Timeline
 from tests.simulation.watch import Violation, Watch
 
 _HOUR_MS = 3_600_000
-_REST_HOURS = 5
+_REST_HOURS = 4
 """After the trouble, everything has to come to rest within this."""
 _DAY_MS = 24 * _HOUR_MS
+_MIDNIGHT_MS = 5 * _HOUR_MS
+"""After the start: short days see a new day too."""
 
 
 class EndOfPrefix(Exception):
@@ -51,7 +53,8 @@ class World:
 
     @property
     def day(self) -> str:
-        return f"2027-01-{1 + (self.timeline.now_ms - START_MS) // _DAY_MS:02d}"
+        days = (self.timeline.now_ms - START_MS + _DAY_MS - _MIDNIGHT_MS) // _DAY_MS
+        return f"2027-01-{1 + days:02d}"
 
     def downtime_ms(self) -> int:
         if self.calm:
@@ -70,7 +73,7 @@ class World:
             self.timeline.after(self.random.uniform(0, 0.8 * span_ms), people.create, self, number)
         self._recur(people.review, 1_200_000)
         self._recur_troubles(span_ms)
-        self.timeline.after(_DAY_MS - 1, self._new_day)
+        self.timeline.after(_MIDNIGHT_MS, self._new_day)
         try:
             self._run_until(START_MS + span_ms)
             self._behave()
