@@ -64,6 +64,8 @@ class Daemon:
         """Dies at the next batch: before it is taken, or when it is journaled and nothing was begun."""
         self.tracker_down_ms = 0
         self.stopping_ms: int | None = None
+        self.unheard: set[TicketId] = set()
+        """Tickets whose agent went on while this daemon was dead, and was not heard of since."""
         self.unobserved: set[TicketId] = set()
         """Tickets whose agent goes on although a stop was tried: nobody follows it any more."""
 
@@ -182,6 +184,7 @@ class Daemon:
         self._forget()
         random = self.world.random
         if self.world.scenario.has("outliving") and random.random() < 0.7:
+            self.unheard |= {talk.ticket_id for talk in self.server.talks.values() if talk.running}
             self.world.timeline.after(random.randint(5_000, 500_000), self._server_ends, self.boot_number)
         else:
             self.server.interrupt_all()

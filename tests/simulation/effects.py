@@ -178,7 +178,7 @@ def _stop(daemon: Daemon, command: c.StopRun) -> e.Event:
     talk = daemon.server.talks.get(command.conversation_id) if command.conversation_id is not None else None
     if talk is not None:
         daemon.server.interrupt(talk)
-        seen = command.ticket_id not in daemon.unobserved
+        seen = command.ticket_id not in daemon.unobserved | daemon.unheard
         usage = None if trouble and seen and random.random() < 0.05 else talk.usage
         daemon.unobserved.discard(command.ticket_id)
     return _settled(e.RunStopped, daemon, command, usage=usage)

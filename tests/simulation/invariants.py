@@ -243,7 +243,7 @@ def a_claim_is_taken_off(daemon: Daemon, ended: d.RunEnded, account: Account) ->
 def what_was_billed_is_counted(daemon: Daemon, ended: d.RunEnded, account: Account) -> str | None:
     """When a run has ended, nothing of its ticket's conversations is uncounted: no call is in flight any more."""
     entry = daemon.state.entries.get(ended.ticket_id)
-    if entry is None or entry.run is not None or daemon.name in daemon.world.forgetful.get(ended.ticket_id, ()):
+    if entry is None or entry.run is not None or ended.ticket_id in daemon.unheard:
         return None
     billed = daemon.books.billed_ticket(ended.ticket_id)
     if entry.usage.total_tokens < billed:

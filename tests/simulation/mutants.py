@@ -184,14 +184,12 @@ def _a_running_ticket_that_is_taken_away_goes_on(patch: pytest.MonkeyPatch) -> N
     _applies(patch, d.StopBegun, change)
 
 
-def _messages_are_dropped_when_a_run_fails(patch: pytest.MonkeyPatch) -> None:
+def _messages_to_resting_tickets_are_dropped(patch: pytest.MonkeyPatch) -> None:
     def change(original: Any, state: Any, decision: Any) -> None:
-        run = state.entries[decision.ticket_id].run
-        if run is not None:
-            run.giving = ()
-        original(state, decision)
+        if state.entries[decision.ticket_id].run is not None:
+            original(state, decision)
 
-    _applies(patch, d.RunEnded, change)
+    _applies(patch, d.MessageQueued, change)
 
 
 def _a_claim_is_never_renewed_in_time(patch: pytest.MonkeyPatch) -> None:
@@ -282,7 +280,7 @@ MUTANTS = (
     Mutant(
         name="again",
         breaks="what is being stopped is not begun again",
-        only="crash,operators,people,stops",
+        only="crash,operators",
         plant=_stopped_work_is_taken_up_again,
     ),
     Mutant(name="pause", breaks="a pause outlives a restart", only="crash,operators", plant=_a_boot_forgets_the_pause),
@@ -297,9 +295,9 @@ MUTANTS = (
     ),
     Mutant(
         name="message",
-        breaks="a message is not lost with the run that should give it",
-        only="operators,failures,lost_answers,people",
-        plant=_messages_are_dropped_when_a_run_fails,
+        breaks="a message is given to the agent",
+        only="operators",
+        plant=_messages_to_resting_tickets_are_dropped,
     ),
     Mutant(
         name="stale",

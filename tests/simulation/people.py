@@ -106,6 +106,8 @@ def operate(world: World) -> None:
         finish=random.random() < 0.3,
     )
     daemon.post(asked)
+    if action in ("stop", "pause") and world.scenario.has("crash") and random.random() < 0.15:
+        daemon.cut_off = "after"
     if random.random() < 0.2:
         world.timeline.after(random.randint(1, 900_000), daemon.post, asked)
     if action == "pause":

@@ -135,6 +135,7 @@ class Watch:
         """What the daemon knows from now on, whatever it makes of it."""
         if ledger.tells is not None:
             daemon.books.tell(*ledger.tells, daemon.now_ms)
+            daemon.unheard.discard(ledger.tells[0].ticket_id)
         match event:
             case e.DaemonStarted():
                 ledger.draining, ledger.disk = False, None

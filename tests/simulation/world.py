@@ -7,7 +7,6 @@ from random import Random
 
 from msgspec.structs import replace
 
-from opensymphony.model import TicketId
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.policy import BudgetPolicy
 from tests.simulation import people, whole
@@ -45,8 +44,6 @@ class World:
         self.requests = 0
         self.over = False
         self.calm = False
-        self.forgetful: dict[TicketId, set[str]] = {}
-        """Tickets that a daemon has forgotten once, with what they had used."""
         names = ("one", "two") if scenario.has("second") else ("one",)
         self.daemons = [Daemon(self, name) for name in names]
         self.poll_ms = 60_000
