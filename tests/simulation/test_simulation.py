@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from opensymphony.scheduler.machine import LAST_STAGES, PHASES, STAGES
+from opensymphony.scheduler.machine import PHASES, STAGES
 from tests.simulation.faults import FAULTS, Scenario
 from tests.simulation.shrink import describe, failure, shrink
 from tests.simulation.watch import Violation
@@ -35,7 +35,7 @@ def run_day(seed: int) -> World:
 def test_days_of_trouble_keep_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever happens no invariant is broken, everything comes to rest when the world behaves again, and all of it was tried.
 
-    Tried means: every stage was left, and every phase changed, in every way that the tables of the machine know.
+    Tried means: every stage was reached, and stages and phases changed in every way that stands in the tables of the machine.
     """
     stages: set[tuple[str, str]] = set()
     phases: set[tuple[str, str]] = set()
@@ -50,8 +50,8 @@ def test_days_of_trouble_keep_every_promise(capsys: pytest.CaptureFixture[str]) 
         print(f"\nsimulation: {tickets} tickets, {events} events in {_DAYS} days")
     assert tickets >= _DAYS * _TICKETS
     wanted = {(before, after) for before, rule in STAGES.items() for after in rule.leads_to}
-    wanted |= {(before, "stopping") for before in STAGES if before not in (*LAST_STAGES, "stopping")}
-    wanted |= {("stopping", after) for after in LAST_STAGES}
+    wanted |= {("working", "stopping"), ("preparing", "stopping"), ("verifying", "stopping")}
+    assert {after for _, after in stages} == set(STAGES)
     assert wanted - stages == set()
     assert {(before, after) for before, rule in PHASES.items() for after in rule.leads_to} - phases == set()
 
