@@ -286,7 +286,7 @@ def what_was_told_is_counted(daemon: Daemon, ticket_id: TicketId) -> str | None:
 
 def a_crash_only_overcounts(daemon: Daemon) -> str | None:
     """After a start, what the state counts as spent is not below what was billed, unless agents went on meanwhile."""
-    if daemon.world.scenario.has("outliving") or daemon.state.policy is None:
+    if daemon.world.given.has("outliving") or daemon.state.policy is None:
         return None
     counted, billed = daemon.state.spent_project.total_tokens, daemon.books.billed.total_tokens
     return f"{billed} tokens were billed, {counted} are counted" if counted < billed else None
@@ -311,7 +311,7 @@ def no_call_begins_beyond_a_limit(daemon: Daemon, ledger: Ledger, talk: Talk) ->
 
 def a_limit_is_overrun_by_calls_in_flight(daemon: Daemon) -> str | None:
     """Beyond the call that crosses a limit, at most one call of each conversation that runs then is billed."""
-    policy, books, scenario = daemon.state.policy, daemon.books, daemon.world.scenario
+    policy, books, scenario = daemon.state.policy, daemon.books, daemon.world.given
     if policy is None or scenario.has("stops") or scenario.has("outliving"):
         return None
     for scope, before in (("day", books.day_before.total_tokens), ("project", 0)):

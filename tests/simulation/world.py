@@ -34,7 +34,7 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         from tests.simulation import policies
 
-        self.scenario = scenario
+        self.scenario = self.given = scenario
         self.random = Random(scenario.seed)
         self.timeline = Timeline()
         self.board = Board()
