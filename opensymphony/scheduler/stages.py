@@ -229,6 +229,7 @@ def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
         plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
         return
     if plan.at_ms - command.claim.heartbeat_ms >= HEARTBEAT_MS:
+        plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim, sure=False))
         enter_claiming(plan)  # the answer was long in coming: to the others our claim is as old as the question
         return
     plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
