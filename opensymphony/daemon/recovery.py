@@ -63,13 +63,18 @@ def telling(path: Path, what: str, remedy: str = START_ANEW) -> Generator[None]:
 
 
 def unfinished(state: State, wanted_before: Collection[CommandKey] | None = None) -> list[Command]:
-    """The commands to take up again, in order; what a pending stop was to end is not begun a second time.
+    """The commands to take up again, in order. What is being stopped is not begun a second time, whether its stop is under
+    way or waits for its next try.
 
     `wanted_before`: the keys that were pending when this boot began; None: all that are pending now.
     """
-    stopped = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
+    left = {command.target_key for command in state.pending.values() if isinstance(command, StopRun)}
+    for ticket_id in state.running:
+        run = state.entries[ticket_id].run
+        if run is not None and run.stage == "stopping" and isinstance(run.command, StopRun):
+            left.add(run.command.target_key)
     return [
         command
         for key, command in state.pending.items()
-        if key not in stopped and (wanted_before is None or key in wanted_before)
+        if key not in left and (wanted_before is None or key in wanted_before)
     ]

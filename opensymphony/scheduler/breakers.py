@@ -24,7 +24,7 @@ def turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision, 
     entry = state.entries.get(event.ticket_id)
     if entry is None or entry.run is None or entry.generation != event.generation or state.policy is None:
         return ()
-    if entry.run.stage != "working":
+    if entry.run.stage not in ("working", "stopping"):
         return ()
     progress, plan = event.progress, Plan(state, entry, event.at_ms)
     plan.add(
@@ -40,6 +40,8 @@ def turn_progressed(state: State, event: e.TurnProgressed) -> tuple[d.Decision, 
             repeats=progress.repeats,
         )
     )
+    if entry.run.stage == "stopping":
+        return tuple(plan.decisions)  # what it has cost counts all the same
     if progress.usage is not None and has_limits(plan.policy):
         breach = limit_reached(state, plan.policy, entry, extra=progress.usage.since(entry.run.usage_now))
         if breach is not None:

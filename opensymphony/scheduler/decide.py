@@ -27,13 +27,14 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
+from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
 from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import begin_stop, claim_now, close_ticket, is_stoppable
+from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import operator_asked
-from opensymphony.scheduler.stages import HEARTBEAT_MS, command_failed, settle
+from opensymphony.scheduler.stages import command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.workflow.policy import Policy
 
@@ -54,7 +55,10 @@ def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
 
 
 def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, ...]:
-    """What was in flight when the last boot ended may be billed although nobody told us: it counts as what it can be."""
+    """What was in flight when the last boot ended may be billed although nobody told us: it counts as what it can be.
+
+    What we held too long ago to hold it still is let go: another daemon may have it.
+    """
     decisions: list[d.Decision] = [d.BootNoted(at_ms=event.at_ms, instance=event.instance)]
     if state.policy is not None:
         ceiling = call_ceiling(state.policy)
@@ -62,6 +66,10 @@ def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, .
             run = state.entries[ticket_id].run
             if run is not None and run.calling and run.ending is None:
                 decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
+            if ran_out(state, state.entries[ticket_id], event.at_ms):
+                plan = Plan(state, state.entries[ticket_id], event.at_ms)
+                let_go(plan)
+                decisions.extend(plan.decisions)
     return tuple(decisions)
 
 
@@ -108,9 +116,20 @@ def _policy_loaded(state: State, event: e.PolicyLoaded) -> tuple[d.Decision, ...
                 begin_stop(plan, "cancelled", why, clean=is_terminal(entry.ticket, event.policy.tracker))
                 decisions.extend(plan.decisions)
     decisions.append(d.PolicyAdopted(policy=event.policy))
+    if state.policy is not None:
+        decisions += _ours_again(state, state.policy, event)
     if state.policy is not None and state.policy.budget != event.policy.budget:
         decisions += _raised(state, state.policy, event)
     return tuple(decisions)
+
+
+def _ours_again(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision]:
+    """Tickets that were put away because they were not ours, and are under the new policy."""
+    return [
+        d.TicketWoken(at_ms=event.at_ms, ticket_id=ticket_id)
+        for ticket_id, entry in state.entries.items()
+        if entry.phase == "closed" and why_not_ours(entry.ticket, old) and not why_not_ours(entry.ticket, event.policy)
+    ]
 
 
 def _raised(state: State, old: Policy, event: e.PolicyLoaded) -> list[d.Decision]:
@@ -139,7 +158,7 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
         if why and is_stoppable(plan):
             begin_stop(plan, "cancelled", why, clean=is_terminal(ticket, policy.tracker))
         elif _claim_is_gone(state, entry, ticket) and entry.run.ending is None:
-            _renew_claim(plan)  # the tracker says whose it is
+            ask_again(plan)  # the tracker says whose it is
     elif is_terminal(ticket, policy.tracker):
         if entry.phase != "closed" or entry.workspace is not None:
             close_ticket(plan, ticket, why or "it is closed")
@@ -167,10 +186,6 @@ def _came_free(state: State, entry: Entry, ticket: Ticket) -> bool:
     before = entry.ticket.claim
     held = before is not None and before.instance != state.instance
     return held and ticket.claim is None and entry.phase == "retrying" and entry.abandoned > 0
-
-
-def _renew_claim(plan: Plan) -> None:
-    plan.issue(c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
 
 
 def _wakes(entry: Entry, ticket: Ticket) -> bool:
@@ -235,9 +250,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
-    elif kind == "heartbeat" and entry.claim is not None and plan.run.stage != "releasing":
-        _renew_claim(plan)
-        plan.add(plan.timer("heartbeat", at_ms + HEARTBEAT_MS))
+    elif kind == "heartbeat":
+        renew(plan)
     elif kind == "stall":
         check_stall(plan)
     elif kind == "wall":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opensymphony import reporting
-from opensymphony.model import Claim, Ticket
+from opensymphony.model import Ticket
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -18,7 +18,7 @@ from opensymphony.scheduler.budget import BudgetScope, has_limits, limit_reached
 from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
-from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending, State
 
 _FOLLOWED = (d.BootNoted, d.EndingChosen, d.RunEnded, d.TicketParked, d.VerificationNoted)
@@ -44,9 +44,8 @@ def begin_stop(
         # It may be written although nobody has told us: it is taken off at the end.
         plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=run.command.claim, sure=False))
     conversation_id = run.conversation_id
-    if conversation_id is None and run.stage == "opening":
-        # It may exist already, though nobody has told us yet.
-        conversation_id = conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
+    if conversation_id is None and isinstance(run.command, c.OpenConversation):
+        conversation_id = run.command.conversation_id  # it may exist already, though nobody has told us yet
     plan.enter("stopping", c.StopRun, target_key=run.key, conversation_id=conversation_id)
 
 
@@ -259,10 +258,6 @@ def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:
     plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=ticket.id, reason=reason))
     if plan.entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
-
-
-def claim_now(plan: Plan) -> Claim:
-    return Claim(instance=plan.state.instance, generation=plan.generation, heartbeat_ms=plan.at_ms)
 
 
 def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> str:

@@ -32,7 +32,8 @@ def sentence(state: State, entry: Entry) -> str:
     if run is not None:
         if run.stopping is not None and run.stage == "stopping":
             return f"it is being stopped: {run.stopping.reason}"
-        return entry.reason if run.ending is not None else f"run {run.generation} is {run.stage.replace('_', ' ')}"
+        doing = f"run {run.generation} is {run.stage.replace('_', ' ')}"
+        return entry.reason or doing if run.ending is not None else doing
     if entry.phase != "waiting_to_start":
         return _at_rest(entry)
     for rule in rules(state, entry):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from opensymphony.errors import ConfigurationError
+from opensymphony.errors import ConfigurationError, ErrorClass
 from opensymphony.interfaces import WorkspaceRequest
 from opensymphony.model import Liveness, Ticket, Usage
 from opensymphony.scheduler import commands as c
@@ -21,29 +21,38 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.breakers import fingerprinted, probed
+from opensymphony.scheduler.budget import call_ceiling
+from opensymphony.scheduler.claims import HEARTBEAT_MS, enter_claiming
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
     advance_ending,
     begin_stop,
     choose_ending,
-    claim_now,
     close_ticket,
     comment_body,
     is_stoppable,
 )
 from opensymphony.scheduler.machine import IllegalEvent
+from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan, conversation_id_for
 from opensymphony.scheduler.state import Ending
 from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
-HEARTBEAT_MS = 300_000
-"""A claim is renewed this often, and stale after three times that: one missed renewal is not a death."""
-
 _HELD_ELSEWHERE_MS = 300_000
 """A try is a reading and a claim. Sooner than this only a claim that is taken off means anything, and that is seen."""
 _CLEAN_AGAIN_MS = 600_000
 _LAST_STAGE_TRIES_MAX = 5
+_TRACKER_TRIES_MAX = 50
+"""Of the last stages that write on the ticket: some hours, since nothing new starts either while the tracker is away."""
+
+_FAILED: dict[ErrorClass, Outcome] = {
+    "retry": "failed",
+    "person": "needs_input",
+    "final": "gave_up",
+    "server": "interrupted",
+}
+"""How a run ends whose command failed."""
 
 
 def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
@@ -56,7 +65,7 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.TicketReread():
             _reread(plan, event.ticket)
         case e.ClaimSettled():
-            _claimed(plan, event)
+            _claimed(plan, command, event)
         case e.TicketTransitioned():
             _transitioned(plan, event)
         case e.WorkspacePrepared():
@@ -106,21 +115,30 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
     if run.stage == "stopping":
         _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
     elif run.ending is not None:
-        if event.error_class == "retry" and run.tries < _LAST_STAGE_TRIES_MAX:
+        writes = run.stage in ("transitioning", "reporting", "releasing")
+        if event.error_class == "retry" and run.tries < (_TRACKER_TRIES_MAX if writes else _LAST_STAGE_TRIES_MAX):
             _try_again(plan, event)
         else:
             _give_up_stage(plan, run.ending, event)
     elif event.error_class == "server":
-        choose_ending(plan, "interrupted", event.error)
+        _count_unknown(plan)
+        choose_ending(plan, _FAILED[event.error_class], event.error)
     elif run.stage in ("rereading", "claiming") and event.error_class == "retry":
         due_ms = plan.at_ms + _delay_ms(plan, plan.entry.abandoned + 1, event)
+        if isinstance(command, c.ClaimTicket):
+            plan.issue(c.ReleaseClaim, claim=command.claim)  # it may stand on the ticket all the same
         plan.add(_abandoned(plan, event.error, due_ms))
-    elif event.error_class == "retry":
-        choose_ending(plan, "failed", event.error, retry_after_ms=event.retry_after_ms)
-    elif event.error_class == "person":
-        choose_ending(plan, "needs_input", event.error)
+    elif run.stage in ("sending", "working"):
+        begin_stop(plan, _FAILED[event.error_class], event.error)  # we lost sight of an agent that may be at work
     else:
-        choose_ending(plan, "gave_up", event.error)
+        retry_after_ms = event.retry_after_ms if event.error_class == "retry" else None
+        choose_ending(plan, _FAILED[event.error_class], event.error, retry_after_ms=retry_after_ms)
+
+
+def _count_unknown(plan: Plan) -> None:
+    """Nobody can say what the call that was cut off has cost: it counts as the most that it can."""
+    if plan.run.calling:
+        plan.add(d.InFlightCounted(ticket_id=plan.ticket.id, usage=call_ceiling(plan.policy)))
 
 
 def _give_up_stage(plan: Plan, ending: Ending, event: e.CommandFailed) -> None:
@@ -207,17 +225,22 @@ def _reread(plan: Plan, ticket: Ticket | None) -> None:
         if is_terminal(ticket, plan.policy.tracker):
             close_ticket(plan, ticket, why)
         return
-    plan.enter("claiming", c.ClaimTicket, claim=claim_now(plan), stale_after_ms=3 * HEARTBEAT_MS)
+    enter_claiming(plan)
 
 
-def _claimed(plan: Plan, event: e.ClaimSettled) -> None:
+def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
+    assert isinstance(command, c.ClaimTicket)
     if not event.answer.granted:
         holder = event.answer.holder
         who = f"instance {holder.instance}" if holder else "another instance"
         plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
         return
-    plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=claim_now(plan)))
-    plan.add(plan.timer("heartbeat", plan.at_ms + HEARTBEAT_MS))
+    if plan.at_ms - command.claim.heartbeat_ms >= HEARTBEAT_MS:
+        plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim, sure=False))
+        enter_claiming(plan)  # the answer was long in coming: to the others our claim is as old as the question
+        return
+    plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim))
+    plan.add(plan.timer("heartbeat", command.claim.heartbeat_ms + HEARTBEAT_MS))
     if plan.policy.agent.max_run_ms is not None:
         plan.add(plan.timer("wall", plan.run.started_ms + plan.policy.agent.max_run_ms))
     target = plan.policy.reporting.transitions.started
@@ -321,6 +344,8 @@ def _stopped(plan: Plan, command: c.Command, usage: Usage | None) -> None:
     assert isinstance(command, c.StopRun)
     if usage is not None and plan.run.conversation_id is not None:
         plan.add(d.UsageSettled(ticket_id=plan.ticket.id, usage=usage))
+    else:
+        _count_unknown(plan)
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:

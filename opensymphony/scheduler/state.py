@@ -211,6 +211,8 @@ class State(Struct, kw_only=True):
     poll_error: str | None = None
     poll_error_since_ms: int | None = None
     problems: tuple[str, ...] = ()
+    others_ms: int = 0
+    """When another daemon's claim was last seen on a ticket; 0: never."""
 
 
 def is_live_timer(state: State, item: TimerItem) -> bool:

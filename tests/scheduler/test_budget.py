@@ -188,14 +188,26 @@ def test_what_was_in_flight_at_a_crash_counts_at_its_ceiling_until_it_is_known()
 
 
 def test_a_run_that_never_tells_its_usage_again_stays_at_the_ceiling() -> None:
-    """A conversation that is gone after a crash may have been billed."""
+    """A conversation that is gone may have been billed: the call at the crash, and the one after it that was cut off."""
     book = Playbook(limited(day=tokens(50_000)))
     started(book, "A-1")
     spends(book, "A-1", 3_000)
     book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="again"))
     book.fail(c.AwaitTurn)
     book.settle_all()
-    assert book.entry("A-1").usage.total_tokens == 3_000 + CALL
+    assert book.entry("A-1").usage.total_tokens == 3_000 + 2 * CALL
+    assert book.state.spent_day.total_tokens == 3_000 + 2 * CALL
+
+
+@pytest.mark.parametrize("lost", ["server", "stop"])
+def test_a_call_that_is_cut_off_counts_when_nobody_can_say_its_cost(lost: str) -> None:
+    """The agent-server was given up, or has lost the conversation."""
+    book = Playbook(limited(day=tokens(50_000)))
+    started(book, "A-1")
+    spends(book, "A-1", 3_000)
+    book.fail(c.AwaitTurn, "server" if lost == "server" else "retry")
+    if lost == "stop":
+        book.answer(c.StopRun, usage=None)
     assert book.state.spent_day.total_tokens == 3_000 + CALL
 
 
@@ -237,6 +249,7 @@ def test_what_a_conversation_used_while_nobody_looked_is_paid_by_the_next_run() 
     started(book, "A-1")
     spends(book, "A-1", 3_000)
     book.fail(c.AwaitTurn)
+    book.answer(c.StopRun, usage=book.entry("A-1").conversation_usage)
     book.settle_all()
     due_ms = book.entry("A-1").due_ms
     assert due_ms is not None

@@ -8,7 +8,7 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.decide import decide
 from opensymphony.scheduler.machine import IllegalEvent
-from opensymphony.workflow.policy import AgentPolicy
+from opensymphony.workflow.policy import AgentPolicy, TrackerPolicy
 from tests.scheduler.playbook import Playbook, policy, ticket
 
 
@@ -404,3 +404,15 @@ def test_a_ticket_that_another_daemon_lets_go_starts_at_once() -> None:
     assert book.kinds() == []
     book.ticket("A-1", claim=None)
     assert book.kinds() == ["RereadTicket"]
+
+
+def test_a_policy_that_makes_a_ticket_ours_again_wakes_it() -> None:
+    """A ticket that was put away for want of a label is worked on when the label is not asked for any more."""
+    book = Playbook()
+    book.ticket("A-1")
+    strict = policy(tracker=TrackerPolicy(kind="files", required_labels=("agent",)))
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=strict))
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed"
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=policy()))
+    assert book.entry("A-1").phase == "running"

@@ -40,3 +40,14 @@ def test_usage_and_counts_survive_the_end_of_a_run() -> None:
     assert (view.turns, view.attempts, view.usage.total_tokens) == (1, 1, 110)
     assert shown.usage == view.usage
     assert view.reason == "ready for review"
+
+
+def test_a_run_that_ends_well_is_explained_too() -> None:
+    """While the last stages of a success run, the sentence says which one."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.PushCommit)
+    book.answer(c.PushCommit)
+    server = ServerState(status="ready")
+    view = snapshot(book.state, sequence=1, at_ms=book.now_ms, server=server, status="running").tickets[0]
+    assert view.reason == "run 1 is transitioning"

@@ -17,6 +17,8 @@ def ticket_tracked(state: State, decision: d.TicketTracked) -> None:
         known = state.generations.pop(ticket.id, 0)
         entry = state.entries[ticket.id] = Entry(ticket=ticket, since_ms=decision.at_ms, generation=known)
     entry.ticket = ticket
+    if ticket.claim is not None and ticket.claim.instance != state.instance:
+        state.others_ms = max(state.others_ms, decision.at_ms)
     entry.read_ms = max(entry.read_ms, decision.at_ms)
     if decision.ours and entry.resting_mark is not None:
         entry.resting_mark = moved_mark(entry.resting_mark, ticket.state)
