@@ -168,7 +168,7 @@ async def test_a_day_of_an_operator(here: Path, quiet: None) -> None:
 
         assert await ann.asks("pause", "--all") == (0, "nothing new starts; 0 at work are being stopped")
         assert "everything is paused" in (await ann.does("status")).out
-        assert await ann.asks("retry", "A-1") == (0, "A-1: it starts as soon as there is a place")
+        assert await ann.asks("retry", "A-1") == (0, "A-1: it starts after `resume`")
         assert await ann.asks("message", "A-1", "use tabs") == (0, "A-1: the agent gets it with its next turn")
         assert (await ann.shows("explain", "A-1"))["rules"][8]["holds"] is False
         assert (await ann.asks("pause", "A-2"))[0] == 0

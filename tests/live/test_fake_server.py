@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 
 from opensymphony.agents.openhands.launch import creation_body
@@ -22,6 +23,8 @@ from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import ConversationId
 from tests.fakes.stub_installation import FAKE, ROOT
 from tests.live.conftest import Live, Stage, model_environment, policy
+
+pytestmark = pytest.mark.live
 
 Json = dict[str, Any]
 
