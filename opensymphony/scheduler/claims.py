@@ -1,8 +1,9 @@
 """How long our claim on a ticket holds. Another daemon may take the ticket as soon as it is stale, so that we let go before.
 
 Where other daemons were seen on the board, our agent must have stopped, confirmed, by the time the claim is stale: a claim
-that was not renewed for `LET_GO_MS`, because the tracker was away or we were, ends its run. A daemon that is alone keeps its
-agents at work, however long the tracker is away. A single claim that fails is made again sooner than its next turn.
+that was not renewed for `LET_GO_MS`, because the tracker was away, ends its run. A daemon that is alone keeps its agents at
+work, however long the tracker is away. One that was away itself lets go in any case: somebody may have come meanwhile.
+A single claim that fails is made again sooner than its next turn.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ def claim_now(plan: Plan) -> Claim:
     return Claim(instance=plan.state.instance, generation=plan.generation, heartbeat_ms=plan.at_ms)
 
 
-def ran_out(state: State, entry: Entry, at_ms: int) -> bool:
-    """Whether the ticket's run has to be let go because its claim is too old, and another daemon could want it."""
+def ran_out(entry: Entry, at_ms: int) -> bool:
+    """Whether the claim of the ticket's run is so old that another daemon may have the ticket soon."""
     run = entry.run
-    if state.others_ms == 0 or at_ms - state.others_ms > _ALONE_AFTER_MS:
-        return False
     if run is None or not run.claimed or run.ending is not None or run.stopping is not None:
         return False
     return entry.claim is not None and at_ms - entry.claim.heartbeat_ms >= LET_GO_MS
+
+
+def is_alone(state: State, at_ms: int) -> bool:
+    """Whether no other daemon was seen on the board. One that was away itself cannot know."""
+    return state.others_ms == 0 or at_ms - state.others_ms > _ALONE_AFTER_MS
 
 
 def enter_claiming(plan: Plan) -> None:
@@ -47,7 +51,7 @@ def renew(plan: Plan) -> None:
     claim, run = plan.entry.claim, plan.run
     if claim is None or run.stage == "releasing":
         return
-    if ran_out(plan.state, plan.entry, plan.at_ms):
+    if ran_out(plan.entry, plan.at_ms) and not is_alone(plan.state, plan.at_ms):
         let_go(plan)
         return
     ask_again(plan)

@@ -66,7 +66,7 @@ def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, .
             run = state.entries[ticket_id].run
             if run is not None and run.calling and run.ending is None:
                 decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
-            if ran_out(state, state.entries[ticket_id], event.at_ms):
+            if ran_out(state.entries[ticket_id], event.at_ms):
                 plan = Plan(state, state.entries[ticket_id], event.at_ms)
                 let_go(plan)
                 decisions.extend(plan.decisions)

@@ -202,7 +202,7 @@ def _messages_to_resting_tickets_are_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def _a_claim_is_never_renewed_in_time(patch: pytest.MonkeyPatch) -> None:
-    _wrap(patch, "claims", "ran_out", lambda original, state, entry, at_ms: False)
+    _wrap(patch, "claims", "ran_out", lambda original, entry, at_ms: False)
 
 
 def _keys_begin_anew(patch: pytest.MonkeyPatch) -> None:
