@@ -7,7 +7,7 @@ what runs goes on, its events wait, and all of it is taken up as soon as there i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import anyio
@@ -19,7 +19,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import StoreUnwritable
 from opensymphony.logs import get_logger
 from opensymphony.scheduler import step
-from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.commands import Command, StopRun
 from opensymphony.scheduler.decisions import Decision, command_of
 from opensymphony.scheduler.events import CommandFailed, CommandOutcome, Event, TimePassed
 from opensymphony.scheduler.machine import IllegalEvent
@@ -180,11 +180,9 @@ class Loop:
 
     def _act(self, taken: list[Taken], start: Callable[[Command], None]) -> None:
         """Do what was decided, now that it is durable."""
+        for command in still_wanted([decision for decisions, _ in taken for decision in decisions], self.state):
+            start(command)
         for decisions, at_ms in taken:
-            for decision in decisions:
-                command = command_of(decision)
-                if command is not None and command.key in self.state.pending:
-                    start(command)
             for watcher in self._watchers:
                 watcher(decisions, at_ms)
         self._tell()
@@ -236,6 +234,15 @@ def _waiting(events: MemoryObjectReceiveStream[Event]) -> list[Event]:
         except anyio.WouldBlock:
             break
     return batch
+
+
+def still_wanted(decisions: Iterable[Decision], state: State) -> list[Command]:
+    """The commands of a batch, in order, without what a later decision of the same batch has settled, or stops."""
+    commands = [
+        command for command in map(command_of, decisions) if command is not None and command.key in state.pending
+    ]
+    stopped = {command.target_key for command in commands if isinstance(command, StopRun)}
+    return [command for command in commands if command.key not in stopped]
 
 
 def _writable(event: Event) -> Event | None:

@@ -11,7 +11,7 @@ import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon import loop as module
-from opensymphony.daemon.loop import Loop
+from opensymphony.daemon.loop import Loop, still_wanted
 from opensymphony.daemon.recovery import recover
 from opensymphony.errors import StoreError
 from opensymphony.model import CommandKey, TicketId
@@ -22,7 +22,7 @@ from opensymphony.scheduler.records import FORMAT, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import AgentPolicy
-from tests.scheduler.playbook import policy, ticket
+from tests.scheduler.playbook import Playbook, policy, ticket
 
 
 class Rig:
@@ -341,3 +341,18 @@ async def test_a_sign_of_life_that_waited_counts_before_the_time_that_passed(
                 await rig.loop.changed()
         tasks.cancel_scope.cancel()
     assert seen[-3:] == ["CommandSettled", "PollNoted", "TimersTaken"]
+
+
+def test_what_the_same_batch_stops_is_not_begun() -> None:
+    """A turn ends and the ticket is closed at the same moment: the check of its work is not started to be ended."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.CollectWork)
+    decided = [*book.answer(c.CollectWork)]
+    checked = book.pending(c.VerifyWork)
+    assert still_wanted(decided, book.state) == [checked]
+    book.tickets.clear()
+    decided += book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=checked.ticket_id))
+    assert [type(command) for command in still_wanted(decided, book.state)] == [c.StopRun]
+    book.answer(c.StopRun)
+    assert checked.key not in book.state.pending

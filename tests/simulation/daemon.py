@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from opensymphony.daemon.loop import still_wanted
 from opensymphony.daemon.recovery import unfinished
 from opensymphony.model import CommandKey, TicketId, TurnEnd, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import evolve, step
 from opensymphony.scheduler.decide import GONE
-from opensymphony.scheduler.decisions import command_of
+from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
 from opensymphony.scheduler.state import State, next_due_ms
 from tests.simulation import effects
@@ -100,15 +101,14 @@ class Daemon:
             self.die()
             return
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.world.random.randint(1, 6)))]
-        begun: list[c.Command] = []
+        decided: list[Decision] = []
         for event in batch:
-            begun += self._step(event)
+            decided += self._step(event)
         if self.cut_off == "after":
             self.die()
             return
-        for command in begun:
-            if command.key in self.state.pending:
-                self.begin(command)
+        for command in still_wanted(decided, self.state):
+            self.begin(command)
         if self.to_take_up and not self._queue:
             wanted, self.to_take_up = self.to_take_up, frozenset()
             for command in unfinished(self.state, wanted):
@@ -123,7 +123,7 @@ class Daemon:
         if self.stopping_ms is not None:
             self._end_drained()
 
-    def _step(self, event: e.Event) -> list[c.Command]:
+    def _step(self, event: e.Event) -> tuple[Decision, ...]:
         watch = self.world.watch
         watch.before_step(self, event)
         decisions = step(self.state, event)
@@ -136,7 +136,7 @@ class Daemon:
             self.sequence += 1
             self.rows.append(encode_record(Record(sequence=self.sequence, event=event, decisions=decisions)))
         watch.after_step(self, event, decisions)
-        return [command for command in map(command_of, decisions) if command is not None]
+        return decisions
 
     def _plan_tick(self) -> None:
         due_ms = next_due_ms(self.state)
