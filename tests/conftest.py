@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from opensymphony.agents.openhands import installation
 
@@ -16,6 +17,10 @@ TOOL_DIR = Path(os.environ.get("OPENSYMPHONY_TOOL_DIR") or "~/.opensymphony/open
 LEAKING = re.compile(
     r"(LLM|JIRA|LINEAR|GITHUB|GITLAB|SLACK|OPENHANDS|OPENAI|ANTHROPIC|OH|GIT|XDG|SESSION|OPENSYMPHONY)_(?!UV$)\w+"
 )
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session")

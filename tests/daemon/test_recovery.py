@@ -221,7 +221,7 @@ async def test_what_a_pending_stop_was_to_end_is_not_begun_again(
         await play(world, "cancelled")
     state = await recovered(world)
     assert {type(command) for command in state.pending.values()} >= {c.StopRun, c.AwaitTurn}
-    assert c.AwaitTurn not in {type(command) for command in unfinished(state, state.now_ms)}
+    assert c.AwaitTurn not in {type(command) for command in unfinished(state)}
     await world.once()
     assert (world.agents.resumed, world.agents.stops) == ([], 1)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
 from opensymphony.daemon.app import Daemon
-from opensymphony.scheduler import stages
+from opensymphony.scheduler import claims, stages
 from tests.daemon.world import GOOD, HOLDS, World, until, view
 
 TICKETS = [f"A-{number}" for number in range(1, 5)]
@@ -67,8 +66,8 @@ async def test_a_ticket_of_the_other_is_explained(tmp_path: Path) -> None:
 
 async def test_a_killed_daemons_ticket_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once its claim has stood still long enough; and when the dead one comes back, it leaves the ticket alone."""
-    for name in ("stages", "decide"):
-        monkeypatch.setattr(sys.modules[f"opensymphony.scheduler.{name}"], "HEARTBEAT_MS", 1_000)
+    for name, limit_ms in (("HEARTBEAT_MS", 1_000), ("LET_GO_MS", 2_000), ("STALE_AFTER_MS", 3_000)):
+        monkeypatch.setattr(claims, name, limit_ms)
     here = World(tmp_path / "here", {"A-1": [HOLDS]})
     there = beside(here, "there")
     there.agents.scripts = {"A-1": [HOLDS]}
