@@ -17,7 +17,7 @@ fi
 failed=0
 install_server || failed=1 # the fast tests run all the same
 coverage erase
-coverage run -m pytest -m "not live" -n 2 || failed=1
+coverage run -m pytest -m "not live" -n 3 --dist worksteal || failed=1 # many wait for disks and processes
 coverage run -m pytest -m live -n 2 --dist loadgroup || failed=1
 coverage combine --quiet
 coverage report

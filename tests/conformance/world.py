@@ -68,7 +68,6 @@ class World:
             "LLM_MODEL": "openai/scripted",
             "LLM_API_KEY": "canary-model-key",
             "OPENSYMPHONY_TOOL_DIR": str(root / "tools"),
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         }
         (root / "opensymphony.toml").write_text(
             f'[server]\nport = 0\n[store]\ndirectory = "{self.store}"\n[logs]\ndirectory = "{self.logs}"\n'
