@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
+from opensymphony.processes import is_alive, process_start_time
 from opensymphony.views import ActionAnswer, Explanation, IssueList, Snapshot
 
 ADDRESS_FILE = "daemon.json"
@@ -161,6 +162,10 @@ def _ask(
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        if not sent and not is_alive(address.pid, process_start_time(address.pid)):
+            raise InstanceError(
+                f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
+            ) from error
         raise (NoAnswer if sent else InstanceError)(
             f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
         ) from error
