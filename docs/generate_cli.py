@@ -27,7 +27,7 @@ command that takes a WORKFLOW.md looks for it in the current directory.
 | 0 | done; `run` also after the first Ctrl-C or SIGTERM |
 | 1 | a check or the operation failed |
 | 2 | usage or configuration; or another daemon has the store, the workspaces or the port |
-| 3 | the tracker could not be used |
+| 3 | the tracker could not be used; without --dry-run, `run` waits for it instead and says so |
 | 4 | the agent-server could not be used |
 | 130 | interrupted |
 """

@@ -29,7 +29,11 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would start and why, and start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print what would start and why, by the board alone and not by what the journal knows; start nothing.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
 ) -> None:
