@@ -19,14 +19,15 @@ INTRODUCTION = """\
 Written by `docs/generate_cli.py`; do not edit it by hand.
 
 Results go to standard output, everything else to standard error, so that the output of `--json` is always one document. An
-error is one line: cause, place, what to do. A command that takes a WORKFLOW.md looks for it in the current directory.
+error is one line: cause, place, what to do; when the command line itself is wrong, a hint at `--help` stands above it. A
+command that takes a WORKFLOW.md looks for it in the current directory.
 
 | exit code | meaning |
 |---|---|
 | 0 | done; `run` also after the first Ctrl-C or SIGTERM |
 | 1 | a check or the operation failed |
 | 2 | usage or configuration; or another daemon has the store, the workspaces or the port |
-| 3 | the tracker could not be used |
+| 3 | the tracker could not be used; without --dry-run, `run` waits for it instead and says so |
 | 4 | the agent-server could not be used |
 | 130 | interrupted |
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
+from opensymphony.processes import is_alive, process_start_time
 from opensymphony.views import ActionAnswer, Explanation, IssueList, Snapshot
 
 ADDRESS_FILE = "daemon.json"
@@ -161,9 +163,20 @@ def _ask(
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        if not sent and _is_gone(address.pid):
+            raise InstanceError(
+                f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
+            ) from error
         raise (NoAnswer if sent else InstanceError)(
             f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
         ) from error
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether nothing runs under this number any more; a zombie is gone too, where the system can tell."""
+    if process_start_time(pid) is not None:
+        return False
+    return process_start_time(os.getpid()) is not None or not is_alive(pid, None)
 
 
 def _whole(address: Address, answer: httpx.Response) -> httpx.Response:

@@ -25,7 +25,8 @@ def check(workflow: WorkflowArgument = None, config: ConfigOption = None, json: 
     from opensymphony.cli import loading, output
 
     loaded = loading.load(workflow, config_path=config)
-    problems = [*loaded.problems, *(_budget_problems(loaded) if loaded.ok else ())]
+    budgets = loading.placed(_budget_problems(loaded), workflow) if loaded.ok else []
+    problems = [*loaded.problems, *budgets]
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
     if json:
@@ -72,4 +73,4 @@ def _verdict(errors: int, warnings: int) -> str:
         for count, word in ((errors, "error"), (warnings, "warning"))
         if count
     ]
-    return " and ".join(counted) + ("" if errors else ": it runs, but not everything has an effect as written")
+    return " and ".join(counted) + ("" if errors else ": no error, `opensymphony run` starts in spite of that")

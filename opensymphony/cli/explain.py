@@ -63,13 +63,19 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
         yield f"  {mark}  {rule.name:<{width}}  {rule.text}{_since(rule.since_ms, now_ms)}"
     for heading, facts in (
         ("budgets", [budget_line(one) for one in found.budgets]),
-        ("being done right now", list(found.pending)),
+        ("being done right now", [_doing(key) for key in found.pending]),
         ("last runs, newest first", list(found.history)),
     ):
         if facts:
             yield ""
             yield heading
             yield from (f"  {fact}" for fact in facts)
+
+
+def _doing(key: str) -> str:
+    """What a command does in words, and its key as the log has it: `await turn (A-1#2/7/await-turn)`."""
+    name = key.rpartition("/")[2].replace("-", " ")
+    return f"{name} ({key})" if name and name != key else key
 
 
 def budget_line(budget: BudgetView) -> str:

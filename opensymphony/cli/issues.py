@@ -28,7 +28,7 @@ def issues(
     config: ask.ConfigOption = None,
     json: ask.JsonOption = False,
 ) -> None:
-    """List the tickets that the daemon knows, in the order in which they start."""
+    """List the tickets that the daemon knows, the next to start first."""
     from opensymphony.api.client import fetch_issues
     from opensymphony.errors import InstanceError
 
@@ -73,5 +73,5 @@ def _phase(name: str) -> str:
 
     wanted = name.strip().lower().replace("-", "_").replace(" ", "_")
     if wanted not in get_args(Phase):
-        output.fail(f"there is no phase {name}: {', '.join(get_args(Phase))}", output.USAGE)
+        output.fail(f"there is no phase {name}: name one of {', '.join(get_args(Phase))}", output.USAGE)
     return wanted

@@ -37,6 +37,8 @@ def export(
     from opensymphony.errors import StoreError
     from opensymphony.private_files import write_private_parts
 
+    if since is not None and until is not None and since > until:
+        out.fail(f"--since {since} is after --until {until}: give a first record that comes before the last", out.USAGE)
     if output is not None and output.is_dir():
         out.fail(f"{output} cannot be written (it is a directory): name a file")
     try:

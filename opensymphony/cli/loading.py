@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 
+import msgspec
 from msgspec import Struct
 
 from opensymphony import workflow
@@ -16,7 +18,7 @@ from opensymphony.cli import output
 from opensymphony.clock import is_time_zone
 from opensymphony.errors import Problem
 from opensymphony.settings import Overrides, Settings, load_settings
-from opensymphony.workflow.parse import FILE_BYTES_MAX
+from opensymphony.workflow.parse import FILE_BYTES_MAX, line_of, parse
 from opensymphony.workflow.policy import Policy
 
 DEFAULT_WORKFLOW = "WORKFLOW.md"
@@ -81,6 +83,18 @@ def read_workflow(path: str) -> workflow.Loaded:
         return workflow.Loaded(policy=None, problems=(Problem(file=path, message=message, code=code),))
     home, directory = os.path.expanduser("~"), os.path.dirname(place)
     return workflow.load(content, path, os.environ, home, directory, knows_zone=is_time_zone)
+
+
+def placed(problems: Iterable[Problem], path: str | None) -> list[Problem]:
+    """Problems that were found in the policy, named by the file as the person named it and by the line of their key."""
+    named = path or DEFAULT_WORKFLOW
+    content = _content(os.path.abspath(os.path.expanduser(named)))
+    document = None if isinstance(content, tuple) else parse(content, named)[0]
+    found: list[Problem] = []
+    for problem in problems:
+        line = line_of(document.front, problem.key or "") if document is not None else None
+        found.append(msgspec.structs.replace(problem, file=named, line=line))
+    return found
 
 
 def _content(place: str) -> bytes | tuple[str, str]:

@@ -29,7 +29,11 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would start and why, and start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print what would start and why, by the board alone and not by what the journal knows; start nothing.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
 ) -> None:
@@ -43,13 +47,15 @@ def run(
     from opensymphony.cli import loading, output
     from opensymphony.errors import OpenSymphonyError
 
+    if json and not dry_run:
+        output.fail("--json is for --dry-run only: leave it out, or ask `opensymphony status --json`", output.USAGE)
     settings, policy = loading.required(workflow, config_path=config, port=port)
     try:
         if dry_run:
             from opensymphony.daemon.dry_run import dry_run as look
 
             _print_dry_run(anyio.run(look, _priced(policy, settings)), as_json=json)
-        elif anyio.run(_serve, settings, policy, once) == "forced":
+        elif anyio.run(_serve, settings, policy, once, workflow) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
         output.fail_with(error)
@@ -70,10 +76,21 @@ def _priced(policy: Policy, settings: Settings) -> Policy:
     return with_prices(chosen, settings)
 
 
-async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:
+def _refuse_unpriced(policy: Policy, settings: Settings, workflow: str | None) -> None:
+    from opensymphony.cli.loading import placed
+    from opensymphony.daemon.model_prices import with_prices
+    from opensymphony.errors import ConfigurationError
+
+    try:
+        with_prices(policy, settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(placed(error.problems, workflow)) from None
+
+
+async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str | None) -> Ended:
     from opensymphony import logs
     from opensymphony.cli import output
-    from opensymphony.cli.loading import read_workflow
+    from opensymphony.cli.loading import placed, read_workflow
     from opensymphony.daemon.app import Daemon
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.daemon.model_access import model_environment, with_model
@@ -81,8 +98,8 @@ async def _serve(settings: Settings, policy: Policy, once: bool) -> Ended:
     from opensymphony.errors import ConfigurationError
 
     chosen = with_model(policy, settings)
-    with_prices(chosen, settings)  # a budget that cannot be counted is refused before anything is made
-    output.report(budget_problems(look_up(chosen, settings), settings))
+    _refuse_unpriced(chosen, settings, workflow)  # a budget that cannot be counted is refused before anything is made
+    output.report(placed(budget_problems(look_up(chosen, settings), settings), workflow))
     logs.set_up(level=settings.log_level, form=settings.log_format, directory=settings.logs_dir)
 
     def read_again() -> tuple[Policy | None, Sequence[Problem]]:

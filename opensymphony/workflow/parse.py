@@ -84,6 +84,17 @@ def parse(data: bytes | str, file: str) -> tuple[Document | None, tuple[Problem,
     return document, problems
 
 
+def line_of(front: Placed, key: str) -> int | None:
+    """The line on which a key such as `budget.day.cost` stands, or the nearest section around it that is there."""
+    line, place = None, front
+    for name in key.split("."):
+        inside = place.value.get(name) if isinstance(place.value, dict) else None
+        if inside is None:
+            break
+        line, place = inside.line, inside
+    return line
+
+
 def _decoded(data: bytes | str) -> str | tuple[str, int | None]:
     """The text with plain line ends, or what is wrong with it and where."""
     size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))

@@ -64,7 +64,7 @@ class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unblocking_states: tuple[str, ...] | None = None
     """States in which a blocker no longer blocks. None: the terminal states."""
     assignee: str | None = None
-    """Only tickets assigned to this name. None: any."""
+    """Only tickets assigned to this name. Left out, any."""
 
 
 class PollingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +218,7 @@ class RetentionPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TransitionsPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a ticket is moved; None leaves it where it is."""
+    """Where a ticket is moved; left out, it stays where it is."""
 
     started: str | None = None
     """When work begins; must be one of `tracker.active_states`."""
@@ -241,7 +241,7 @@ class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model that the agent uses. The key is named, never written."""
 
     model: str | None = None
-    """As litellm names it, such as `openai/gpt-5.4`. None: `LLM_MODEL`."""
+    """As litellm names it, such as `openai/gpt-5.4`. Left out, it is `LLM_MODEL`."""
     api_key_env: VariableName = "LLM_API_KEY"
     """Name of the environment variable that holds the key; opensymphony.toml, [secrets] may say where else it is."""
     base_url_env: VariableName = "LLM_BASE_URL"
@@ -319,7 +319,7 @@ class ServerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The operator's HTTP listener; the host's settings win."""
 
     port: Port | None = None
-    """0 takes a free one, which `run` prints. None: the port of opensymphony.toml, or 2468."""
+    """0 takes a free one, which `run` prints. Left out, it is the port of opensymphony.toml, or 2468."""
     host: str = "127.0.0.1"
     """A loopback address: operators of other machines come through a tunnel."""
 

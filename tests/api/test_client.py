@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +107,23 @@ def test_nobody_at_the_address_is_told(tmp_path: Path) -> None:
     with pytest.raises(InstanceError, match="does not answer") as refused:
         fetch_snapshot(address)
     assert "it may have just ended; see its log" in str(refused.value)
+
+
+def test_a_daemon_that_was_killed_is_told(tmp_path: Path) -> None:
+    """Its address file is still there, its process is not: what to do is known."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    if sys.platform == "linux":  # where a zombie can be told
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        child.wait()
+    with answering(200, b"", tmp_path) as (address, _):
+        pass
+    with pytest.raises(InstanceError) as refused:
+        fetch_snapshot(msgspec.structs.replace(address, pid=child.pid))
+    assert str(refused.value) == (
+        f"the daemon (pid {child.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
+    )
+    child.wait()
 
 
 def test_a_missing_token_is_told(tmp_path: Path) -> None:

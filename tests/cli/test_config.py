@@ -42,6 +42,24 @@ def test_check_names_file_line_key_and_code(here):
     assert lines[1].startswith("error: other.md:4: hooks.timeout_ms:")
 
 
+def test_check_places_what_it_says_about_budgets(here, tmp_path, monkeypatch):
+    """The file as it was named, and the line of the key, as with every other problem."""
+    monkeypatch.setenv("LLM_MODEL", "nobody/knows")
+    monkeypatch.setenv("OPENSYMPHONY_TOOL_DIR", str(tmp_path / "none"))
+    (here / "WORKFLOW.md").write_text(GOOD.replace("---\nDo", "budget:\n  day:\n    tokens: 1000\n---\nDo"))
+    result = run("check")
+    assert result.exit_code == 1
+    warning, verdict = result.stderr.splitlines()
+    assert warning.startswith(
+        "warning: WORKFLOW.md:5: budget.day.tokens: is less than one model call may take (264,000"
+    )
+    assert verdict == "1 warning: no error, `opensymphony run` starts in spite of that"
+    (here / "WORKFLOW.md").write_text(GOOD.replace("---\nDo", "budget:\n  day:\n    cost: 5\n---\nDo"))
+    result = run("check")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: WORKFLOW.md:5: budget.day.cost: is in money, but")
+
+
 def test_check_as_json(here):
     """For programs."""
     (here / "WORKFLOW.md").write_text(WARNING)
@@ -103,7 +121,7 @@ def test_check_says_which_budget_cannot_be_counted(here):
     (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", 5, "null"))
     result = run("check")
     assert result.exit_code == 2
-    assert "WORKFLOW.md: budget.day.cost: is in money, but what own/model costs is not known" in result.stderr
+    assert "error: WORKFLOW.md:3: budget.day.cost: is in money, but what own/model costs is not known" in result.stderr
     assert "[unknown_price]" in result.stderr
     (here / "WORKFLOW.md").write_text(BUDGET % ("UTC", 0.5, "2, output_cost_per_token_micros: 10"))
     result = run("check")

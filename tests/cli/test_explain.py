@@ -63,7 +63,7 @@ def test_first_one_sentence_then_everything() -> None:
         "  day: 1.25 of 5.00 in money spent; the next calls may take 0.01",
         "",
         "being done right now",
-        "  A-2#3/1/release",
+        "  release (A-2#3/1/release)",
         "",
         "last runs, newest first",
         "  run 2: failed: it broke",

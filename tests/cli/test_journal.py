@@ -124,6 +124,13 @@ def test_nonsense_is_answered_in_one_line(arguments: tuple[str, ...], said: str,
     assert done.lines[0].startswith(f"opensymphony: {said}")
 
 
+def test_a_part_that_ends_before_it_begins_is_refused(store: Path) -> None:
+    """A usage error, and not a word about records that are not there."""
+    done = call("journal", "export", "--since", "5", "--until", "3")
+    assert (done.code, done.out) == (2, "")
+    assert done.lines == ["opensymphony: --since 5 is after --until 3: give a first record that comes before the last"]
+
+
 def test_a_damaged_store_is_told(store: Path) -> None:
     """By both commands, with what to do."""
     (store / "journal.db").write_bytes(b"no journal" * 500)

@@ -48,6 +48,13 @@ def test_a_missing_workflow_is_one_line(here: Path) -> None:
     )
 
 
+def test_json_without_a_dry_run_is_refused(place: Path) -> None:
+    """A daemon has no document to print; whoever asks for one must not wait for it."""
+    said = call("run", "--json")
+    assert (said.code, said.out, len(said.lines)) == (2, "", 1)
+    assert said.lines[0].startswith("opensymphony: --json is for --dry-run only")
+
+
 def test_an_unreadable_workflow_is_one_line(here: Path) -> None:
     """A directory, or bytes that are no text."""
     (here / "WORKFLOW.md").mkdir()
@@ -259,7 +266,9 @@ def test_killed_it_leaves_no_daemon_behind(place: Path, tools: dict[str, str]) -
     assert (place / "store" / "daemon.json").exists()
     said = call("status")
     assert (said.code, len(said.lines)) == (1, 1)
-    assert "does not answer" in said.lines[0]
+    assert said.lines[0].endswith(
+        f"(pid {process.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
+    )
     said = run("run", "--once", **tools)
     assert said.code == 0, said.err
     assert list_processes((place / "store" / "boot").read_text()) == ()
