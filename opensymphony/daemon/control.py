@@ -12,6 +12,7 @@ from opensymphony.daemon.loop import Loop
 from opensymphony.errors import InstanceError
 from opensymphony.model import ServerState, TicketId, encodable
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.requests import subject
 from opensymphony.scheduler.state import Entry
 from opensymphony.scheduler.view import explanation, snapshot
 from opensymphony.views import ActionAnswer, Explanation, Snapshot
@@ -122,8 +123,8 @@ class DaemonControl:
     ) -> ActionAnswer | None:
         """Ask for something and return once the answer is durable; None for a ticket that is not known.
 
-        No identifier: everything. A request id that was answered before gets the same answer and changes nothing, whatever
-        else is asked with it. Raises `InstanceError` when the journal does not take the request in time.
+        No identifier: everything. A request id that was answered before gets the same answer and changes nothing; asked for
+        something else under it, that is refused. Raises `InstanceError` when the journal does not take the request in time.
         """
         state, loop = self._loop.state, self._loop
         entry = self._find(identifier) if identifier is not None else None
@@ -152,7 +153,11 @@ class DaemonControl:
                 f"no answer within {self._answer_s:g} s, and the request may still be carried out: "
                 f"ask again with the request id {request_id}"
             ) from error
-        accepted, answer = state.requests.get(request_id, (False, "the daemon could not take the request: see its log"))
+        lost = (False, "the daemon could not take the request: see its log", "")
+        accepted, answer, about = state.requests.get(request_id, lost)
+        asked = subject(action, entry.ticket.id if entry is not None else None)
+        if known and about not in ("", asked) and (entry is None) == (identifier is None):
+            accepted, answer = False, f"this request id was used for something else before ({about}): take a new one"
         return ActionAnswer(request_id=request_id, accepted=accepted, answer=answer)
 
     def not_ready(self) -> str | None:

@@ -65,7 +65,8 @@ def _daemon_started(state: State, event: e.DaemonStarted) -> tuple[d.Decision, .
         for ticket_id in state.running:
             run = state.entries[ticket_id].run
             if run is not None and run.calling and run.ending is None:
-                decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling))
+                last = ran_out(state.entries[ticket_id], event.at_ms) or run.stopping is not None
+                decisions.append(d.InFlightCounted(ticket_id=ticket_id, usage=ceiling, last=last))
             if ran_out(state.entries[ticket_id], event.at_ms):
                 plan = Plan(state, state.entries[ticket_id], event.at_ms)
                 let_go(plan)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opensymphony import reporting
-from opensymphony.model import Ticket
+from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
-from opensymphony.scheduler.budget import BudgetScope, has_limits, limit_reached
+from opensymphony.scheduler.budget import BudgetScope, call_does_not_fit, has_limits, limit_reached
 from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
@@ -116,6 +116,7 @@ def _stop_unaffordable(state: State, at_ms: int) -> Iterator[d.Decision]:
             continue
         breach = limit_reached(state, state.policy, plan.entry)
         if breach is not None:
+            plan.add(d.InFlightCounted(ticket_id=ticket_id, usage=Usage(), last=True))
             begin_stop(plan, "over_budget", breach.text, scope=breach.scope)
             yield from plan.decisions
 
@@ -209,6 +210,9 @@ def wake(plan: Plan) -> tuple[bool, str]:
     """
     ticket, policy, moves = plan.ticket, plan.policy, plan.policy.reporting.transitions
     against = why_not_ours(ticket, policy)
+    breach = call_does_not_fit(plan.state, policy, plan.entry, live=1)
+    if breach is not None:
+        return False, breach.text
     if against is None:
         plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
         return True, f"it starts {_when(plan)}"

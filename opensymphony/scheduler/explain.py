@@ -44,7 +44,10 @@ def sentence(state: State, entry: Entry) -> str:
 
 def _at_rest(entry: Entry) -> str:
     rule = OUTCOMES.get(entry.outcome) if entry.outcome else None
-    woken = f"; woken by {rule.woken_by}" if rule is not None and entry.phase == "needs_person" else ""
+    woken_by = rule.woken_by if rule is not None else ""
+    if entry.scope not in (None, "day"):
+        woken_by = woken_by.replace("a new day or ", "")
+    woken = f"; woken by {woken_by}" if woken_by and entry.phase == "needs_person" else ""
     kept = f"; workspace kept: {entry.note}" if entry.note else ""
     said = entry.reason or (rule.headline.lower() if rule is not None else "")
     paused = "; an operator paused it" if entry.paused else ""
@@ -57,7 +60,7 @@ def rules(state: State, entry: Entry) -> Iterator[Rule]:
     if policy is None:
         yield Rule(name="daemon", holds=False, text="no policy is in force yet", since_ms=None)
         return
-    paused = "an operator paused it: `opensymphony resume` goes on" if entry.paused else None
+    paused = f"an operator paused it: `opensymphony resume {entry.ticket.identifier}` goes on" if entry.paused else None
     yield _rule("paused", paused, entry.paused_ms if entry.paused else None)
     for name, against in (*ours_rules(entry.ticket, policy), *order_rules(entry.ticket, policy)):
         yield _rule(name, against, entry.hold_ms if name == entry.hold else None)

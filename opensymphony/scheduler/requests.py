@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensymphony.model import PersonMessage
+from opensymphony.model import PersonMessage, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import why_not_ours
@@ -29,7 +29,15 @@ def operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ..
 
 
 def _answered(event: e.OperatorAsked, accepted: bool, answer: str) -> tuple[d.Decision, ...]:
-    return (d.RequestNoted(request_id=event.request_id, accepted=accepted, answer=answer),)
+    noted = d.RequestNoted(
+        request_id=event.request_id, accepted=accepted, answer=answer, subject=subject(event.action, event.ticket_id)
+    )
+    return (noted,)
+
+
+def subject(action: e.OperatorAction, ticket_id: TicketId | None) -> str:
+    """What a request is about, in short: the same request is about the same."""
+    return f"{action} {ticket_id or 'everything'}"
 
 
 def _for_everything(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ...]:

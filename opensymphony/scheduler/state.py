@@ -199,8 +199,8 @@ class State(Struct, kw_only=True):
     paused_ms: int = 0
     storage_error: str | None = None
     """What is wrong with the disk; nothing starts."""
-    requests: dict[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
-    """The newest requests of operators, whether they were accepted, and what they were told."""
+    requests: dict[str, tuple[bool, str, str]] = field(default_factory=dict[str, tuple[bool, str, str]])
+    """The newest requests of operators: whether they were accepted, what they were told, and what they were about."""
     day: str = ""
     spent_day: Usage = Usage()
     spent_project: Usage = Usage()

@@ -198,11 +198,16 @@ async def test_an_answer_is_durable_and_given_once(desk: Desk) -> None:
         answer = await desk.control.act("pause", "a-1", request_id="k", text="because", author="ana", finish=True)
         assert answer == ActionAnswer(request_id="k", accepted=True, answer="it does not start before `resume`")
         known = await recovered(desk)
-        assert known.requests == {"k": (True, "it does not start before `resume`")}
+        assert known.requests == {"k": (True, "it does not start before `resume`", "pause A-1")}
         assert known.entries[TicketId("A-1")].paused
         before = desk.loop.sequence
-        for action, name in [("pause", "A-1"), ("resume", "A-1"), ("resume", None), ("stop", "no such ticket")]:
+        for action, name in [("pause", "A-1"), ("stop", "no such ticket")]:
             assert await desk.control.act(action, name, request_id="k") == answer
+        for action, name in [("resume", "A-1"), ("resume", None)]:
+            other = await desk.control.act(action, name, request_id="k")
+            assert other is not None
+            assert not other.accepted
+            assert "used for something else before (pause A-1)" in other.answer
         assert desk.loop.sequence == before
 
 

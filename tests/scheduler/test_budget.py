@@ -125,16 +125,32 @@ def test_a_ticket_starts_only_if_a_call_of_every_conversation_fits() -> None:
     assert book.entry("C-1").phase == "in_review"
 
 
-def test_a_retried_ticket_without_budget_is_put_down_again_and_says_so() -> None:
-    """A person's `retry` does not spend what the policy forbids."""
+def test_a_ticket_without_budget_is_put_down_again_and_says_so() -> None:
+    """A person who wants more of it has to raise the limit first; `retry` says so at once."""
     book = Playbook(limited(ticket=tokens(CALL + 100)))
     started(book, "A-1")
     spends(book, "A-1", 1_100)
     book.settle_all()
     book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=book.entry("A-1").ticket.id, action="retry"))
+    accepted, answer, _ = book.state.requests["r"]
+    assert not accepted
+    assert "the ticket's budget does not suffice" in answer
+    book.ticket("A-1", "In Progress", description="more")
     entry = book.entry("A-1")
     assert (entry.phase, entry.outcome, entry.generation) == ("needs_person", "over_budget", 1)
     assert "its budget is used up" in book.pending(c.WriteComment).body
+
+
+def test_a_call_that_a_crash_cut_off_is_counted_once_when_its_turn_is_not_taken_up() -> None:
+    """It is stopped at once for want of budget, and its server cannot say any more what it cost."""
+    book = Playbook(limited(day=tokens(3_500)))
+    started(book, "A-1")
+    spends(book, "A-1", 3_000)
+    book.send(e.DaemonStarted(at_ms=book.now_ms, instance="one", version="again"))
+    book.answer(c.StopRun, usage=None)
+    book.settle_all()
+    assert book.entry("A-1").usage.total_tokens == 3_000 + CALL
+    assert book.state.spent_day.total_tokens == 3_000 + CALL
 
 
 def test_a_new_day_resumes_what_the_day_stopped_and_nothing_else() -> None:

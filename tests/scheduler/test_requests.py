@@ -17,7 +17,7 @@ def ask(book: Playbook, action: Any, name: str | None = "A-1", **fields: Any) ->
     ticket_id = TicketId(name) if name is not None else None
     asked = e.OperatorAsked(at_ms=book.now_ms, request_id=request_id, ticket_id=ticket_id, action=action, **fields)
     book.send(asked)
-    return book.state.requests[request_id]
+    return book.state.requests[request_id][:2]
 
 
 def at_work(name: str = "A-1") -> Playbook:

@@ -87,6 +87,8 @@ class InFlightCounted(OfTicket, frozen=True, kw_only=True):
     """A model call was in flight when the daemon died: it counts as the most that it can cost until the usage is known."""
 
     usage: Usage
+    last: bool = False
+    """The turn is not taken up again: no further call of it can be in flight."""
 
 
 class UsageSettled(OfTicket, frozen=True, kw_only=True):

@@ -44,6 +44,8 @@ class RequestNoted(Concluded, frozen=True, kw_only=True):
     request_id: str
     accepted: bool
     answer: str
+    subject: str = ""
+    """What was asked: under the same id nothing else can be."""
 
 
 class PauseSet(Concluded, frozen=True, kw_only=True):

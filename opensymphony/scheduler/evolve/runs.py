@@ -156,6 +156,7 @@ def workspace_marked(state: State, decision: d.WorkspaceMarked) -> None:
 def in_flight_counted(state: State, decision: d.InFlightCounted) -> None:
     run = run_of(state, decision.ticket_id)
     run.unsettled = run.unsettled + decision.usage
+    run.calling = run.calling and not decision.last
     state.spent_day = state.spent_day + decision.usage
     state.spent_project = state.spent_project + decision.usage
 

@@ -56,7 +56,7 @@ def storage_error_noted(state: State, decision: d.StorageErrorNoted) -> None:
 
 
 def request_noted(state: State, decision: d.RequestNoted) -> None:
-    state.requests[decision.request_id] = (decision.accepted, decision.answer)
+    state.requests[decision.request_id] = (decision.accepted, decision.answer, decision.subject)
     if len(state.requests) > _REQUESTS_MAX:
         del state.requests[next(iter(state.requests))]
 
