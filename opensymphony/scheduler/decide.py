@@ -229,13 +229,21 @@ def _storage_noted(state: State, event: e.StorageNoted) -> tuple[d.Decision, ...
 
 
 def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
+    """One timer of a ticket at a time: what a second one leads to depends on what the first has changed."""
     decisions: list[d.Decision] = []
+    fired: set[str] = set()
     for item in in_order(state.timers):
-        due_ms, _, kind, ticket_id, _ = item
+        due_ms, _, kind, ticket_id, generation = item
         if due_ms > event.at_ms:
             break
-        if is_live_timer(state, item):
+        if not is_live_timer(state, item):
+            continue
+        if ticket_id not in fired:
+            fired.add(ticket_id)
             decisions.extend(_timer_fired(state, kind, state.entries[TicketId(ticket_id)], event.at_ms))
+        elif kind not in ("retry", "clean"):  # of these one is enough
+            again = d.TimerSet(kind=kind, ticket_id=TicketId(ticket_id), generation=generation, due_ms=event.at_ms)
+            decisions.append(again)
     if decisions or (state.timers and state.timers[0][0] <= event.at_ms):
         # Taken first: a timer set again by what follows must outlive this.
         return (d.TimersTaken(until_ms=event.at_ms), *decisions)

@@ -24,6 +24,7 @@ from opensymphony.model import (
 )
 from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions.roots import TimerKind
 from opensymphony.scheduler.machine import Stage
 from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.workflow.policy import Policy
@@ -31,7 +32,7 @@ from opensymphony.workflow.policy import Policy
 ReadyItem = tuple[int, int, str, str, int]
 """Priority, created, identifier, ticket id, stamp: the order in which tickets start."""
 
-TimerItem = tuple[int, int, str, str, int]
+TimerItem = tuple[int, int, TimerKind, str, int]
 """Due, serial, kind, ticket id, generation."""
 
 
