@@ -143,7 +143,7 @@ class Entry(Struct, kw_only=True):
     messages: tuple[PersonMessage, ...] = ()
     """Of operators, to be given to the agent with its next turn."""
     stopped_ms: int = 0
-    """When its last run began to be stopped; what a person has said since then is an answer to that."""
+    """When its last run began, or began to be stopped; what a person has said since then is an answer to how it ends."""
     scope: BudgetScope | None = None
     """Whose limit put the ticket down."""
     history: tuple[str, ...] = ()
