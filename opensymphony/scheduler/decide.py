@@ -19,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import structs
-
 from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
@@ -28,8 +26,8 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
-from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
+from opensymphony.scheduler.eligibility import GONE, as_gone, is_terminal, resting_mark, why_not_ours
+from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
@@ -37,9 +35,6 @@ from opensymphony.scheduler.requests import operator_asked
 from opensymphony.scheduler.stages import command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.workflow.policy import Policy
-
-GONE = "(gone)"
-"""Stands for the state of a ticket that the tracker does not show any more."""
 
 _POLL_NOTE_MS = 60_000
 
@@ -199,17 +194,12 @@ def _ticket_vanished(state: State, event: e.TicketVanished) -> tuple[d.Decision,
     if entry.ticket.state == GONE:
         return ()
     plan = Plan(state, entry, event.at_ms)
-    reason = "it is gone from the tracker"
-    # Whatever it looks like when it comes back, it looks different.
-    gone = structs.replace(entry.ticket, state=GONE)
-    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=gone))
-    if entry.run is not None:
-        if is_stoppable(plan):
-            begin_stop(plan, "cancelled", reason)
-    elif entry.workspace is None:
-        plan.add(d.TicketForgotten(ticket_id=event.ticket_id))
-    else:
-        plan.add(d.TicketClosed(at_ms=event.at_ms, ticket_id=event.ticket_id, reason=reason))
+    if entry.run is None:
+        lose_ticket(plan)
+        return tuple(plan.decisions)
+    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=as_gone(entry.ticket)))
+    if is_stoppable(plan):
+        begin_stop(plan, "cancelled", IS_GONE)
     return tuple(plan.decisions)
 
 

@@ -25,12 +25,14 @@ from opensymphony.scheduler.budget import call_ceiling
 from opensymphony.scheduler.claims import HEARTBEAT_MS, enter_claiming
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
+    IS_GONE,
     advance_ending,
     begin_stop,
     choose_ending,
     close_ticket,
     comment_body,
     is_stoppable,
+    lose_ticket,
 )
 from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.outcomes import Outcome
@@ -211,12 +213,8 @@ def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
     if ticket is None:
-        reason = "it is gone from the tracker"
-        plan.add(_abandoned(plan, reason))
-        if plan.entry.workspace is None:
-            plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
-        else:
-            plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason))
+        plan.add(_abandoned(plan, IS_GONE))
+        lose_ticket(plan)
         return
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
     why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)

@@ -1,6 +1,10 @@
 """The last stages of a run, and what becomes of the ticket."""
 
-from opensymphony.model import Claim, ClaimAnswer, Cleanup
+from typing import Any
+
+import pytest
+
+from opensymphony.model import Claim, ClaimAnswer, Cleanup, TicketId, TicketRef
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
@@ -227,3 +231,34 @@ def test_a_claim_that_is_lost_in_the_last_stages_ends_all_writing() -> None:
     assert book.entry("A-1").run is None
     last = [record for record in book.records[-4:] if b"WriteComment" in record or b"ReleaseClaim" in record]
     assert last == []
+
+
+def test_a_ticket_that_was_missed_once_before_its_claim_is_taken_up_again() -> None:
+    """It has a workspace, and looks as before when the tracker shows it again: that must be a change all the same."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.CollectWork)
+    book.fail(c.CollectWork)
+    book.settle_all()
+    book.passes(10_000_000)
+    book.answer(c.RereadTicket, ticket=None)
+    assert book.entry("A-1").phase == "closed"
+    book.ticket("A-1", "In Progress")
+    assert book.pending(c.RereadTicket).generation == 3
+
+
+@pytest.mark.parametrize("action", ["pause", "message"])
+def test_what_people_left_with_a_ticket_is_kept_when_the_tracker_misses_it(action: Any) -> None:
+    """A tracker that forgets a ticket for one look must not start one that is paused, or lose what was said."""
+    book = Playbook()
+    book.ticket("A-1", blocked_by=(TicketRef(id=TicketId("X-1"), identifier="X-1", state="Todo"),))
+    asked = e.OperatorAsked(
+        at_ms=book.now_ms, request_id="one", ticket_id=TicketId("A-1"), action=action, text="use the new table"
+    )
+    book.send(asked)
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=TicketId("A-1")))
+    book.ticket("A-1")
+    entry = book.entry("A-1")
+    assert entry.paused is (action == "pause")
+    assert len(entry.messages) == (action == "message")
+    assert ("RereadTicket" in book.kinds()) is (action == "message")
