@@ -76,7 +76,7 @@ def _day_began(state: State, event: e.DayBegan) -> tuple[d.Decision, ...]:
         for ticket_id, entry in state.entries.items()
         if entry.phase == "needs_person" and entry.scope == "day"
     )
-    return (d.DayTurned(day=event.day), *woken)
+    return (d.DayTurned(day=event.day, at_ms=event.at_ms), *woken)
 
 
 def _workspace_expired(state: State, event: e.WorkspaceExpired) -> tuple[d.Decision, ...]:

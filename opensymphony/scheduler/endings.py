@@ -14,7 +14,7 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
-from opensymphony.scheduler.budget import BudgetScope, has_limits, limit_reached
+from opensymphony.scheduler.budget import BudgetScope, call_does_not_fit, has_limits, limit_reached
 from opensymphony.scheduler.eligibility import among, as_gone, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
@@ -202,6 +202,16 @@ def _after_end(plan: Plan) -> None:
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+    elif _is_of_yesterday(plan):
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id, keep_failures=True))
+
+
+def _is_of_yesterday(plan: Plan) -> bool:
+    """Whether the budget of a day put the ticket down, and the next day began before its run had ended."""
+    state, entry = plan.state, plan.entry
+    if entry.scope != "day" or entry.phase != "needs_person" or entry.stopped_ms > state.day_ms:
+        return False
+    return call_does_not_fit(state, plan.policy, entry, live=len(state.running) + 1) is None
 
 
 def wake(plan: Plan) -> tuple[bool, str]:

@@ -203,6 +203,8 @@ class State(Struct, kw_only=True):
     requests: dict[str, tuple[bool, str]] = field(default_factory=dict[str, tuple[bool, str]])
     """The newest requests of operators, whether they were accepted, and what they were told."""
     day: str = ""
+    day_ms: int = 0
+    """When it was told."""
     spent_day: Usage = Usage()
     spent_project: Usage = Usage()
     server_error: str | None = None

@@ -30,6 +30,7 @@ class DayTurned(Concluded, frozen=True, kw_only=True):
     """What is spent from now on counts for this day."""
 
     day: str
+    at_ms: int = 0
 
 
 class StorageErrorNoted(Concluded, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ def poll_noted(state: State, decision: d.PollNoted) -> None:
 
 
 def day_turned(state: State, decision: d.DayTurned) -> None:
-    state.day = decision.day
+    state.day, state.day_ms = decision.day, decision.at_ms
     # What is not known yet may be spent today.
     state.spent_day = sum((run_of(state, ticket_id).unsettled for ticket_id in state.running), Usage())
 
