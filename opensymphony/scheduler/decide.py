@@ -27,7 +27,7 @@ from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progre
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
 from opensymphony.scheduler.eligibility import GONE, as_gone, is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket
+from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket, wake
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
@@ -231,7 +231,7 @@ def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
         if ticket_id not in fired:
             fired.add(ticket_id)
             decisions.extend(_timer_fired(state, kind, state.entries[TicketId(ticket_id)], event.at_ms))
-        elif kind not in ("retry", "clean"):  # of these one is enough
+        elif kind not in ("retry", "clean", "move"):  # of these one is enough
             again = d.TimerSet(kind=kind, ticket_id=TicketId(ticket_id), generation=generation, due_ms=event.at_ms)
             decisions.append(again)
     if decisions or (state.timers and state.timers[0][0] <= event.at_ms):
@@ -248,6 +248,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
+    elif kind == "move":
+        wake(plan)
     elif kind == "heartbeat":
         renew(plan)
     elif kind == "stall":

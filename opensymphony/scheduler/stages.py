@@ -44,6 +44,7 @@ from opensymphony.workflow import prompt
 _HELD_ELSEWHERE_MS = 300_000
 """A try is a reading and a claim. Sooner than this only a claim that is taken off means anything, and that is seen."""
 _CLEAN_AGAIN_MS = 600_000
+_MOVE_AGAIN_MS = 60_000
 _LAST_STAGE_TRIES_MAX = 5
 _TRACKER_TRIES_MAX = 50
 """Of the last stages that write on the ticket: some hours, since nothing new starts either while the tracker is away."""
@@ -109,6 +110,9 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         if isinstance(command, c.CleanWorkspace) and run is None:
             due_ms = plan.at_ms + _CLEAN_AGAIN_MS
             plan.add(plan.timer("clean", due_ms))
+        elif isinstance(command, c.TransitionTicket) and run is None and event.error_class == "retry":
+            # A person was told that it is moved back; nothing else would do it.
+            plan.add(plan.timer("move", plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):
             probed(plan, Liveness(alive=False, detail=event.error))
         elif isinstance(command, c.FingerprintWorkspace) and is_stoppable(plan):

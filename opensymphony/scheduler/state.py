@@ -228,6 +228,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return entry.phase == "retrying" and entry.due_ms == item[0]
     if kind == "clean":
         return entry.run is None and entry.phase == "closed" and entry.workspace is not None
+    if kind == "move":
+        return entry.run is None and entry.phase in ("needs_person", "in_review")
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 
 
