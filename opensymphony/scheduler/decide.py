@@ -16,7 +16,7 @@ Nothing here reads a clock, draws a number or changes the state. The stages of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from opensymphony.model import Ticket, TicketId
@@ -37,6 +37,8 @@ from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.workflow.policy import Policy
 
 _POLL_NOTE_MS = 60_000
+_FORGET_MS = 30 * 86_400_000
+"""After it was closed. One that is opened again later is new, except that its runs go on being counted."""
 
 
 def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
@@ -76,7 +78,20 @@ def _day_began(state: State, event: e.DayBegan) -> tuple[d.Decision, ...]:
         for ticket_id, entry in state.entries.items()
         if entry.phase == "needs_person" and entry.scope == "day"
     )
-    return (d.DayTurned(day=event.day, at_ms=event.at_ms), *woken)
+    return (d.DayTurned(day=event.day, at_ms=event.at_ms), *woken, *_long_closed(state, event.at_ms))
+
+
+def _long_closed(state: State, at_ms: int) -> Iterator[d.TicketForgotten]:
+    """Tickets that are over and have left nothing here: kept for ever, they would make the state as big as the tracker."""
+    if state.policy is None:
+        return
+    wanted = {command.ticket_id for command in state.pending.values()}
+    for ticket_id, entry in state.entries.items():
+        if entry.phase != "closed" or at_ms - entry.since_ms < _FORGET_MS or entry.run is not None:
+            continue
+        left = entry.workspace or entry.claim or entry.paused or entry.messages or ticket_id in wanted
+        if not left and why_not_ours(entry.ticket, state.policy) is not None:
+            yield d.TicketForgotten(ticket_id=ticket_id)
 
 
 def _workspace_expired(state: State, event: e.WorkspaceExpired) -> tuple[d.Decision, ...]:

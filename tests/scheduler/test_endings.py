@@ -262,3 +262,23 @@ def test_what_people_left_with_a_ticket_is_kept_when_the_tracker_misses_it(actio
     assert entry.paused is (action == "pause")
     assert len(entry.messages) == (action == "message")
     assert ("RereadTicket" in book.kinds()) is (action == "message")
+
+
+def test_a_ticket_that_was_closed_long_ago_is_forgotten_unless_it_left_something() -> None:
+    """Otherwise the state would grow for ever; the number of its last run is kept."""
+    book = Playbook()
+    for name in ("A-1", "A-2", "A-3"):
+        book.ticket(name)
+        book.until(c.AwaitTurn, name)
+        book.ticket(name, "Done")
+    book.until(c.CleanWorkspace, "A-2")
+    book.answer(c.CleanWorkspace, "A-2", cleanup=Cleanup(removed=False, reason="it holds work"))
+    book.settle_all()
+    asked = e.OperatorAsked(at_ms=book.now_ms, request_id="one", ticket_id=TicketId("A-3"), action="pause")
+    book.send(asked)
+    book.send(e.DayBegan(at_ms=book.now_ms + 20 * 86_400_000, day="2026-11-25"))
+    assert list(book.state.entries) == ["A-1", "A-2", "A-3"]
+    book.now_ms += 31 * 86_400_000
+    book.send(e.DayBegan(at_ms=book.now_ms, day="2026-12-26"))
+    assert list(book.state.entries) == ["A-2", "A-3"]
+    assert book.ticket("A-1").generation == 2
