@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opensymphony import reporting
-from opensymphony.model import Ticket
+from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -266,10 +266,10 @@ def _parked_body(plan: Plan, parked: d.TicketParked) -> str:
 
 
 def lose_ticket(plan: Plan) -> None:
-    """The tracker does not show it any more, perhaps by mistake: what people have left with it is kept."""
+    """The tracker does not show it any more, perhaps by mistake: what people have left with it and what it spent is kept."""
     entry = plan.entry
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=as_gone(plan.ticket)))
-    if entry.workspace is None and not entry.paused and not entry.messages:
+    if entry.workspace is None and not entry.paused and not entry.messages and entry.usage == Usage():
         plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
     else:
         plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=IS_GONE))

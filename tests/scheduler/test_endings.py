@@ -282,3 +282,19 @@ def test_a_ticket_that_was_closed_long_ago_is_forgotten_unless_it_left_something
     book.send(e.DayBegan(at_ms=book.now_ms, day="2026-12-26"))
     assert list(book.state.entries) == ["A-2", "A-3"]
     assert book.ticket("A-1").generation == 2
+
+
+def test_what_a_ticket_has_spent_is_kept_when_the_tracker_misses_it() -> None:
+    """Its budget would begin anew: here after its workspace has gone with its closing."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    book.ticket("A-1", "Done")
+    book.settle_all()
+    spent = book.entry("A-1").usage
+    assert spent.total_tokens > 0
+    assert book.entry("A-1").workspace is None
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=TicketId("A-1")))
+    book.ticket("A-1")
+    assert book.entry("A-1").usage == spent
+    assert book.pending(c.RereadTicket).generation == 2
