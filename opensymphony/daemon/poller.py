@@ -19,7 +19,7 @@ from opensymphony.model import Ticket, TicketId, encodable
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
-from opensymphony.scheduler.decide import GONE
+from opensymphony.scheduler.eligibility import GONE
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.workflow.policy import PollingPolicy
 

@@ -15,8 +15,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 from msgspec import Struct
 
 from opensymphony.model import CommandKey, ConversationId, TicketId, Verification
-from opensymphony.scheduler.decide import GONE
-from opensymphony.scheduler.eligibility import limits_of
+from opensymphony.scheduler.eligibility import GONE, limits_of
 from opensymphony.scheduler.progress import failing_tests
 
 S = TypeVar("S", bound=Struct)

@@ -16,10 +16,8 @@ Nothing here reads a clock, draws a number or changes the state. The stages of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from msgspec import structs
 
 from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import commands as c
@@ -28,8 +26,8 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
-from opensymphony.scheduler.eligibility import is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import begin_stop, close_ticket, is_stoppable
+from opensymphony.scheduler.eligibility import GONE, as_gone, is_terminal, resting_mark, why_not_ours
+from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket, wake
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
@@ -38,10 +36,9 @@ from opensymphony.scheduler.stages import command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.workflow.policy import Policy
 
-GONE = "(gone)"
-"""Stands for the state of a ticket that the tracker does not show any more."""
-
 _POLL_NOTE_MS = 60_000
+_FORGET_MS = 30 * 86_400_000
+"""After it was closed. One that is opened again later is new, except that its runs go on being counted."""
 
 
 def decide(state: State, event: e.Event) -> tuple[d.Decision, ...]:
@@ -82,7 +79,20 @@ def _day_began(state: State, event: e.DayBegan) -> tuple[d.Decision, ...]:
         for ticket_id, entry in state.entries.items()
         if entry.phase == "needs_person" and entry.scope == "day"
     )
-    return (d.DayTurned(day=event.day), *woken)
+    return (d.DayTurned(day=event.day), *woken, *_long_closed(state, event.at_ms))
+
+
+def _long_closed(state: State, at_ms: int) -> Iterator[d.TicketForgotten]:
+    """Tickets that are over and have left nothing here: kept for ever, they would make the state as big as the tracker."""
+    if state.policy is None:
+        return
+    wanted = {command.ticket_id for command in state.pending.values()}
+    for ticket_id, entry in state.entries.items():
+        if entry.phase != "closed" or at_ms - entry.since_ms < _FORGET_MS or entry.run is not None:
+            continue
+        left = entry.workspace or entry.claim or entry.paused or entry.messages or ticket_id in wanted
+        if not left and why_not_ours(entry.ticket, state.policy) is not None:
+            yield d.TicketForgotten(ticket_id=ticket_id)
 
 
 def _workspace_expired(state: State, event: e.WorkspaceExpired) -> tuple[d.Decision, ...]:
@@ -200,17 +210,12 @@ def _ticket_vanished(state: State, event: e.TicketVanished) -> tuple[d.Decision,
     if entry.ticket.state == GONE:
         return ()
     plan = Plan(state, entry, event.at_ms)
-    reason = "it is gone from the tracker"
-    # Whatever it looks like when it comes back, it looks different.
-    gone = structs.replace(entry.ticket, state=GONE)
-    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=gone))
-    if entry.run is not None:
-        if is_stoppable(plan):
-            begin_stop(plan, "cancelled", reason)
-    elif entry.workspace is None:
-        plan.add(d.TicketForgotten(ticket_id=event.ticket_id))
-    else:
-        plan.add(d.TicketClosed(at_ms=event.at_ms, ticket_id=event.ticket_id, reason=reason))
+    if entry.run is None:
+        lose_ticket(plan)
+        return tuple(plan.decisions)
+    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=as_gone(entry.ticket)))
+    if is_stoppable(plan):
+        begin_stop(plan, "cancelled", IS_GONE)
     return tuple(plan.decisions)
 
 
@@ -230,13 +235,21 @@ def _storage_noted(state: State, event: e.StorageNoted) -> tuple[d.Decision, ...
 
 
 def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
+    """One timer of a ticket at a time: what a second one leads to depends on what the first has changed."""
     decisions: list[d.Decision] = []
+    fired: set[str] = set()
     for item in in_order(state.timers):
-        due_ms, _, kind, ticket_id, _ = item
+        due_ms, _, kind, ticket_id, generation = item
         if due_ms > event.at_ms:
             break
-        if is_live_timer(state, item):
+        if not is_live_timer(state, item):
+            continue
+        if ticket_id not in fired:
+            fired.add(ticket_id)
             decisions.extend(_timer_fired(state, kind, state.entries[TicketId(ticket_id)], event.at_ms))
+        elif kind not in ("retry", "clean", "move"):  # of these one is enough
+            again = d.TimerSet(kind=kind, ticket_id=TicketId(ticket_id), generation=generation, due_ms=event.at_ms)
+            decisions.append(again)
     if decisions or (state.timers and state.timers[0][0] <= event.at_ms):
         # Taken first: a timer set again by what follows must outlive this.
         return (d.TimersTaken(until_ms=event.at_ms), *decisions)
@@ -251,6 +264,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
+    elif kind == "move":
+        wake(plan)
     elif kind == "heartbeat":
         renew(plan)
     elif kind == "stall":

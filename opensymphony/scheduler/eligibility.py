@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from msgspec import structs
+
 from opensymphony.model import Ticket
 from opensymphony.workflow.policy import Policy, TrackerPolicy
+
+GONE = "(gone)"
+"""Stands for the state of a ticket that the tracker does not show any more."""
 
 _LAST_PRIORITY = 5
 _SEPARATOR = "\x1f"
@@ -32,6 +37,11 @@ def _all_plain(states: tuple[str, ...]) -> frozenset[str]:
 
 def is_terminal(ticket: Ticket, tracker: TrackerPolicy) -> bool:
     return among(ticket.state, tracker.terminal_states)
+
+
+def as_gone(ticket: Ticket) -> Ticket:
+    """As we keep it while the tracker does not show it: whatever it looks like when it comes back, it looks different."""
+    return structs.replace(ticket, state=GONE)
 
 
 def ours_rules(ticket: Ticket, policy: Policy) -> Iterator[tuple[str, str | None]]:

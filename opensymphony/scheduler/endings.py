@@ -15,11 +15,13 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.budget import BudgetScope, call_does_not_fit, has_limits, limit_reached
-from opensymphony.scheduler.eligibility import among, is_terminal, resting_mark, why_not_ours
+from opensymphony.scheduler.eligibility import among, as_gone, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending, State
+
+IS_GONE = "it is gone from the tracker"
 
 _FOLLOWED = (d.BootNoted, d.EndingChosen, d.RunEnded, d.TicketParked, d.VerificationNoted)
 
@@ -201,6 +203,16 @@ def _after_end(plan: Plan) -> None:
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
         woken = d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id)
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
+    elif _fits_again(plan):
+        plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id, keep_failures=True))
+
+
+def _fits_again(plan: Plan) -> bool:
+    """Whether a budget put the ticket down that suffices again: a day began or a limit rose before its run had ended."""
+    state, entry = plan.state, plan.entry
+    if entry.scope in (None, "run") or entry.phase != "needs_person":
+        return False
+    return call_does_not_fit(state, plan.policy, entry, live=len(state.running) + 1) is None
 
 
 def wake(plan: Plan) -> tuple[bool, str]:
@@ -255,6 +267,16 @@ def _parked_body(plan: Plan, parked: d.TicketParked) -> str:
             usage=plan.entry.usage,
         )
     )
+
+
+def lose_ticket(plan: Plan) -> None:
+    """The tracker does not show it any more, perhaps by mistake: what people have left with it and what it spent is kept."""
+    entry = plan.entry
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=as_gone(plan.ticket)))
+    if entry.workspace is None and not entry.paused and not entry.messages and entry.usage == Usage():
+        plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
+    else:
+        plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=IS_GONE))
 
 
 def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:

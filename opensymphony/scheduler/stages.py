@@ -25,12 +25,14 @@ from opensymphony.scheduler.budget import call_ceiling
 from opensymphony.scheduler.claims import HEARTBEAT_MS, enter_claiming
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
+    IS_GONE,
     advance_ending,
     begin_stop,
     choose_ending,
     close_ticket,
     comment_body,
     is_stoppable,
+    lose_ticket,
 )
 from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.outcomes import Outcome
@@ -42,6 +44,7 @@ from opensymphony.workflow import prompt
 _HELD_ELSEWHERE_MS = 300_000
 """A try is a reading and a claim. Sooner than this only a claim that is taken off means anything, and that is seen."""
 _CLEAN_AGAIN_MS = 600_000
+_MOVE_AGAIN_MS = 60_000
 _LAST_STAGE_TRIES_MAX = 5
 _TRACKER_TRIES_MAX = 50
 """Of the last stages that write on the ticket: some hours, since nothing new starts either while the tracker is away."""
@@ -107,6 +110,9 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         if isinstance(command, c.CleanWorkspace) and run is None:
             due_ms = plan.at_ms + _CLEAN_AGAIN_MS
             plan.add(plan.timer("clean", due_ms))
+        elif isinstance(command, c.TransitionTicket) and run is None and event.error_class == "retry":
+            # A person was told that it is moved back; nothing else would do it.
+            plan.add(plan.timer("move", plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):
             probed(plan, Liveness(alive=False, detail=event.error))
         elif isinstance(command, c.FingerprintWorkspace) and is_stoppable(plan):
@@ -211,12 +217,8 @@ def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
     if ticket is None:
-        reason = "it is gone from the tracker"
-        plan.add(_abandoned(plan, reason))
-        if plan.entry.workspace is None:
-            plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
-        else:
-            plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason))
+        plan.add(_abandoned(plan, IS_GONE))
+        lose_ticket(plan)
         return
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
     why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)

@@ -24,6 +24,7 @@ from opensymphony.model import (
 )
 from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions.roots import TimerKind
 from opensymphony.scheduler.machine import Stage
 from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.workflow.policy import Policy
@@ -31,7 +32,7 @@ from opensymphony.workflow.policy import Policy
 ReadyItem = tuple[int, int, str, str, int]
 """Priority, created, identifier, ticket id, stamp: the order in which tickets start."""
 
-TimerItem = tuple[int, int, str, str, int]
+TimerItem = tuple[int, int, TimerKind, str, int]
 """Due, serial, kind, ticket id, generation."""
 
 
@@ -142,7 +143,7 @@ class Entry(Struct, kw_only=True):
     messages: tuple[PersonMessage, ...] = ()
     """Of operators, to be given to the agent with its next turn."""
     stopped_ms: int = 0
-    """When its last run began to be stopped; what a person has said since then is an answer to that."""
+    """When its last run began, or began to be stopped; what a person has said since then is an answer to how it ends."""
     scope: BudgetScope | None = None
     """Whose limit put the ticket down."""
     history: tuple[str, ...] = ()
@@ -225,6 +226,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return entry.phase == "retrying" and entry.due_ms == item[0]
     if kind == "clean":
         return entry.run is None and entry.phase == "closed" and entry.workspace is not None
+    if kind == "move":
+        return entry.run is None and entry.phase in ("needs_person", "in_review")
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 
 

@@ -22,8 +22,7 @@ from opensymphony.model import (
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
-from opensymphony.scheduler.decide import GONE
-from opensymphony.scheduler.eligibility import among, resting_mark, start_order
+from opensymphony.scheduler.eligibility import GONE, among, resting_mark, start_order
 from opensymphony.scheduler.progress import failing_tests
 from opensymphony.scheduler.records import Checkpoint, decode_record, encode_record
 from opensymphony.scheduler.state import Entry, State

@@ -35,7 +35,7 @@ from opensymphony.scheduler import step
 from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.evolve import evolve
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
-from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.state import Entry, State, next_due_ms
 from opensymphony.workflow.policy import Policy, ReportingPolicy, RepositoryPolicy, TrackerPolicy, TransitionsPolicy
 
 K = TypeVar("K", bound=c.Command)
@@ -110,8 +110,12 @@ class Playbook:
         return self.state.entries[shown.id]
 
     def passes(self, elapsed_ms: int) -> tuple[Decision, ...]:
+        """Let time pass, and everything that is due come, as the loop does."""
         self.now_ms += elapsed_ms
-        return self.send(e.TimePassed(at_ms=self.now_ms))
+        decisions = self.send(e.TimePassed(at_ms=self.now_ms))
+        while (due_ms := next_due_ms(self.state)) is not None and due_ms <= self.now_ms:
+            decisions += self.send(e.TimePassed(at_ms=self.now_ms))
+        return decisions
 
     def entry(self, name: str) -> Entry:
         return self.state.entries[TicketId(name)]

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from opensymphony.model import Liveness, TurnProgress, Usage
+from opensymphony.model import Liveness, TurnProgress, Usage, Work
 from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.decisions import command_of
 from opensymphony.workflow.policy import AgentPolicy
 from tests.scheduler.playbook import Playbook, policy
 
@@ -215,3 +217,38 @@ def test_nothing_that_is_heard_while_a_run_is_stopped_stops_it_again() -> None:
     hears(book, repeats=5)
     hears(book, repeats=6)
     assert book.kinds().count("StopRun") == 1
+
+
+def test_limits_that_are_reached_together_stop_the_run_once() -> None:
+    """After a machine slept, everything is due at the same moment; two stops with one key would end the daemon."""
+    book = working(stall_timeout_ms=300_000, max_run_ms=600_000)
+    decisions = book.passes(10_000_000)
+    keys = [command.key for command in map(command_of, decisions) if command is not None]
+    assert len(keys) == len(set(keys))
+    assert len([one for one in decisions if isinstance(one, d.StopBegun)]) == 1
+    assert book.pending(c.StopRun).target_key == book.pending(c.AwaitTurn).key
+    run = book.entry("A-1").run
+    assert run is not None
+    assert run.timers["heartbeat"] > book.now_ms, "its claim is kept while it is being stopped"
+
+
+@pytest.mark.parametrize("before_ms", [500, 1_400], ids=["limit first", "message first"])
+def test_a_limit_that_is_reached_with_the_next_message_stops_that_message_too(before_ms: int) -> None:
+    """The stop has to know what was begun at the same moment: an agent would work on behind a confirmed stop."""
+    book = working(max_run_ms=3_600_000)
+    run = book.entry("A-1").run
+    assert run is not None
+    book.answer(c.AwaitTurn)
+    book.now_ms = run.started_ms + 3_600_000 - before_ms
+    book.answer(c.CollectWork, work=Work(commit=None, commits_ahead=0))
+    assert "SendMessage" not in book.kinds()
+    book.passes(2_000)
+    stop = book.pending(c.StopRun)
+    assert stop.target_key == next((command.key for command in _all(book, c.SendMessage)), None)
+    book.answer(c.StopRun)
+    assert not _all(book, c.SendMessage)
+    assert ending(book)[1] == "timed_out"
+
+
+def _all(book: Playbook, kind: type[c.Command]) -> list[c.Command]:
+    return [command for command in book.state.pending.values() if isinstance(command, kind)]

@@ -168,6 +168,24 @@ def test_a_new_day_resumes_what_the_day_stopped_and_nothing_else() -> None:
     assert book.pending(c.RereadTicket).generation == 2
 
 
+def test_a_day_that_turns_while_its_last_victim_ends_resumes_that_too() -> None:
+    """It would wait a whole day although nothing was spent; what the same day stops waits for the next."""
+    book = Playbook(limited(day=tokens(5_000)))
+    book.send(e.DayBegan(at_ms=book.now_ms, day="2026-11-25"))
+    started(book, "A-1")
+    spends(book, "A-1", 6_000)
+    book.pending(c.StopRun)
+    book.now_ms += 1
+    book.send(e.DayBegan(at_ms=book.now_ms, day="2026-11-26"))
+    book.answer(c.StopRun, usage=Usage(prompt_tokens=6_000, model_calls=1))
+    book.until(c.RereadTicket)
+    assert book.pending(c.RereadTicket).generation == 2
+    book.until(c.AwaitTurn)
+    spends(book, "A-1", 12_000)
+    book.settle_all()
+    assert (book.entry("A-1").phase, book.entry("A-1").generation) == ("needs_person", 2)
+
+
 def test_a_raised_limit_resumes_what_it_stopped() -> None:
     """Another scope's does not."""
     book = Playbook(limited(ticket=tokens(5_000)))
@@ -287,3 +305,14 @@ def test_a_turn_that_no_budget_is_left_for_does_not_go_on_after_a_crash() -> Non
     book.settle_all()
     assert book.entry("A-1").outcome == "over_budget"
     assert book.state.spent_day.prompt_tokens == 3_100
+
+
+def test_a_limit_that_is_raised_while_a_run_is_being_stopped_lets_it_go_on() -> None:
+    """Nobody has to raise it a second time."""
+    book = Playbook(limited(ticket=tokens(5_000)))
+    started(book, "A-1")
+    spends(book, "A-1", 6_000)
+    assert "StopRun" in book.kinds()
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=limited(ticket=tokens(90_000))))
+    book.until(c.RereadTicket)
+    assert book.pending(c.RereadTicket).generation == 2

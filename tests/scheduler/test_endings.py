@@ -1,6 +1,10 @@
 """The last stages of a run, and what becomes of the ticket."""
 
-from opensymphony.model import Claim, ClaimAnswer, Cleanup
+from typing import Any
+
+import pytest
+
+from opensymphony.model import Claim, ClaimAnswer, Cleanup, TicketId, TicketRef
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
@@ -227,3 +231,70 @@ def test_a_claim_that_is_lost_in_the_last_stages_ends_all_writing() -> None:
     assert book.entry("A-1").run is None
     last = [record for record in book.records[-4:] if b"WriteComment" in record or b"ReleaseClaim" in record]
     assert last == []
+
+
+def test_a_ticket_that_was_missed_once_before_its_claim_is_taken_up_again() -> None:
+    """It has a workspace, and looks as before when the tracker shows it again: that must be a change all the same."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.CollectWork)
+    book.fail(c.CollectWork)
+    book.settle_all()
+    book.passes(10_000_000)
+    book.answer(c.RereadTicket, ticket=None)
+    assert book.entry("A-1").phase == "closed"
+    book.ticket("A-1", "In Progress")
+    assert book.pending(c.RereadTicket).generation == 3
+
+
+@pytest.mark.parametrize("action", ["pause", "message"])
+def test_what_people_left_with_a_ticket_is_kept_when_the_tracker_misses_it(action: Any) -> None:
+    """A tracker that forgets a ticket for one look must not start one that is paused, or lose what was said."""
+    book = Playbook()
+    book.ticket("A-1", blocked_by=(TicketRef(id=TicketId("X-1"), identifier="X-1", state="Todo"),))
+    asked = e.OperatorAsked(
+        at_ms=book.now_ms, request_id="one", ticket_id=TicketId("A-1"), action=action, text="use the new table"
+    )
+    book.send(asked)
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=TicketId("A-1")))
+    book.ticket("A-1")
+    entry = book.entry("A-1")
+    assert entry.paused is (action == "pause")
+    assert len(entry.messages) == (action == "message")
+    assert ("RereadTicket" in book.kinds()) is (action == "message")
+
+
+def test_a_ticket_that_was_closed_long_ago_is_forgotten_unless_it_left_something() -> None:
+    """Otherwise the state would grow for ever; the number of its last run is kept."""
+    book = Playbook()
+    for name in ("A-1", "A-2", "A-3"):
+        book.ticket(name)
+        book.until(c.AwaitTurn, name)
+        book.ticket(name, "Done")
+    book.until(c.CleanWorkspace, "A-2")
+    book.answer(c.CleanWorkspace, "A-2", cleanup=Cleanup(removed=False, reason="it holds work"))
+    book.settle_all()
+    asked = e.OperatorAsked(at_ms=book.now_ms, request_id="one", ticket_id=TicketId("A-3"), action="pause")
+    book.send(asked)
+    book.send(e.DayBegan(at_ms=book.now_ms + 20 * 86_400_000, day="2026-11-25"))
+    assert list(book.state.entries) == ["A-1", "A-2", "A-3"]
+    book.now_ms += 31 * 86_400_000
+    book.send(e.DayBegan(at_ms=book.now_ms, day="2026-12-26"))
+    assert list(book.state.entries) == ["A-2", "A-3"]
+    assert book.ticket("A-1").generation == 2
+
+
+def test_what_a_ticket_has_spent_is_kept_when_the_tracker_misses_it() -> None:
+    """Its budget would begin anew: here after its workspace has gone with its closing."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.settle_all()
+    book.ticket("A-1", "Done")
+    book.settle_all()
+    spent = book.entry("A-1").usage
+    assert spent.total_tokens > 0
+    assert book.entry("A-1").workspace is None
+    book.send(e.TicketVanished(at_ms=book.now_ms, ticket_id=TicketId("A-1")))
+    book.ticket("A-1")
+    assert book.entry("A-1").usage == spent
+    assert book.pending(c.RereadTicket).generation == 2

@@ -258,3 +258,41 @@ def test_retry_says_when_a_pause_is_in_the_way() -> None:
     book.settle_all()
     ask(book, "pause", None)
     assert ask(book, "retry") == (True, "it is moved back to In Progress and starts after `resume`")
+
+
+def test_a_message_does_not_start_one_run_after_another() -> None:
+    """It was said before the run that fails without having given it: it waits with the ticket for the next word."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.PrepareWorkspace)
+    book.fail(c.PrepareWorkspace, "person")
+    book.settle_all()
+    assert ask(book, "message", text="try again")[0]
+    book.until(c.PrepareWorkspace)
+    book.fail(c.PrepareWorkspace, "person")
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.generation, len(entry.messages)) == ("needs_person", 2, 1)
+    book.now_ms += 1
+    assert ask(book, "message", text="now it is mended")[0]
+    sent = book.until(c.SendMessage)
+    assert isinstance(sent, c.SendMessage)
+    assert "try again" in sent.text
+
+
+def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
+    """Whoever asked was told that it starts: a tracker that is away for a minute must not make that untrue."""
+    book = at_work()
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+    book.ticket("A-1", "In Review")
+    assert ask(book, "message", text="one more thing")[0]
+    for _ in range(3):
+        book.fail(c.TransitionTicket)
+        assert book.entry("A-1").phase == "in_review"
+        book.passes(60_000)
+    assert book.pending(c.TransitionTicket).to_state == "In Progress"
+    book.answer(c.TransitionTicket)
+    assert book.pending(c.RereadTicket).generation == 2
+    book.passes(120_000)
+    assert "TransitionTicket" not in book.kinds()

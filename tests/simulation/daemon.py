@@ -14,8 +14,8 @@ from opensymphony.model import CommandKey, TicketId, TurnEnd, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import evolve, step
-from opensymphony.scheduler.decide import GONE
 from opensymphony.scheduler.decisions import Decision
+from opensymphony.scheduler.eligibility import GONE
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
 from opensymphony.scheduler.state import State, next_due_ms
 from tests.simulation import effects

@@ -24,7 +24,7 @@ def run_started(state: State, decision: d.RunStarted) -> None:
     entry.ready_stamp = 0
     entry.resting_mark = None
     entry.reason = ""
-    entry.stopped_ms = 0
+    entry.stopped_ms = decision.at_ms  # what was said before is no answer to how this run ends
     entry.scope = None
     entry.outcome = None
     entry.started_ms = decision.at_ms if entry.started_ms is None else entry.started_ms
