@@ -274,7 +274,7 @@ def test_a_state_keeps_its_heaps() -> None:
         ready={"state todo": [(1, 2, "B", "b", 3)], "": []},
         timers=[(5, 1, "retry", "b", 2)],
         occupied={"state todo": 1},
-        requests={"ada-1": (True, "done")},
+        requests={"ada-1": (True, "done", "stop b")},
     )
     changed = redacted(state)
     [ticket] = changed.entries

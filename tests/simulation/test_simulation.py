@@ -1,6 +1,7 @@
 """Whole days of tickets and trouble around the real scheduler, and that their account of it is a good one."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -32,7 +33,7 @@ def run_day(seed: int) -> World:
 
 
 @pytest.mark.timeout(1_800)
-def test_days_of_trouble_keep_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_days_of_trouble_keep_every_promise(record_property: Callable[[str, object], None]) -> None:
     """Whatever happens no invariant is broken, everything comes to rest when the world behaves again, and all of it was tried.
 
     Tried means: every stage was reached, and stages and phases changed in every way that stands in the tables of the machine.
@@ -46,8 +47,7 @@ def test_days_of_trouble_keep_every_promise(capsys: pytest.CaptureFixture[str]) 
         phases |= world.watch.phases_seen
         tickets += len(world.board.cards)
         events += world.watch.steps
-    with capsys.disabled():
-        print(f"\nsimulation: {tickets} tickets, {events} events in {_DAYS} days")
+    record_property("simulated", f"{tickets:,} tickets, {events:,} events in {_DAYS} days")
     assert tickets >= _DAYS * _TICKETS
     wanted = {(before, after) for before, rule in STAGES.items() for after in rule.leads_to}
     wanted |= {("working", "stopping"), ("preparing", "stopping"), ("verifying", "stopping")}
