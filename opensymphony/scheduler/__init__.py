@@ -16,14 +16,18 @@ from opensymphony.scheduler.state import State
 
 def step(state: State, event: Event) -> tuple[Decision, ...]:
     """Take one event: decide, follow up, fill free places. Returns every decision in order, already applied."""
-    decided = _applied(state, decide(state, event))
-    taken, newest = decided, decided
+    taken = _applied(state, decide(state, event))
+    if not taken:
+        return ()
+    newest = follow_up(state, taken, event)
     while newest:
-        newest = _applied(state, follow_up(state, newest, event))
-        taken = (*taken, *newest)
-    filled = _applied(state, fill(state, event.at_ms)) if decided else ()
-    after = _applied(state, follow_up(state, filled, event)) if filled else ()
-    return (*taken, *filled, *after)
+        taken += _applied(state, newest)
+        newest = follow_up(state, newest, event)
+    filled = fill(state, event.at_ms)
+    if filled:
+        taken += _applied(state, filled)
+        taken += _applied(state, follow_up(state, filled, event))
+    return taken
 
 
 def _applied(state: State, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from opensymphony.model import Usage
-from opensymphony.workflow.policy import BudgetLimit, Policy
+from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, Policy
 
 if TYPE_CHECKING:
     from opensymphony.scheduler.state import Entry, State
@@ -26,6 +26,8 @@ Unit = Literal["tokens", "cost_micros"]
 
 _INPUT_TOKENS, _OUTPUT_TOKENS = 200_000, 64_000
 """The most that a call can take where nobody knows: the window and the answer of today's large models."""
+
+_NO_BUDGET = BudgetPolicy()
 
 _WHOSE = {
     "run": "the run's budget",
@@ -64,6 +66,8 @@ def call_ceiling(policy: Policy) -> Usage:
 
 def has_limits(policy: Policy) -> bool:
     """Whether anything is limited at all."""
+    if policy.budget == _NO_BUDGET:
+        return False
     return next(limits(policy), None) is not None
 
 

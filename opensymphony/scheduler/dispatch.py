@@ -33,10 +33,10 @@ def nothing_starts(state: State) -> str | None:
 def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
     """Fill free places. Looks at no more tickets than it starts, plus the dead items it passes."""
     policy = state.policy
-    if policy is None or not state.ready or nothing_starts(state) is not None:
+    if policy is None or not state.ready:
         return ()
     free = policy.agent.max_concurrent_agents - len(state.running)
-    if free <= 0:
+    if free <= 0 or nothing_starts(state) is not None:
         return ()
     places: dict[str, int] = {}
     for name in state.ready:

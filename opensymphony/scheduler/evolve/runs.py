@@ -135,7 +135,8 @@ def note_usage(state: State, entry: Entry, run: Run, total: Usage) -> None:
     if total == run.usage_now:
         return
     used = total.since(run.usage_now)  # a report that comes late, with lower figures, takes nothing back
-    run.usage_now = entry.conversation_usage = run.usage_now + used
+    newer = total.prompt_tokens >= run.usage_now.prompt_tokens and total.cost_micros >= run.usage_now.cost_micros
+    run.usage_now = entry.conversation_usage = total if newer else run.usage_now + used
     state.spent_day = state.spent_day + used
     state.spent_project = state.spent_project + used
 
