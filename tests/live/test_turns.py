@@ -67,6 +67,27 @@ async def test_a_second_turn_follows_the_first(live: Live, stage: Stage) -> None
     assert again.status == "finished"
 
 
+async def test_who_attaches_while_a_tool_runs_sees_it_at_once(
+    live: Live, stage: Stage, endpoint: ModelEndpoint
+) -> None:
+    """The server holds the socket's first frame back until a call ends: the open call shows all the same, and its end too."""
+    stage.script(terminal("sleep 15", timeout=60), finish("done"))
+    conversation_id = await live.open()
+    await live.runtime.send(conversation_id, CommandKey("k/1"), "Do it.")
+    await live.until(lambda: _sleeping(live, conversation_id))
+    async with anyio.create_task_group() as tasks:
+        ended: list[TurnEnd] = []
+
+        async def wait() -> None:
+            ended.append(await live.await_turn(conversation_id, "k/1"))
+
+        tasks.start_soon(wait)
+        await live.until(lambda: any(one.tool_open for one in live.progress))
+        assert _sleeping(live, conversation_id)
+        await live.until(lambda: ended)
+    assert (ended[0].status, ended[0].final_text) == ("finished", "done")
+
+
 async def test_open_finds_what_is_there(live: Live, stage: Stage) -> None:
     """Opening twice makes one conversation, and its figures and status come with it."""
     stage.script(finish("done"))

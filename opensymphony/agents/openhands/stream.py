@@ -1,7 +1,8 @@
 """The session socket of one conversation: its log comes out in order, without gap or double, across every cut.
 
 The server numbers the log; we ask for what follows the last number we have. A snapshot from its memory (`FullState`) follows
-each attach and each end of a run. What the socket cannot carry (a frame of more than 4 MiB) is read by REST.
+each attach and each end of a run. What the socket cannot carry (a frame of more than 4 MiB) is read by REST, and so is the log
+while the first frame waits behind a running tool: otherwise a call that never ends would never be seen.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 from typing import NoReturn, Protocol
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, field
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
@@ -29,13 +30,19 @@ from opensymphony.errors import AgentServerError
 _OPEN_S = 15
 _SYNC_S = 1_800
 """The first frame waits for a running tool to end; pings tell meanwhile that the server lives."""
+_SYNC_SOON_S = 1.0
+"""The first frame comes within milliseconds unless a tool runs: after this the log is read by REST meanwhile."""
+_FOLLOW_MAX_S = 5.0
+"""Between two such readings, at most."""
 _FRAME_BYTES_MAX = 8 * 1024 * 1024
 _PAUSE_MS = 100
 _PAUSE_MAX_MS = 10_000
 _MISSING_MAX = 5
 """Refusals of a conversation that REST still shows (it is being evicted or loaded) before we give up."""
-_PAGE = 10
-"""Events of one REST page when the socket cannot carry one of them: each may have many megabytes."""
+_PAGE = 100
+"""Events of one REST page: the server's own limit."""
+_SMALL_PAGE = 10
+"""The same when the socket cannot carry one of them: each may have many megabytes."""
 
 
 class Attached(Struct, frozen=True, kw_only=True):
@@ -59,7 +66,7 @@ class FullState(Struct, frozen=True, kw_only=True):
 
 
 class CaughtUp(Struct, frozen=True, kw_only=True):
-    """The log was read to its end by REST; no snapshot could be had."""
+    """A page of the log was read by REST; no snapshot could be had."""
 
 
 class Replaced(Struct, frozen=True, kw_only=True):
@@ -100,6 +107,8 @@ class Stream:
         self._last_seq = after_seq
         self._last_event_id = last_event_id
         self._socket: ClientConnection | None = None
+        self._unsynced: _Unsynced | None = None
+        """While set: the socket has not given its first frame."""
         self._buffer: deque[Item] = deque()
         self._snapshot_due = True
         self._pause_ms = 0
@@ -116,6 +125,9 @@ class Stream:
                 return self._buffer.popleft()
             if self._socket is None:
                 await self._attach()
+                continue
+            if self._unsynced is not None:
+                await self._await_sync(self._socket, self._unsynced)
                 continue
             raw: bytes | None = None
             try:
@@ -142,10 +154,17 @@ class Stream:
             await anyio.sleep(self._pause_ms * (0.5 + self._clock.jitter() / 2) / 1000)
         self._pause_ms = min(self._pause_ms * 2 or _PAUSE_MS, _PAUSE_MAX_MS)
         endpoint = await self._server.wait_ready()
+        unsynced = _Unsynced(boot=endpoint.boot, asked_after=self._last_seq, pause_s=_SYNC_SOON_S)
+        with anyio.move_on_after(_SYNC_SOON_S):
+            await self._attaches.acquire_on_behalf_of(self)
+        if self not in _borrowers(self._attaches):
+            # Eight others wait for their first frame: read meanwhile.
+            if self._last_seq is not None:
+                await self._catch_up(_PAGE)
+            return
+        self._unsynced = unsynced
         try:
-            async with self._attaches:
-                with anyio.fail_after(_SYNC_S):
-                    await self._open(endpoint)
+            await self._open(endpoint)
         except ConnectionClosed as closed:
             await self._on_closed(closed)
         except InvalidStatus as refused:
@@ -154,7 +173,10 @@ class Stream:
                     "agent-server: it refused the session socket: it is older than we need, or another server"
                 ) from refused
         except (OSError, InvalidHandshake, TimeoutError):
-            await self._close_socket()
+            pass
+        finally:
+            if self._socket is None:
+                self._synced()
 
     async def _open(self, endpoint: Endpoint) -> None:
         where = f"{endpoint.base_url.replace('http', 'ws', 1)}/sockets/session/{self._conversation_id}"
@@ -168,16 +190,41 @@ class Stream:
             proxy=None,
         )
         await self._socket.send(_auth(endpoint.session_key))
-        while True:
-            frame = read(await self._socket.recv(decode=False), Frame)
+
+    async def _await_sync(self, socket: ClientConnection, unsynced: _Unsynced) -> None:
+        """Take the first frame if it comes soon; else read by REST what the log has meanwhile."""
+        raw: bytes | None = None
+        try:
+            with anyio.move_on_after(unsynced.pause_s):
+                raw = await socket.recv(decode=False)
+        except ConnectionClosed as closed:
+            await self._on_closed(closed)
+            return
+        if raw is not None:
+            frame = read(raw, Frame)
             if frame is not None and frame.type == "sync":
-                break
+                await self._on_sync(frame, unsynced)
+            return
+        unsynced.pause_s = min(max(unsynced.pause_s, _SYNC_SOON_S) * 1.5, _FOLLOW_MAX_S)
+        if anyio.current_time() - unsynced.since >= _SYNC_S:
+            await self._close_socket()
+        elif self._last_seq is not None and await self._catch_up(_PAGE):
+            unsynced.pause_s = 0.0
+
+    async def _on_sync(self, frame: Frame, unsynced: _Unsynced) -> None:
+        self._synced()
         self._snapshot_due = True
         through_seq = -1 if frame.through_seq is None else frame.through_seq
-        if self._last_seq is not None and through_seq < self._last_seq:
+        if unsynced.asked_after is not None and through_seq < unsynced.asked_after:
             await self._on_replaced()
             return
-        self._buffer.append(Attached(boot=endpoint.boot))
+        self._buffer.append(Attached(boot=unsynced.boot))
+
+    def _synced(self) -> None:
+        """Others may wait for their first frame now."""
+        self._unsynced = None
+        if self in _borrowers(self._attaches):
+            self._attaches.release_on_behalf_of(self)
 
     async def _on_frame(self, raw: bytes) -> None:
         frame = read(raw, Frame)
@@ -222,7 +269,7 @@ class Stream:
         if code == 4004:
             await self._on_missing()
         if code == 1013 and closed.rcvd and closed.rcvd.reason == "frame_too_large" and self._last_seq is not None:
-            await self._catch_up()
+            await self._catch_up(_SMALL_PAGE)
 
     async def _on_missing(self) -> None:
         """Gone for good, or only not loadable right now?"""
@@ -241,18 +288,18 @@ class Stream:
     def _give_up(self) -> NoReturn:
         raise ConversationGone(f"agent-server: conversation {self._conversation_id} is gone")
 
-    async def _catch_up(self) -> None:
-        """Read the log to its end by REST, a page at each call; the socket is tried again behind it."""
+    async def _catch_up(self, events_max: int) -> bool:
+        """Read on by REST, a page at each call; whether there is more."""
         page_id = self._last_event_id or None
         try:
-            page = await self._client.events_from(self._conversation_id, page_id, _PAGE)
+            page = await self._client.events_from(self._conversation_id, page_id, events_max)
         except (Unreached, Unanswered):
-            return
+            return False
         items = page.items
         if page_id is not None:
             if not items or items[0].id != page_id:
                 await self._on_replaced()
-                return
+                return False
             items = items[1:]
         first = -1 if self._last_seq is None else self._last_seq
         for seq, event in enumerate(items, first + 1):
@@ -260,6 +307,7 @@ class Stream:
         self._buffer.append(CaughtUp())
         if items:
             self._thrive()
+        return page.next_page_id is not None
 
     async def _on_replaced(self) -> None:
         await self._close_socket()
@@ -268,8 +316,22 @@ class Stream:
 
     async def _close_socket(self) -> None:
         socket, self._socket = self._socket, None
+        self._synced()
         if socket is not None:
             await socket.close()
+
+
+class _Unsynced(Struct, kw_only=True):
+    """A socket whose first frame has not come."""
+
+    boot: int
+    asked_after: int | None
+    pause_s: float
+    since: float = field(default_factory=anyio.current_time)
+
+
+def _borrowers(limiter: anyio.CapacityLimiter) -> tuple[object, ...]:
+    return limiter.statistics().borrowers
 
 
 def _auth(session_key: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from opensymphony.agents.openhands.client import Client, ConversationGone, ServerRefused
 from opensymphony.agents.openhands.stream import Attached, CaughtUp, FullState, Item, Logged, Replaced, Stream
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
-from tests.agents.openhands.fakes import FakeServer, always, durable, full_state, say, sync
+from tests.agents.openhands.fakes import FakeServer, Scene, always, durable, full_state, in_turn, say, sync
 
 
 @pytest.fixture
@@ -138,6 +139,51 @@ async def test_a_frame_too_large_for_the_socket_is_read_by_rest(fake: FakeServer
     assert short(found) == ["Attached", 0, 1, 2, "CaughtUp", "Attached", "FullState"]
     assert fake.cursors == ["-1", "2"]
     assert isinstance(found[4], CaughtUp)
+
+
+def held_back(released: anyio.Event, *frames: str) -> Scene:
+    """The first frame waits behind a running tool."""
+
+    async def scene(connection: ServerConnection) -> None:
+        await released.wait()
+        await say(*frames)(connection)
+
+    return scene
+
+
+async def test_the_log_is_read_by_rest_while_a_tool_holds_the_first_frame_back(
+    fake: FakeServer, stream: Stream
+) -> None:
+    """What the agent does shows although no frame comes; when the tool ends the socket goes on without gap or double."""
+    released = anyio.Event()
+    fake.scenes = [held_back(released, sync(3), durable(0), durable(1), durable(2), durable(3), full_state("running"))]
+    event = {"kind": "PauseEvent"}
+    first = {"items": [event | {"id": "e0"}, event | {"id": "e1"}], "next_page_id": "e2"}
+    fake.answers["GET /events/search"] = in_turn(
+        (200, first), (503, {}), (503, {}), (200, {"items": [event | {"id": "e1"}, event | {"id": "e2"}]})
+    )
+    assert short(await items(stream, 5)) == [0, 1, "CaughtUp", 2, "CaughtUp"]
+    released.set()
+    assert short(await items(stream, 3)) == ["Attached", 3, "FullState"]
+    assert fake.cursors == ["-1"]
+
+
+async def test_who_may_not_attach_yet_reads_by_rest(fake: FakeServer) -> None:
+    """Only so many wait for their first frame at once; the others see the log all the same, and attach afterwards."""
+    fake.answers["GET /events/search"] = in_turn(
+        (200, {"items": [{"id": "e0", "kind": "PauseEvent"}]}), (200, {"items": [{"id": "e0", "kind": "PauseEvent"}]})
+    )
+    fake.scenes = [say(sync(1), durable(1))]
+    client, attaches = Client(fake.endpoint), anyio.CapacityLimiter(1)
+    await attaches.acquire_on_behalf_of("another")
+    waiting = Stream(fake, client, "c1", clock=Clock(), attaches=attaches)
+    assert short(await items(waiting, 2)) == [0, "CaughtUp"]
+    assert fake.cursors == []
+    attaches.release_on_behalf_of("another")
+    assert short(await items(waiting, 2)) == ["Attached", 1]
+    assert attaches.borrowed_tokens == 0
+    await waiting.close()
+    await client.close()
 
 
 async def test_a_page_of_another_log_is_told(fake: FakeServer, stream: Stream) -> None:
