@@ -8,7 +8,7 @@ while the first frame waits behind a running tool: otherwise a call that never e
 from __future__ import annotations
 
 from collections import deque
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import anyio
 from msgspec import Struct, field
@@ -24,6 +24,7 @@ from opensymphony.agents.openhands.client import (
     Unreached,
 )
 from opensymphony.agents.openhands.messages import Event, Frame, FullStateValue, read, read_event
+from opensymphony.agents.openhands.server import Server
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 
@@ -74,14 +75,6 @@ class Replaced(Struct, frozen=True, kw_only=True):
 
 
 Item = Attached | Logged | FullState | CaughtUp | Replaced
-
-
-class Server(Protocol):
-    """Where the stream finds its server again after a restart."""
-
-    async def wait_ready(self) -> Endpoint:
-        """The address once the server answers; raises `AgentServerError` when nobody starts it any more."""
-        ...
 
 
 class Stream:

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from opensymphony.agents.openhands import runtime as runtime_module
+from opensymphony.agents.openhands import delivery, opening, stopping
 from opensymphony.agents.openhands.client import Endpoint
 from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
@@ -43,8 +43,9 @@ async def fake() -> AsyncIterator[FakeServer]:
 
 @pytest.fixture
 async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenHandsRuntime]:
-    monkeypatch.setattr(runtime_module, "_LOOK_AGAIN_S", 0.01)
-    monkeypatch.setattr(runtime_module, "_STOPPED_S", 0.1)
+    for module in (delivery, opening, stopping):
+        monkeypatch.setattr(module, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(stopping, "_STOPPED_S", 0.1)
     made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
     yield made
     await made.close()
@@ -96,7 +97,7 @@ class JustDied(FakeServer):
 
 async def test_a_server_that_died_a_moment_ago_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversation that could not be asked for is asked for again when the server is back: the ticket did not fail."""
-    monkeypatch.setattr(runtime_module, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(opening, "_LOOK_AGAIN_S", 0.01)
     async with JustDied().serving() as server:
         server.answers |= {"GET /server_info": always({"version": "1.58.0"}), "POST ": always(WHOLE, 201)}
         runtime = OpenHandsRuntime(server, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
