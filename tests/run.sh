@@ -1,5 +1,6 @@
 #!/bin/sh
-# ./dev test: the whole suite under coverage, fast tests first, then those that drive the real agent-server.
+# ./dev test: the whole suite under coverage, fast tests first, then those that drive the real agent-server. Where CI is set,
+# also the long ones among these (`-m faults`).
 # ./dev test <pytest arguments>: just pytest with these.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,6 +15,8 @@ if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi
 
+live="live and not faults"
+[ -z "${CI:-}" ] || live=live
 failed=0
 install_server || failed=1 # the fast tests run all the same
 coverage erase
@@ -21,7 +24,7 @@ coverage erase
 # which would only make them slow.
 coverage run -m pytest -m "not live" -n 3 --dist worksteal --ignore tests/simulation || failed=1
 python -m pytest tests/simulation -n 2 --dist worksteal || failed=1
-coverage run -m pytest -m live -n 2 --dist loadgroup || failed=1
+coverage run -m pytest -m "$live" -n 2 --dist loadgroup || failed=1
 coverage combine --quiet
 coverage report
 floor=$(cat tests/coverage_floor.txt)
