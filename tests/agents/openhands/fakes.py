@@ -54,6 +54,7 @@ class FakeServer:
         self.answers: dict[str, Answer] = {}
         """By `METHOD path`, without the conversation's own prefix."""
         self.cursors: list[str | None] = []
+        self.paths: list[str] = []
         self.auths: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.refuse_sockets = False
@@ -98,7 +99,9 @@ class FakeServer:
 
     async def _socket(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        query = parse_qs(urlsplit(connection.request.path).query)
+        address = urlsplit(connection.request.path)
+        query = parse_qs(address.query)
+        self.paths.append(address.path)
         self.cursors.append(query.get("after_seq", [None])[0])
         self.auths.append(json.loads(await connection.recv()))
         await self.scenes[min(len(self.cursors), len(self.scenes)) - 1](connection)
