@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,12 +125,17 @@ def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
 
 
 def archive_conversations(
-    conversations_dir: Path, archives_dir: Path, *, closed: frozenset[str], wanted: frozenset[str]
+    conversations_dirs: Sequence[Path],
+    archives_dir: Path,
+    *,
+    closed: frozenset[str],
+    wanted: frozenset[str],
+    legacy_dir: Path | None = None,
 ) -> tuple[int, int]:
     """Put conversations of closed tickets away and take wanted ones out again; how many of each. Only while no server runs.
 
-    Blocking; never raises.
+    Those wanted come into the first of the directories. Blocking; never raises.
     """
     from opensymphony.agents.openhands.archives import put_in_order
 
-    return put_in_order(conversations_dir, archives_dir, closed=closed, wanted=wanted)
+    return put_in_order(conversations_dirs, archives_dir, closed=closed, wanted=wanted, legacy=legacy_dir)

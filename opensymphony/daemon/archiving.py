@@ -39,6 +39,17 @@ def archives_dir(settings: Settings, policy: Policy) -> Path:
     return conversations_dir(settings, policy).parent / "archived"
 
 
+def active_dirs(settings: Settings, policy: Policy) -> tuple[Path, ...]:
+    """Those of all servers of this repository: the first has `active`, others `active-2` and so on."""
+    first = conversations_dir(settings, policy)
+    return (first, *sorted(place for place in first.parent.glob("active-*") if place.is_dir()))
+
+
+def legacy_dir(settings: Settings) -> Path:
+    """Where conversations were before stores had repositories. To be removed with release 1.0."""
+    return Path(settings.tool_dir) / "workspace" / "conversations"
+
+
 def places_of_conversations(state: State, now_ms: int) -> tuple[frozenset[str], frozenset[str]]:
     """Ids of the conversations of closed tickets and of all others, those of tickets that are gone among the closed."""
     closed: set[str] = set()
@@ -60,10 +71,11 @@ async def archive(state: State, settings: Settings, policy: Policy, clock: Clock
     closed, wanted = places_of_conversations(state, clock.now_ms())
     move = partial(
         archive_conversations,
-        conversations_dir(settings, policy),
+        active_dirs(settings, policy),
         archives_dir(settings, policy),
         closed=closed,
         wanted=wanted,
+        legacy_dir=legacy_dir(settings),
     )
     await anyio.to_thread.run_sync(move)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from opensymphony.agents import archive_conversations
-from opensymphony.agents.openhands.archives import put_in_order
+from opensymphony.agents.openhands.archives import Disk, plan, put_in_order
 
 ONE, TWO, THREE = (f"{digit * 8}-{digit * 4}-5{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "123")
 
@@ -28,7 +30,7 @@ class Store:
         return place
 
     def order(self, closed: set[str], wanted: set[str]) -> tuple[int, int]:
-        return put_in_order(self.active, self.archived, closed=closed, wanted=wanted)
+        return put_in_order([self.active], self.archived, closed=closed, wanted=wanted)
 
     def names(self) -> tuple[list[str], list[str]]:
         places = (self.active, self.archived)
@@ -94,7 +96,7 @@ def test_only_directories_of_conversations_are_moved(store: Store, tmp_path: Pat
 
 def test_trouble_keeps_nobody_from_starting(store: Store, tmp_path: Path) -> None:
     """A store that is not there yet, or an archive that cannot be made: told in the log, and that is all."""
-    assert archive_conversations(tmp_path / "none", tmp_path / "no", closed=frozenset({ONE}), wanted=frozenset()) == (
+    assert archive_conversations([tmp_path / "none"], tmp_path / "no", closed=frozenset({ONE}), wanted=frozenset()) == (
         0,
         0,
     )
@@ -102,3 +104,96 @@ def test_trouble_keeps_nobody_from_starting(store: Store, tmp_path: Path) -> Non
     store.archived.write_text("in the way")
     assert store.order({ONE}, set()) == (0, 0)
     assert store.names()[0] == plain(ONE)
+
+
+class Killed(Exception):
+    """The daemon dies here."""
+
+
+class FailingDisk(Disk):
+    """Two file systems, and a death before or in the step of a number."""
+
+    def __init__(self, alive_for: int, across: bool = True) -> None:
+        self.left = alive_for
+        self.across = across
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._step()
+        if self.across and source.parent != target.parent:
+            raise OSError(errno.EXDEV, "across", str(source))
+        super().rename(source, target)
+
+    def copy(self, source: Path, target: Path) -> None:
+        if self.left == 0:
+            target.mkdir()
+            shutil.copy(source / "meta.json", target)
+        self._step()
+        super().copy(source, target)
+
+    def remove(self, path: Path) -> None:
+        if self.left == 0:
+            (path / "meta.json").unlink(missing_ok=True)
+        self._step()
+        super().remove(path)
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+
+def with_events(place: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (place / "events" / f"event-{number:05}-{name}.json").write_text("{}")
+    return place
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("steps", range(16))
+def test_a_death_at_any_step_is_made_good(store: Store, steps: int, across: bool) -> None:
+    """On one file system or across two: the next start ends what was begun; nothing is lost, doubled or left over."""
+    with_events(store.add(ONE), "a", "b", "c")
+    with_events(store.add(ONE, archived=True), "x")
+    with_events(store.add(TWO, archived=True), "d")
+    try:
+        put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, disk=FailingDisk(steps, across))
+    except Killed:
+        pass
+    put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, disk=FailingDisk(99, across))
+    [one], [two] = plain(ONE), plain(TWO)
+    assert store.names() == ([two], [one, f"{one}.1"])
+    assert sorted(os.listdir(store.archived / one / "events"))[2] == "event-00002-c.json"
+    assert (store.archived / one / "meta.json").is_file() and (store.active / two / "meta.json").is_file()
+    assert os.listdir(store.archived / f"{one}.1" / "events") == ["event-00000-x.json"]
+    assert plan([store.active], store.archived, closed={ONE}, wanted={TWO}) == ()
+
+
+def test_of_two_the_longer_one_wins(store: Store) -> None:
+    """The other one is kept aside."""
+    with_events(store.add(ONE), "a")
+    with_events(store.add(ONE, archived=True), "x", "y")
+    [move] = plan([store.active], store.archived, closed={ONE}, wanted=set())
+    assert str(move) == f"move {move.source} to {store.archived / plain(ONE)[0]}.1"
+    store.order({ONE}, set())
+    assert len(os.listdir(store.archived / plain(ONE)[0] / "events")) == 2
+
+
+def test_what_is_ours_leaves_the_flat_store(store: Store, tmp_path: Path) -> None:
+    """Conversations of others stay there; one that has a newer copy in use goes into the archive."""
+    legacy = tmp_path / "flat"
+    legacy.mkdir()
+    for conversation_id in (ONE, TWO, THREE):
+        with_events(store.add(conversation_id), "a").rename(legacy / conversation_id.replace("-", ""))
+    put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, legacy=legacy)
+    assert (*store.names(), os.listdir(legacy)) == (plain(TWO), plain(ONE), plain(THREE))
+
+
+def test_several_servers_have_stores_of_their_own(store: Store, tmp_path: Path) -> None:
+    """What is wanted and lies in any of them stays there; what is closed leaves each."""
+    second = tmp_path / "active-2"
+    second.mkdir()
+    for conversation_id in (ONE, TWO):
+        store.add(conversation_id).rename(second / conversation_id.replace("-", ""))
+    store.add(TWO, archived=True)
+    put_in_order([store.active, second], store.archived, closed={ONE}, wanted={TWO})
+    assert (*store.names(), os.listdir(second)) == ([], plain(ONE, TWO), plain(TWO))
