@@ -138,3 +138,34 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Why nothing new starts although there would be work: the disk."""
     day: str = ""
     budgets: tuple[BudgetView, ...] = ()
+
+
+EntryKind = Literal[
+    "prompt", "message", "thought", "call", "result", "plan", "condensation", "error", "status", "question", "other"
+]
+
+
+class TranscriptEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was said or done in a conversation. Its texts come from agents and tools: untrusted."""
+
+    seq: int
+    """The number of the event in the conversation's log."""
+    kind: EntryKind
+    """`prompt` is what was said to the agent, `message` what it said."""
+    at: str = ""
+    """The agent-server's own time, without a zone where it gives none."""
+    text: str = ""
+    tool: str = ""
+    call_id: str = ""
+    """Joins a result to its call."""
+    command: str = ""
+    """Of a call in a terminal: what is run there."""
+    arguments: str = ""
+    """Of any other call, as JSON."""
+    exit_code: int | None = None
+    failed: bool = False
+    path: str = ""
+    """Of an edited file."""
+    diff: str = ""
+    key: str = ""
+    """Of a prompt of the daemon: the key of its command."""

@@ -13,6 +13,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
 from opensymphony.model import ServerState
+from opensymphony.views import TranscriptEntry
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
 if TYPE_CHECKING:
@@ -139,3 +140,19 @@ def archive_conversations(
     from opensymphony.agents.openhands.archives import put_in_order
 
     return put_in_order(conversations_dirs, archives_dir, closed=closed, wanted=wanted, legacy=legacy_dir)
+
+
+def read_transcript(conversation_dir: Path, *, after: int = -1, last: int | None = None) -> list[TranscriptEntry]:
+    """What was said and done behind the event of a number, or the last entries of it; from the files alone. Blocking."""
+    from opensymphony.agents.openhands.event_files import EventFiles
+    from opensymphony.agents.openhands.transcript import entries
+
+    files = EventFiles(conversation_dir)
+    numbers = files.numbers(after)
+    taken = len(numbers) if last is None else 4 * last  # most entries are of an event or two, and of some bookkeeping
+    while True:
+        newest = numbers[max(0, len(numbers) - taken) :]
+        found = [entry for number, content in files.read(newest) for entry in entries(number, content)]
+        if last is None or len(found) >= last or taken >= len(numbers):
+            return found if last is None else found[max(0, len(found) - last) :]
+        taken *= 4
