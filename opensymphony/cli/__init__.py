@@ -12,6 +12,7 @@ import typer
 from opensymphony import __version__
 from opensymphony.cli import (
     config,
+    debug,
     demo,
     doctor,
     explain,
@@ -46,6 +47,7 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(issues.issues)
 app.command()(explain.explain)
+app.command()(debug.debug)
 app.command()(stop.stop)
 app.command()(retry.retry)
 app.command()(pause.pause)

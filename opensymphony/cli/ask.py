@@ -94,7 +94,7 @@ def act(
     address = find(workflow, config)
     key = new_id() if request_id is None else request_id
     try:
-        answer = request_action(address, action, ticket, request_id=key, text=text, author=_login_name(), finish=finish)
+        answer = request_action(address, action, ticket, request_id=key, text=text, author=login_name(), finish=finish)
     except UnknownIssue:
         fail_unknown(address, ticket or "")
     except NoAnswer as error:
@@ -149,7 +149,8 @@ def near(ticket: str, known: list[str]) -> list[str]:
     return list(dict.fromkeys([*same, *(folded[name] for name in found)]))[:_NEAR_MAX]
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Who asks; empty for a user without a name."""
     import getpass
 
     try:

@@ -27,7 +27,7 @@ async def changes(workspace: str, base: str | None) -> str:
         published = _base(repository.references, base)
         if published and start:
             answer = await git.ask(["merge-base", published, start], git_dir=copy)
-            start = answer.output.decode().strip() or start if answer.exit_code == 0 else start
+            start = answer.output.strip() or start if answer.exit_code == 0 else start
         if start is None:
             return ""
         index = os.path.join(copy, "index")
@@ -43,7 +43,7 @@ async def changes(workspace: str, base: str | None) -> str:
             ["ls-files", "-z", "--others", "--exclude-standard"], git_dir=copy, work_tree=workspace, index=index
         )
     new = [f"new file: {name}" for name in added.paths if name in names]
-    return "\n".join([*new, told.output.decode(errors="replace").rstrip("\n")]).strip("\n")
+    return "\n".join([*new, told.output.rstrip("\n")]).strip("\n")
 
 
 def _base(references: dict[str, str], base: str | None) -> str | None:

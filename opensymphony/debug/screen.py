@@ -6,6 +6,7 @@ that is gone raises `ScreenGone`, whatever the system calls it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -74,7 +75,7 @@ class Screen:
         heading.append(f"{entry.at[11:19]} ", style="dim")
         match entry.kind:
             case "prompt":
-                heading.append("to the agent" if entry.key else "a person", style="bold green")
+                heading.append(_author(entry), style="bold green")
                 return Group("", heading, Padding(Markdown(entry.text), (0, 0, 0, 2)))
             case "message":
                 heading.append("agent", style="bold magenta")
@@ -126,10 +127,8 @@ class Screen:
 
     def _gone(self) -> ScreenGone:
         # Python would complain once more when it closes the stream at exit.
-        try:
+        with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        except (OSError, ValueError):
-            pass
         return ScreenGone()
 
 
@@ -138,7 +137,7 @@ def plain_lines(entry: TranscriptEntry, *, everything: bool = False) -> list[str
     at = f"{entry.at[11:19]} " if entry.at else ""
     match entry.kind:
         case "prompt":
-            return ["", f"{at}to the agent:" if entry.key else f"{at}a person:", *_indented(entry.text)]
+            return ["", f"{at}{_author(entry)}:", *_indented(entry.text)]
         case "message":
             return ["", f"{at}agent:", *_indented(entry.text)]
         case "thought":
@@ -182,6 +181,11 @@ def _safe(entry: TranscriptEntry) -> TranscriptEntry:
     return msgspec.structs.replace(
         entry, **{name: shown(value) for name, value in fields.items() if isinstance(value, str) and name != "kind"}
     )
+
+
+def _author(entry: TranscriptEntry) -> str:
+    """A prompt of the daemon carries the key of its command; one that was sent past it, a key that says so."""
+    return "a person" if not entry.key or entry.key.startswith("debug/") else "to the agent"
 
 
 def _ended(entry: TranscriptEntry) -> str:
