@@ -31,7 +31,7 @@ def debug(
     from opensymphony import logs
     from opensymphony.cli import loading
     from opensymphony.debug.console import LAST, Console
-    from opensymphony.debug.finding import find
+    from opensymphony.debug.finding import find, know_secrets
     from opensymphony.debug.screen import Screen, ScreenGone
     from opensymphony.errors import OpenSymphonyError
 
@@ -40,13 +40,16 @@ def debug(
     shown = last if last is not None or everything or json else LAST
     talks = sys.stdin.isatty() and sys.stdout.isatty() and not json and not follow
     try:
+        know_secrets(settings, policy)
         found = find(settings, policy, wanted)
         console = Console(found, settings, policy, Screen(json=json, everything=everything), author=ask.login_name())
         console.show(shown)
         if follow:
             console.follow()
         if talks:
-            import readline  # noqa: F401  # lines can be edited, and earlier ones are there again
+            import readline
+
+            readline.set_auto_history(True)  # lines can be edited, and earlier ones are there again
 
             output.say(f"{found.name}: /help lists what can be said here")
             console.talk()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import msgspec
 from msgspec import Struct
 
 from opensymphony.api.client import Address, fetch_issues, find_daemon
 from opensymphony.daemon.archiving import active_dirs, archives_dir, legacy_dir
 from opensymphony.daemon.history import open_store, replayed
-from opensymphony.errors import InstanceError, StoreError
+from opensymphony.daemon.model_access import model_environment
+from opensymphony.errors import InstanceError, OpenSymphonyError, StoreError
 from opensymphony.model import ticket_key
 from opensymphony.settings import Settings
 from opensymphony.views import TicketView
@@ -74,6 +77,12 @@ def find(settings: Settings, policy: Policy, wanted: str) -> Found:
         view=view,
         daemon=daemon,
     )
+
+
+def know_secrets(settings: Settings, policy: Policy) -> None:
+    """So that they are taken out of what is shown; one that cannot be read now is not known."""
+    with suppress(OpenSymphonyError):
+        anyio.run(model_environment, policy, settings)
 
 
 def locate(settings: Settings, policy: Policy, conversation_id: str) -> Path | None:
