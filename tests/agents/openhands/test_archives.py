@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -155,10 +156,8 @@ def test_a_death_at_any_step_is_made_good(store: Store, steps: int, across: bool
     with_events(store.add(ONE), "a", "b", "c")
     with_events(store.add(ONE, archived=True), "x")
     with_events(store.add(TWO, archived=True), "d")
-    try:
+    with contextlib.suppress(Killed):
         put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, disk=FailingDisk(steps, across))
-    except Killed:
-        pass
     put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, disk=FailingDisk(99, across))
     [one], [two] = plain(ONE), plain(TWO)
     assert store.names() == ([two], [one, f"{one}.1"])
