@@ -6,7 +6,6 @@ from pathlib import Path
 
 from opensymphony.agents import read_transcript
 from opensymphony.agents.openhands.event_files import EventFiles
-from opensymphony.agents.openhands.transcript import entries
 from tests.debug.conftest import EVENTS, write
 
 
@@ -27,9 +26,3 @@ def test_one_that_is_being_written_waits(tmp_path: Path) -> None:
     half.unlink()
     half.symlink_to("/etc/passwd")
     assert [number for number, _ in EventFiles(tmp_path).read(EventFiles(tmp_path).numbers())] == [0, 2]
-
-
-def test_an_event_that_nobody_knows_is_told() -> None:
-    """Also one that is no event at all."""
-    assert [entry.text for entry in entries(1, b"[]")] == ["an event that cannot be read"]
-    assert [entry.kind for entry in entries(1, b'{"kind": "ActionEvent", "thought": 7, "action": "odd"}')] == ["call"]
