@@ -12,6 +12,7 @@ from msgspec import Struct
 from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
+from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.model import ServerState
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
@@ -48,6 +49,7 @@ def open_runtime(
     before_start: Callable[[], Awaitable[None]] | None = None,
     fresh: bool = False,
     read_session_key: Callable[[], Awaitable[str]] | None = None,
+    isolation: Isolation = NOT_ISOLATED,
 ) -> Runtime:
     """Agents on an OpenHands agent-server: one of our own, or the one that the policy names.
 
@@ -79,6 +81,8 @@ def open_runtime(
             port=openhands.wanted_port,
             before_start=before_start,
             fresh=fresh,
+            isolation=isolation,
+            workspace_root=policy().workspace.root,
         )
     agents = OpenHandsRuntime(
         server,

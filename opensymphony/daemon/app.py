@@ -44,6 +44,7 @@ from opensymphony.daemon.retention import Retention
 from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import ConfigurationError, InstanceError, Problem
 from opensymphony.interfaces import Tracker
+from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
@@ -99,6 +100,7 @@ class Daemon:
         announce: Callable[[str], None] | None = None,
         read_policy: ReadPolicy | None = None,
         fresh_server: bool = False,
+        isolation: Isolation = NOT_ISOLATED,
         price: Price = lambda policy: policy,
         open_runtime: OpenRuntime = open_runtime,
     ) -> None:
@@ -107,7 +109,7 @@ class Daemon:
         `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
         when it has changed (None: it is not followed); `price` fills in what the model costs, which is for decisions and not
         for the agent-server; `open_runtime` says where agents run. `fresh_server`: an agent-server that an earlier start
-        left is ended, not gone on with.
+        left is ended, not gone on with. `isolation` is what agents, hooks and checks run in.
         """
         self.settings = settings
         self.policy = policy
@@ -126,6 +128,7 @@ class Daemon:
         self._stop = anyio.Event()
         self._detaching = False
         self._fresh_server = fresh_server
+        self.isolation = isolation
         self._store = Path(settings.store_dir)
 
     def stop(self) -> None:
@@ -184,7 +187,14 @@ class Daemon:
         stack.push_async_callback(_end_children, nonce)
         tracker = open_tracker(self.policy.tracker, clock)
         stack.push_async_callback(tracker.close)
-        workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+        workspaces = WorkspaceManager(
+            str(root),
+            str(self._store / "mirrors"),
+            self.policy,
+            nonce,
+            isolation=self.isolation,
+            scripts_home=str(self._store / "scripts-home"),
+        )
         runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
@@ -294,6 +304,7 @@ class Daemon:
             clock=clock,
             prices=lambda: self.priced.openhands.conversation.agent.llm,
             fresh=self._fresh_server,
+            isolation=self.isolation,
             read_session_key=session_key(self.settings, self.policy),
             before_start=lambda: archive(state, self.settings, self.policy, clock),
         )

@@ -28,7 +28,6 @@ _NOT_IN_EFFECT = {
     "observability": f"{_LATER}: the dashboard has no settings here",
     "logging": f"{_LATER}: logs are set in opensymphony.toml, [logs]",
     "review": _LATER,
-    "isolation": _LATER,
     "knowledge": _LATER,
     "routing": _LATER,
     "openhands.websocket": f"{_LATER}: the session socket needs no settings",
