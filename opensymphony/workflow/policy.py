@@ -256,6 +256,8 @@ class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that one call can read: the model's context window. None: as litellm knows it, else 200,000."""
     max_output_tokens: Tokens | None = None
     """The most that one call can write. None: as litellm knows it, else 64,000."""
+    options: dict[str, str | int | float | bool] = field(default_factory=dict[str, str | int | float | bool])
+    """Further settings of the model by the agent-server's names, such as `reasoning_effort: high`; no secret belongs here."""
 
 
 class CondenserPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,7 +279,9 @@ class ConversationAgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_
     llm: LlmPolicy = LlmPolicy()
     """The model."""
     tools: tuple[str, ...] = ("terminal", "file_editor", "task_tracker")
-    """Given explicitly: an empty list means only `finish` and `think`."""
+    """Given explicitly: an empty list means only the default tools."""
+    include_default_tools: tuple[str, ...] = ("FinishTool", "ThinkTool")
+    """Of the agent-server's built-in tools, by their classes: `FinishTool` ends a turn, `ThinkTool` writes a thought down."""
     condenser: CondenserPolicy = CondenserPolicy()
     """When long histories are summarised."""
 

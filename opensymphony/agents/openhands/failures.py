@@ -68,7 +68,7 @@ RULES: tuple[FailureRule, ...] = (
         action="rehydrate",
         advice="the provider does not accept its history any more",
         codes=("LLMMalformedConversationHistoryError",),
-        text=r"tool_use.{0,40}without.{0,5}tool_result|must have a corresponding .{0,3}tool_|tool_call_id.{0,3}'?\s*of\b.*not found"
+        text=r"tool_use.{0,40}without.{0,5}tool_result|must have a corresponding .{0,3}tool_"
         r"|must be followed by tool messages|unexpected .{0,3}tool_use_id|messages with role 'tool' must be a response",
     ),
     FailureRule(
