@@ -1,4 +1,4 @@
-"""What an operator asks for over HTTP: stop, retry, pause, resume, message. A request with an id is answered once."""
+"""What an operator asks for over HTTP: stop, retry, pause, resume, message, rehydrate. A request with an id is answered once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opensymphony.views import ActionAnswer
 
 BODY_BYTES_MAX = 64 * 1024
 
-Action = Literal["stop", "retry", "pause", "resume", "message"]
+Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate"]
 ON_ALL: tuple[Action, ...] = ("pause", "resume")
 """What can be asked about everything at once."""
 

@@ -14,6 +14,7 @@ from opensymphony.scheduler.decisions.runs import (
     EndingChosen,
     InFlightCounted,
     ProgressNoted,
+    RehydrationWanted,
     RunAbandoned,
     RunEnded,
     RunStarted,
@@ -91,6 +92,7 @@ Decision = (
     | WorkspaceAssigned
     | WorkspaceRemoved
     | ConversationAssigned
+    | RehydrationWanted
     | TurnBegun
     | ProgressNoted
     | SilenceExcused
