@@ -43,13 +43,15 @@ def open_runtime(
     environment: Mapping[str, str],
     clock: Clock,
     prices: Callable[[], LlmPolicy] | None = None,
+    read_environment: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     before_start: Callable[[], Awaitable[None]] | None = None,
 ) -> Runtime:
     """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
-    each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
-    not know them calls free. `before_start` is awaited before each start of the server, while none runs.
+    each conversation and nowhere else; `read_environment` reads it again, where a key may have been changed. `prices` is the
+    model with its prices filled in, for what a server that does not know them calls free. `before_start` is awaited before
+    each start of the server, while none runs.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.installation import check, python_path
@@ -72,6 +74,7 @@ def open_runtime(
         environment=environment,
         clock=clock,
         prices=prices,
+        read_environment=read_environment,
     )
     return Runtime(agents=agents, server=supervisor)
 

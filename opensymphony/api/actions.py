@@ -1,4 +1,4 @@
-"""What an operator asks for over HTTP: stop, retry, pause, resume, message, rehydrate. A request with an id is answered once."""
+"""What an operator asks for over HTTP: stop, retry, pause and the like. A request with an id is answered once."""
 
 from __future__ import annotations
 

@@ -122,6 +122,7 @@ async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str |
             announce=output.data,
             read_policy=read_again,
             price=lambda policy: with_prices(policy, settings),
+            read_environment=lambda policy: model_environment(policy, settings),
         )
         await foreground.serve(daemon)
 

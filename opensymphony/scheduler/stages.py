@@ -319,7 +319,6 @@ def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None
             created=conversation.created,
             usage=Usage() if conversation.created else conversation.usage,
             prompted=conversation.prompted,
-            at_ms=plan.at_ms,
             server=conversation.server,
             server_version=conversation.server_version,
             store=conversation.store,

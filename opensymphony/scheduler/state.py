@@ -181,9 +181,11 @@ class Entry(Struct, kw_only=True):
     """Why the conversation of now stands in for its predecessor; empty for one that does not."""
     predecessor: ConversationId | None = None
     """The conversation before, which is kept."""
+    conversation_status: AgentStatus | None = None
+    """As heard at the end of its last run."""
     conversation_ms: int = 0
     attached_ms: int = 0
-    """When the conversation was made, and last opened."""
+    """When it was begun to make the conversation, and to open it last."""
     server: str = ""
     server_version: str = ""
     store: str = ""

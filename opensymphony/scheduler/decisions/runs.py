@@ -50,20 +50,10 @@ class ConversationAssigned(OfTicket, frozen=True, kw_only=True):
     usage: Usage
     prompted: bool | None = None
     """Whether its log has a message of ours; None: nobody has looked."""
-    at_ms: int = 0
     server: str = ""
     server_version: str = ""
     store: str = ""
     launch: Launch | None = None
-
-
-class RehydrationWanted(OfTicket, frozen=True, kw_only=True):
-    """The next conversation of this ticket is another one, which is told what was done in the one of now."""
-
-    at_ms: int
-    reason: str
-    overflow: bool = False
-    """Its history was too much for its model."""
 
 
 class TurnBegun(OfTicket, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def conversation_assigned(state: State, decision: d.ConversationAssigned) -> Non
     if decision.launch is not None:
         entry.launch = decision.launch
     entry.server, entry.server_version, entry.store = decision.server, decision.server_version, decision.store
-    entry.attached_ms = decision.at_ms
+    entry.attached_ms = run.stage_ms
     # What it used since it was last heard of is spent by this run: a call that was cut off is billed all the same.
     run.usage_before = run.usage_now = entry.conversation_usage
     note_usage(state, entry, run, decision.usage)
@@ -106,7 +106,7 @@ def _begin_conversation(entry: Entry, run: Run, decision: d.ConversationAssigned
     """The totals of a conversation begin at nothing, and so does what is measured of its progress."""
     entry.prompted = False
     entry.conversation_usage = Usage()
-    entry.conversation_ms = decision.at_ms
+    entry.conversation_ms = run.stage_ms
     entry.launch = None
     if decision.conversation_id != entry.conversation_id:
         entry.predecessor = entry.conversation_id
@@ -252,6 +252,7 @@ def ending_amended(state: State, decision: d.EndingAmended) -> None:
 
 
 def _close_run(entry: Entry, run: Run, at_ms: int) -> None:
+    entry.conversation_status = run.status if run.conversation_id is not None else entry.conversation_status
     entry.usage = entry.usage + run.spent
     entry.messages = (*run.giving, *entry.messages)
     entry.turns += run.turns

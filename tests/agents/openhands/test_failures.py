@@ -13,7 +13,7 @@ LLM = LlmPolicy(model="openai/m", api_key_env="MY_KEY", base_url_env="MY_URL")
 CASES: list[tuple[str, str, str, str]] = [
     # code, kind as the server has it, text, rule
     ("LLMAuthenticationError", "auth", "litellm.AuthenticationError: Incorrect API key provided: sk-***", "auth"),
-    ("LLMServiceUnavailableError", "transient", "OpenAIException - Missing credentials. Please pass an `api_key`", "missing_key"),
+    ("LLMServiceUnavailableError", "transient", "Missing credentials. Please pass an `api_key`", "missing_key"),
     ("LLMAuthenticationError", "auth", "The api_key client option must be set", "missing_key"),
     ("APIError", "transient", "litellm.APIError: Error code: 403 - forbidden", "forbidden"),
     ("PermissionDeniedError", "unknown", "no", "forbidden"),
@@ -31,7 +31,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("LLMBadRequestError", "config", "prompt is too long: 210000 tokens > 200000 maximum", "overflow"),
     ("APIError", "unknown", "Your input exceeds the context window of this model", "overflow"),
     ("context_overflow", "unknown", "summarised 3 times", "overflow"),
-    ("LLMBadRequestError", "config", "tool_use ids were found without `tool_result` blocks immediately after", "broken_history"),
+    ("LLMBadRequestError", "config", "tool_use ids were found without `tool_result` blocks after", "broken_history"),
     ("LLMBadRequestError", "config", "messages with role 'tool' must be a response to a preceeding message", "broken_history"),
     ("LLMContextWindowTooSmallError", "config", "16384 tokens are needed", "window_too_small"),
     ("LLMContentPolicyViolationError", "config", "refused", "refused"),
