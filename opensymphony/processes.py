@@ -14,6 +14,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -68,6 +69,15 @@ class Completed(Struct, frozen=True, kw_only=True):
     """Standard output and error together; the last `output_bytes_max` bytes."""
     timed_out: bool
     duration_ms: int
+
+
+class Waitable(Protocol):
+    """A child whose end can be waited for."""
+
+    @property
+    def pid(self) -> int: ...
+
+    async def wait(self) -> object: ...
 
 
 class LiveProcess(Struct, frozen=True, kw_only=True):
@@ -140,7 +150,7 @@ async def end_all(nonce: str, *, grace_ms: int = GRACE_MS, spare: Sequence[int] 
     return await _end(partial(list_processes, nonce, spare=spare), grace_ms)
 
 
-async def end_child(process: Process, nonce: str, *, grace_ms: int) -> None:
+async def end_child(process: Waitable, nonce: str, *, grace_ms: int) -> None:
     """End one child that `start` began, everything in its session, and what carries `nonce`; then reap the child."""
     await _end_tree(process, NONCE_VARIABLE, nonce, grace_ms)
 
@@ -246,7 +256,7 @@ async def _attend(process: Process, marker: str, output: int, tail: _Tail, timeo
     return limit.cancelled_caught
 
 
-async def _end_tree(process: Process, variable: str, value: str, grace_ms: int) -> None:
+async def _end_tree(process: Waitable, variable: str, value: str, grace_ms: int) -> None:
     if _HAS_PROC:
         await _end(partial(_matching, variable, value, session=process.pid, spare=()), grace_ms)
     else:
@@ -276,7 +286,7 @@ async def _end(find: Callable[[], tuple[LiveProcess, ...]], grace_ms: int) -> in
     return len(seen)
 
 
-async def _end_group(process: Process, grace_ms: int) -> None:
+async def _end_group(process: Waitable, grace_ms: int) -> None:
     """Without /proc: the process group, by its number, which stays taken while it has a member."""
     deadline = anyio.current_time() + grace_ms / 1000
     number = signal.SIGTERM

@@ -39,6 +39,7 @@ TOOL_DIRECTORY_VARIABLE = "OPENSYMPHONY_TOOL_DIR"
 
 SECRET_VARIABLES = {
     "llm_api_key": "LLM_API_KEY",
+    "openhands_session_api_key": "OPENHANDS_SESSION_API_KEY",
     "jira_api_token": "JIRA_API_TOKEN",
     "jira_webhook_secret": "JIRA_WEBHOOK_SECRET",
     "linear_api_key": "LINEAR_API_KEY",

@@ -24,6 +24,8 @@ class AgentServer(Protocol):
 
     async def run(self, *, task_status: TaskStatus[None] = ...) -> None: ...
 
+    def detach(self) -> None: ...
+
     def state(self) -> ServerState: ...
 
 
@@ -45,38 +47,69 @@ def open_runtime(
     prices: Callable[[], LlmPolicy] | None = None,
     read_environment: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     before_start: Callable[[], Awaitable[None]] | None = None,
+    fresh: bool = False,
+    read_session_key: Callable[[], Awaitable[str]] | None = None,
 ) -> Runtime:
-    """A managed OpenHands agent-server. Raises `InstallationError` when it is not installed whole.
+    """Agents on an OpenHands agent-server: one of our own, or the one that the policy names.
+
+    Raises `InstallationError` when our own is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
     each conversation and nowhere else; `read_environment` reads it again, where a key may have been changed. `prices` is the
     model with its prices filled in, for what a server that does not know them calls free. `before_start` is awaited before
-    each start of the server, while none runs.
+    each start of our server, while none runs; `fresh`: one that an earlier start left is ended, not taken over.
+    `read_session_key` reads the key of another's server.
     """
     from opensymphony.agents.openhands.environment import Places
+    from opensymphony.agents.openhands.external import ExternalServer
     from opensymphony.agents.openhands.installation import check, python_path
     from opensymphony.agents.openhands.runtime import OpenHandsRuntime
     from opensymphony.agents.openhands.supervisor import Supervisor
 
-    installed = check(tool_dir)
-    if installed.status != "complete":
-        raise InstallationError(f"{installed.detail}: run `opensymphony install openhands`")
-    supervisor = Supervisor(
-        python=python_path(tool_dir),
-        places=Places(state=state_dir, conversations=conversations_dir),
-        policy=policy().openhands.local_server,
-        clock=clock,
-        before_start=before_start,
-    )
+    openhands = policy().openhands
+    if openhands.is_external:
+        server = ExternalServer(openhands.transport.base_url or "", read_session_key)
+    else:
+        installed = check(tool_dir)
+        if installed.status != "complete" and openhands.local_server.command is None:
+            raise InstallationError(f"{installed.detail}: run `opensymphony install openhands`")
+        server = Supervisor(
+            python=python_path(tool_dir),
+            places=Places(state=state_dir, conversations=conversations_dir),
+            policy=openhands.local_server,
+            clock=clock,
+            port=openhands.wanted_port,
+            before_start=before_start,
+            fresh=fresh,
+        )
     agents = OpenHandsRuntime(
-        supervisor,
+        server,
         policy=lambda: policy().openhands.conversation,
         environment=environment,
         clock=clock,
         prices=prices,
         read_environment=read_environment,
     )
-    return Runtime(agents=agents, server=supervisor)
+    return Runtime(agents=agents, server=server)
+
+
+def left_running(state_dir: Path) -> int | None:
+    """The pid of an agent-server that an earlier daemon left and nobody looks after; None when there is none. Blocking."""
+    from opensymphony.agents.openhands.environment import Places
+    from opensymphony.agents.openhands.ownership import left_running as find
+
+    return find(Places(state=state_dir, conversations=state_dir).owner_record)
+
+
+async def end_left_running(state_dir: Path) -> int:
+    """Interrupt its agents and end it, with everything it started; how many processes there were.
+
+    Raises `InstanceError` when a daemon looks after it.
+    """
+    from opensymphony.agents.openhands.environment import Places
+    from opensymphony.agents.openhands.ownership import end_orphan
+
+    return await end_orphan(Places(state=state_dir, conversations=state_dir).owner_record)
 
 
 def installation_state(tool_dir: Path) -> tuple[str, str]:

@@ -117,9 +117,9 @@ def request_refresh(address: Address) -> None:
     _ask(address, "POST", "/api/v1/refresh")
 
 
-def request_shutdown(address: Address) -> None:
-    """Let it stop in good order; it has not ended yet when this returns."""
-    _ask(address, "POST", "/api/v1/shutdown")
+def request_shutdown(address: Address, *, detach: bool = False) -> None:
+    """Let it stop in good order, or with `detach` end and leave the agents at work; it has not ended yet when this returns."""
+    _ask(address, "POST", "/api/v1/shutdown", {"detach": detach})
 
 
 def fetch_unreadiness(address: Address) -> str | None:

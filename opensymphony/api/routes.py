@@ -15,6 +15,7 @@ from starlette.routing import Route
 from opensymphony import __version__
 from opensymphony.api.access import error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
+from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
 from opensymphony.api.issues import Issues, issue, issues, json_response
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
@@ -42,8 +43,8 @@ class Control(Issues, Actions, Protocol):
         """Look at the tracker now. Returns why that has to wait, when it has to."""
         ...
 
-    def shutdown(self) -> None:
-        """Stop in good order; returns at once."""
+    def shutdown(self, *, detach: bool = False) -> None:
+        """Stop in good order, or with `detach` leave the agents at work; returns at once."""
         ...
 
 
@@ -70,9 +71,13 @@ def build_app(control: Control, token: str) -> Starlette:
         waits = control.refresh()
         return json_response({"queued": True} if waits is None else {"queued": True, "waits": waits}, status=202)
 
-    def shutdown(request: Request) -> Response:
-        control.shutdown()
-        return json_response({"stopping": True}, status=202)
+    async def shutdown(request: Request) -> Response:
+        try:
+            body = await read_body(request, ShutdownBody)
+        except Unusable as unusable:
+            return unusable.response
+        control.shutdown(detach=body.detach)
+        return json_response({"stopping": True, "detached": body.detach}, status=202)
 
     def guarded(path: str, method: str, answer: Answer) -> Route:
         async def endpoint(request: Request) -> Response:

@@ -56,7 +56,23 @@ def find(workflow: str | None, config: str | None) -> Address:
             output.fail(
                 f"{named}: there is no such file: go to the directory of a WORKFLOW.md, or name one", output.USAGE
             )
-        output.fail(str(error), output.FAILED)
+        output.fail(f"{error}{_left_hint(settings.store_dir)}", output.FAILED)
+
+
+def _left_hint(store_dir: str) -> str:
+    """What is to be said where a daemon went and left its agents at work."""
+    from pathlib import Path
+
+    from opensymphony.agents import left_running
+    from opensymphony.errors import OpenSymphonyError
+
+    try:
+        pid = left_running(Path(store_dir))
+    except OpenSymphonyError:
+        return ""
+    if pid is None:
+        return ""
+    return f" (an agent-server was left running, pid {pid}: `run` goes on with its agents, `shutdown` ends them)"
 
 
 def act(

@@ -35,6 +35,13 @@ def run(
             help="Print what would start and why, by the board alone and not by what the journal knows; start nothing.",
         ),
     ] = False,
+    fresh_server: Annotated[
+        bool,
+        typer.Option(
+            "--fresh-server",
+            help="End an agent-server that an earlier start left running, instead of going on with it.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
 ) -> None:
     """Work on the tickets of a board until stopped.
@@ -55,7 +62,7 @@ def run(
             from opensymphony.daemon.dry_run import dry_run as look
 
             _print_dry_run(anyio.run(look, _priced(policy, settings)), as_json=json)
-        elif anyio.run(_serve, settings, policy, once, workflow) == "forced":
+        elif anyio.run(_serve, settings, policy, once, workflow, fresh_server) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
         output.fail_with(error)
@@ -87,7 +94,7 @@ def _refuse_unpriced(policy: Policy, settings: Settings, workflow: str | None) -
         raise ConfigurationError(placed(error.problems, workflow)) from None
 
 
-async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str | None) -> Ended:
+async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str | None, fresh_server: bool) -> Ended:
     from opensymphony import logs
     from opensymphony.cli import output
     from opensymphony.cli.loading import placed, read_workflow
@@ -121,6 +128,7 @@ async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str |
             once=once,
             announce=output.data,
             read_policy=read_again,
+            fresh_server=fresh_server,
             price=lambda policy: with_prices(policy, settings),
             read_environment=lambda policy: model_environment(policy, settings),
         )

@@ -18,6 +18,12 @@ _LOOK_S = 0.2
 def shutdown(
     workflow: Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it has ended.")] = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", help="Leave the agent-server and its agents at work; the next start goes on with them."
+        ),
+    ] = False,
     timeout: Annotated[
         int, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long to wait. Default: 120.")
     ] = 120,
@@ -27,7 +33,8 @@ def shutdown(
     """Stop the daemon in good order, and wait until it is gone.
 
     As Ctrl-C does: nothing new starts, agents are interrupted and confirmed to have stopped; the next start goes on from
-    there. Exit code 1 when it has not ended in time.
+    there. With --detach, as for an upgrade, agents are left at work. Where no daemon runs, an agent-server that one has left
+    running is ended. Exit code 1 when it has not ended in time.
     """
     import anyio
 
@@ -35,10 +42,13 @@ def shutdown(
     from opensymphony.api.client import request_shutdown
     from opensymphony.errors import InstanceError
 
-    address = ask.find(ask.either(workflow, workflow_option), config)
+    named = ask.either(workflow, workflow_option)
+    if not detach and _end_left_running(named, config):
+        return
+    address = ask.find(named, config)
     started = processes.process_start_time(address.pid)
     try:
-        request_shutdown(address)
+        request_shutdown(address, detach=detach)
     except InstanceError as error:
         output.fail(str(error), output.FAILED)
     if no_wait:
@@ -55,7 +65,32 @@ def shutdown(
             f"`kill {address.pid}`, which cuts the rest short",
             output.FAILED,
         )
-    output.data(f"the daemon (pid {address.pid}) has ended")
+    left = ": its agents are left at work" if detach else ""
+    output.data(f"the daemon (pid {address.pid}) has ended{left}")
+
+
+def _end_left_running(workflow: str | None, config: str | None) -> bool:
+    """End the agent-server that a daemon which is gone has left; False when there is none."""
+    from pathlib import Path
+
+    import anyio
+
+    from opensymphony.agents import end_left_running, left_running
+    from opensymphony.errors import OpenSymphonyError
+    from opensymphony.settings import load_settings
+
+    settings, _ = load_settings(workflow or "WORKFLOW.md", config_path=config)
+    store = Path(settings.store_dir)
+    try:
+        pid = left_running(store)
+        if pid is None:
+            return False
+        output.say(f"no daemon runs; interrupting the agents of the agent-server that was left (pid {pid})")
+        anyio.run(end_left_running, store)
+    except OpenSymphonyError as error:
+        output.fail(str(error), output.FAILED)
+    output.data(f"the agent-server that was left (pid {pid}) has ended")
+    return True
 
 
 async def _wait(address: Address, started: int | None, timeout: int) -> bool:

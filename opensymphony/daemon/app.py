@@ -33,6 +33,7 @@ from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
+from opensymphony.daemon.model_access import session_key
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
@@ -100,6 +101,7 @@ class Daemon:
         once: bool = False,
         announce: Callable[[str], None] | None = None,
         read_policy: ReadPolicy | None = None,
+        fresh_server: bool = False,
         price: Price = lambda policy: policy,
         read_environment: ReadEnvironment | None = None,
         open_runtime: OpenRuntime = open_runtime,
@@ -109,6 +111,7 @@ class Daemon:
         `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
         when it has changed (None: it is not followed); `price` fills in what the model costs, which is for decisions and not
         for the agent-server; `read_environment` reads `environment` again; `open_runtime` says where agents run.
+        `fresh_server`: an agent-server that an earlier start left is ended, not gone on with.
         """
         self.settings = settings
         self.policy = policy
@@ -126,10 +129,17 @@ class Daemon:
         self._read_environment = read_environment
         self._runtime_opener = open_runtime
         self._stop = anyio.Event()
+        self._detaching = False
+        self._fresh_server = fresh_server
         self._store = Path(settings.store_dir)
 
     def stop(self) -> None:
         """Drain and end; returns at once. Called twice it does nothing more."""
+        self._stop.set()
+
+    def detach(self) -> None:
+        """End and leave the agents at work: the next start goes on with them. Returns at once."""
+        self._detaching = self._detaching or not self._stop.is_set()
         self._stop.set()
 
     @property
@@ -151,7 +161,10 @@ class Daemon:
             async with anyio.create_task_group() as tasks:
                 task_status.started(await self._start(parts, stack, tasks))
                 await self._live(parts)
-                await _drain(parts.loop)
+                if self._detaching:
+                    await _leave(parts)
+                else:
+                    await _drain(parts.loop)
                 tasks.cancel_scope.cancel()
             await parts.loop.write_checkpoint()
             if self.control is not None:
@@ -199,6 +212,7 @@ class Daemon:
             parts.runtime.server.state,
             parts.poller.refresh,
             self.stop,
+            detach=self.detach,
             next_poll_ms=lambda: parts.poller.next_ms,
             policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
         )
@@ -285,6 +299,8 @@ class Daemon:
             read_environment=self._environment_again if self._read_environment is not None else None,
             clock=clock,
             prices=lambda: self.priced.openhands.conversation.agent.llm,
+            fresh=self._fresh_server,
+            read_session_key=session_key(self.settings, self.policy),
             before_start=lambda: archive(state, self.settings, self.policy, clock),
         )
 
@@ -334,6 +350,14 @@ async def _drain(loop: Loop) -> None:
             await loop.changed()
     if loop.state.running:
         log.warning("not every run could be stopped in time", runs=len(loop.state.running))
+
+
+async def _leave(parts: _Parts) -> None:
+    """What has come back is made durable, and the agent-server is left as it is; whatever is in flight is taken up again."""
+    parts.runtime.server.detach()
+    with anyio.move_on_after(_DRAIN_UNWRITABLE_MS / 1000):
+        await parts.loop.settled()
+    log.info("leaving the agents at work", runs=len(parts.loop.state.running))
 
 
 async def _end_children(nonce: str) -> None:

@@ -35,6 +35,7 @@ class DaemonControl:
         refresh: Callable[[], str | None],
         stop: Callable[[], None],
         *,
+        detach: Callable[[], None] | None = None,
         next_poll_ms: Callable[[], int | None] = lambda: None,
         policy_error_since_ms: Callable[[], int | None] = lambda: None,
         answer_s: float = _ANSWER_S,
@@ -46,6 +47,7 @@ class DaemonControl:
         self._server = server
         self._refresh = refresh
         self._stop = stop
+        self._detach = detach or stop
         self._answer_s = answer_s
         self.status: Status = "starting"
         self._cached: Snapshot | None = None
@@ -176,9 +178,9 @@ class DaemonControl:
     def refresh(self) -> str | None:
         return self._refresh()
 
-    def shutdown(self) -> None:
-        """Stop in good order, as at a first signal; returns at once."""
-        self._stop()
+    def shutdown(self, *, detach: bool = False) -> None:
+        """Stop in good order, as at a first signal, or leave the agents at work; returns at once."""
+        (self._detach if detach else self._stop)()
 
     async def changed(self) -> None:
         """Return at the next change."""

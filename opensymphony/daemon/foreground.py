@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 from opensymphony.daemon.app import Daemon
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.errors import OpenSymphonyError
+from opensymphony.lasting import forbid_dumps
 from opensymphony.logs import get_logger
 from opensymphony.views import Snapshot
 
@@ -81,6 +82,7 @@ async def run_in_foreground(work: Callable[[Foreground], Awaitable[None]]) -> En
 
     Raises the one `OpenSymphonyError` that ended it, out of the groups that task groups wrap around it.
     """
+    forbid_dumps()  # what we know, the model's key for one, is nobody else's
     foreground = Foreground()
     try:
         async with anyio.create_task_group() as tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -11,6 +12,8 @@ from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
+SESSION_KEY = "openhands_session_api_key"
+"""Its name in opensymphony.toml, [secrets]."""
 _KEY = "openhands.conversation.agent.llm"
 
 
@@ -38,6 +41,21 @@ def with_llm(policy: Policy, llm: LlmPolicy) -> Policy:
     conversation = policy.openhands.conversation
     agent = replace(conversation.agent, llm=llm)
     return replace(policy, openhands=replace(policy.openhands, conversation=replace(conversation, agent=agent)))
+
+
+def session_key(settings: Settings, policy: Policy) -> Callable[[], Awaitable[str]] | None:
+    """Reads the key of an agent-server that is somebody else's, now; None where it has none."""
+    variable = policy.openhands.transport.session_api_key_env
+    if variable is None and SESSION_KEY not in settings.secrets:
+        return None
+    secret = settings.secret(SESSION_KEY, variable)
+
+    async def read() -> str:
+        key = await secret.reveal()
+        logs.know_secret(key)
+        return key
+
+    return read
 
 
 async def model_environment(policy: Policy, settings: Settings) -> dict[str, str]:

@@ -31,6 +31,7 @@ _FIXED = (
     "workspace.root",
     "repository",
     "server",
+    "openhands.transport",
     "openhands.local_server",
 )
 """Keys and sections whose change needs a restart: what they name is already open, or was read already."""
@@ -136,5 +137,6 @@ def _fixed(policy: Policy) -> tuple[object, ...]:
         policy.workspace.root,
         policy.repository,
         policy.server,
+        policy.openhands.transport,
         policy.openhands.local_server,
     )

@@ -8,7 +8,6 @@ the Structs of `policy.py` are read, and what concerns more than one key is chec
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ from opensymphony.schema import Placed, Reader, Surroundings, absolute_path, is_
 from opensymphony.workflow import keys, prompt
 from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
-from opensymphony.workflow.policy import Policy, TrackerPolicy
+from opensymphony.workflow.policy import OpenHandsPolicy, Policy, TrackerPolicy, is_loopback
 
 _Section = dict[str, Placed]
 
@@ -320,6 +319,7 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
             reader.note(key, "is not the name of an environment variable")
         elif looks_secret(name):
             reader.note(key, "looks like a credential, which agents must not have: take it out")
+    _check_transport(policy.openhands, reader)
     agent = policy.openhands.conversation.agent
     for name in agent.llm.options:
         if name not in LLM_OPTIONS:
@@ -344,6 +344,33 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
         reader.note("openhands.conversation.agent.condenser.keep_first", message)
 
 
+def _check_transport(openhands: OpenHandsPolicy, reader: Reader) -> None:
+    command, url = openhands.local_server.command, openhands.transport.base_url
+    if command is not None and (not command or not all(word.strip() for word in command)):
+        reader.note("openhands.local_server.command", "must be a program and its arguments, none of them blank")
+    key = "openhands.transport.base_url"
+    if url is None:
+        if openhands.transport.session_api_key_env is not None:
+            reader.note("openhands.transport.session_api_key_env", f"means nothing without {key}: name the server")
+        elif not openhands.local_server.enabled:
+            reader.note("openhands.local_server.enabled", f"is false, and {key} names no other server: name one")
+        return
+    try:
+        address = urlsplit(url.strip())
+        port = address.port
+    except ValueError:
+        reader.note(key, f"{shown(url)} is not a readable address: write one such as https://agents.example.com")
+        return
+    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
+        reader.note(key, f"{shown(url)} is not an address: write one such as https://agents.example.com")
+    elif address.username or address.password or address.query or address.fragment:
+        message = "must hold no credential, query or fragment: name the key's variable in session_api_key_env"
+        reader.note(key, message)
+    elif address.scheme == "http" and not is_loopback(address.hostname):
+        message = "must be https where the server is on another machine: the session key and every prompt go there"
+        reader.note(key, message)
+
+
 def _check_budget(policy: Policy, reader: Reader) -> None:
     zone, known = policy.budget.timezone, reader.around.knows_zone
     if known is not None and not reader.failed("budget.timezone") and not known(zone):
@@ -353,11 +380,7 @@ def _check_budget(policy: Policy, reader: Reader) -> None:
 
 def _check_server(policy: Policy, reader: Reader) -> None:
     host = policy.server.host
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         message = f"{shown(host)} is not a loopback address: use 127.0.0.1, and a tunnel from other machines"
         reader.note("server.host", message)
 

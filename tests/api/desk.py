@@ -106,5 +106,6 @@ class Desk:
     def not_ready(self) -> str | None:
         return self.reason
 
-    def shutdown(self) -> None:
+    def shutdown(self, *, detach: bool = False) -> None:
         self.shut_down += 1
+        self.detached = detach

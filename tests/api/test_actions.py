@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from opensymphony.api.actions import BODY_BYTES_MAX
+from opensymphony.api.bodies import BODY_BYTES_MAX
 from opensymphony.api.routes import build_app
 from tests.api.desk import BEARER, TOKEN, Desk
 

@@ -214,7 +214,7 @@ def test_a_refresh_and_a_shutdown_are_asked_for(tmp_path: Path) -> None:
     with answering(202, b"{}", tmp_path) as (address, asked):
         request_refresh(address)
         request_shutdown(address)
-        assert asked == [("/api/v1/refresh", None), ("/api/v1/shutdown", None)]
+        assert asked == [("/api/v1/refresh", None), ("/api/v1/shutdown", {"detach": False})]
 
 
 def test_readiness_is_told(tmp_path: Path) -> None:

@@ -122,7 +122,12 @@ async def test_readiness_is_open_and_tells_the_kind_of_trouble(client: httpx.Asy
 async def test_a_shutdown_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> None:
     """202: it goes on for as long as agents need to stop."""
     answer = await client.post("/api/v1/shutdown", headers=BEARER)
-    assert (answer.status_code, answer.json(), desk.shut_down) == (202, {"stopping": True}, 1)
+    assert (answer.status_code, answer.json()) == (202, {"stopping": True, "detached": False})
+    assert (desk.shut_down, desk.detached) == (1, False)
+    answer = await client.post("/api/v1/shutdown", headers=BEARER, json={"detach": True})
+    assert (answer.json(), desk.shut_down, desk.detached) == ({"stopping": True, "detached": True}, 2, True)
+    answer = await client.post("/api/v1/shutdown", headers=BEARER, json={"force": True})
+    assert (answer.status_code, answer.json()["error"]["code"], desk.shut_down) == (400, "bad_request", 2)
 
 
 async def test_a_defect_is_an_error_document_too(client: httpx.AsyncClient, desk: Desk) -> None:

@@ -28,6 +28,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.fakes.talk import STORE, Json, Talk, note
 
+INIT_KEY = os.environ.get("OH_SECRET_KEY", "") if os.environ.get("OH_DEFERRED_INIT") == "1" else ""
+"""While set: the server waits to be told its keys."""
 KEY = os.environ.get("OH_SESSION_API_KEYS_0", "")
 SUCCESS = {"success": True}
 MISSING = {"detail": "Not Found"}
@@ -169,6 +171,9 @@ async def session(socket: WebSocket) -> None:
     """The numbered log from where the client was, the state in memory, then what happens."""
     await socket.accept()
     talk = TALKS.get(str(uuid.UUID(socket.path_params["id"])))
+    if INIT_KEY:
+        await socket.close(4001)
+        return
     wrong_key = (await socket.receive_json()).get("session_api_key") != KEY
     if wrong_key or talk is None:
         await socket.close(4001 if wrong_key else 4004)
@@ -212,8 +217,21 @@ async def alive(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
+async def initialise(request: Request) -> Response:
+    global INIT_KEY, KEY
+    if not INIT_KEY:
+        return JSONResponse({"detail": "server already in state: ready"}, 400)
+    if request.headers.get("X-Init-API-Key") != INIT_KEY:
+        return JSONResponse({"detail": "Unauthorized"}, 401)
+    INIT_KEY, KEY = "", (await request.json())["session_api_keys"][0]
+    load()
+    return JSONResponse({"state": "ready", "error": None})
+
+
 def keyed(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        if INIT_KEY:
+            return JSONResponse({"detail": "Internal Server Error", "exception": "503: deferred-init"}, 503)
         if KEY and request.headers.get("X-Session-API-Key") != KEY:
             return JSONResponse({"detail": "Unauthorized"}, 401)
         return await answer(request)
@@ -234,6 +252,7 @@ ROUTES = [
     Route("/ready", ready),
     Route("/alive", alive),
     Route("/server_info", info),
+    Route("/api/init", initialise, methods=["POST"]),
     Route("/api/conversations/count", keyed(count)),
     Route("/api/conversations/search", keyed(search)),
     Route("/api/conversations", keyed(create), methods=["POST"]),
@@ -251,7 +270,8 @@ ROUTES = [
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    load()
+    if not INIT_KEY:
+        load()
     note("boot", environment=sorted(os.environ), python=sys.executable)
     yield
     for talk in list(TALKS.values()):

@@ -110,6 +110,7 @@ def test_bodies_are_those_of_the_specification(address: str, tmp_path: Path) -> 
     checked.ask("GET", "/ready")
     checked.ask("GET", "/alive")
     checked.ask("GET", "/server_info")
+    checked.ask("POST", "/api/init", {"session_api_keys": ["k"], "secret_key": "s"}, expected=400)
     checked.ask("GET", ONE, expected=404)
     request = ConversationRequest(conversation_id=ConversationId(ID), working_dir=str(tmp_path / "T-1"), title="T-1")
     body = creation_body(request, ConversationPolicy(), {"LLM_MODEL": "openai/m", "LLM_API_KEY": "k"})

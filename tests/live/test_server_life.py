@@ -37,6 +37,11 @@ class CuttingProxy:
     def endpoint(self) -> Endpoint:
         return msgspec.structs.replace(self._behind.endpoint(), base_url=f"http://127.0.0.1:{self.port}")
 
+    tls = False
+
+    async def renew_key(self) -> bool:
+        return False
+
     async def wait_cleared(self) -> None:
         await self._behind.wait_cleared()
 

@@ -39,15 +39,15 @@ openhands:
 """
     loaded = read(front)
     assert [(problem.key.rpartition(".")[2], problem.code) for problem in loaded.problems] == [
-        ("transport", "not_in_effect"),
         ("websocket", "not_in_effect"),
-        ("command", "not_in_effect"),
         ("persistence_dir_relative", "ignored_key"),
         ("confirmation_policy", "not_in_effect"),
         ("params", "not_in_effect"),
     ]
     openhands = loaded.policy.openhands
     assert openhands.local_server.startup_timeout_ms == 9
+    assert openhands.local_server.command == ("a",)
+    assert (openhands.is_external, openhands.wanted_port) == (False, 8000)
     assert openhands.conversation.max_iterations == 7
     assert openhands.conversation.agent.llm.api_key_env == "MY_KEY"
     assert openhands.conversation.agent.tools == ("terminal", "file_editor")

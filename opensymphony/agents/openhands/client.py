@@ -6,7 +6,8 @@ arrived: `Unreached` certainly had no effect, `Unanswered` may have had one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 import httpx
@@ -63,6 +64,10 @@ class ServerRefused(AgentServerError):
     error_class = "person"
 
 
+class KeyRefused(ServerRefused):
+    """Raised when the server does not take our key."""
+
+
 class _Answer(Struct, frozen=True, kw_only=True):
     status: int
     body: bytes
@@ -71,10 +76,15 @@ class _Answer(Struct, frozen=True, kw_only=True):
 class Client:
     """One agent-server, at whatever address it has at the moment of a call."""
 
-    def __init__(self, endpoint: Callable[[], Endpoint]) -> None:
+    def __init__(
+        self, endpoint: Callable[[], Endpoint], *, renew: Callable[[], Awaitable[bool]] | None = None, tls: bool = False
+    ) -> None:
+        """`renew` reads the session key again when the server refuses it, and says whether it has changed."""
         self._endpoint = endpoint
-        # Loopback: a proxy of the environment must not see it, nor cookies or credentials of ~/.netrc reach it.
-        self._http = httpx.AsyncClient(trust_env=False, follow_redirects=False)
+        self._renew = renew
+        # A proxy of the environment must not see it, nor cookies or credentials of ~/.netrc reach it.
+        verify = ssl.create_default_context() if tls else False
+        self._http = httpx.AsyncClient(trust_env=False, follow_redirects=False, verify=verify)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -82,11 +92,27 @@ class Client:
     async def ready(self) -> bool:
         """Whether the server is up *and* is ours: only ours takes our key. Never raises for a server that is not there."""
         try:
-            if (await self._ask("GET", "/ready", timeout_s=_PROBE_S, keyless=True)).status != 200:
+            if not await self.up():
                 return False
             return (await self._ask("GET", "/api/conversations/count", timeout_s=_PROBE_S)).status == 200
         except (Unreached, Unanswered):
             return False
+
+    async def up(self) -> bool:
+        """Whether a server listens there and has started; whose it is, it does not tell."""
+        try:
+            return (await self._ask("GET", "/ready", timeout_s=_PROBE_S, keyless=True)).status == 200
+        except (Unreached, Unanswered):
+            return False
+
+    async def initialise(self, body: Mapping[str, Any], init_key: str) -> bool:
+        """Tell a server that waits for them its keys. False when it has been told already, by whomever."""
+        headers = {"X-Init-API-Key": init_key}
+        answer = await self._ask("POST", "/api/init", json=body, timeout_s=_READ_S, keyless=True, headers=headers)
+        if answer.status == 400:
+            return False
+        self._check(answer)
+        return True
 
     async def alive(self) -> bool:
         """Whether the server answers at all, within a few seconds."""
@@ -196,20 +222,32 @@ class Client:
         timeout_s: float = _READ_S,
         repeat: bool = False,
         keyless: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> _Answer:
-        """Ask, once more when the answer was lost and asking twice does no harm."""
-        endpoint = self._endpoint()
-        headers = {"Content-Type": "application/json"}
-        if not keyless:
-            headers["X-Session-API-Key"] = endpoint.session_key
-        request = self._http.build_request(
-            method,
-            endpoint.base_url + path,
-            params=params,
-            content=None if json is None else msgspec.json.encode(json),
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
-        )
+        """Ask, once more when the answer was lost and asking twice does no harm, or when our key has been renewed."""
+
+        def request() -> httpx.Request:
+            endpoint = self._endpoint()
+            told = {"Content-Type": "application/json", **(headers or {})}
+            if not keyless and endpoint.session_key:
+                told["X-Session-API-Key"] = endpoint.session_key
+            return self._http.build_request(
+                method,
+                endpoint.base_url + path,
+                params=params,
+                content=None if json is None else msgspec.json.encode(json),
+                headers=told,
+                timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
+            )
+
+        try:
+            return await self._send(request(), repeat=repeat)
+        except KeyRefused:
+            if keyless or self._renew is None or not await self._renew():
+                raise
+        return await self._send(request(), repeat=repeat)
+
+    async def _send(self, request: httpx.Request, *, repeat: bool) -> _Answer:
         try:
             return await self._once(request)
         except Unanswered:
@@ -234,7 +272,7 @@ class Client:
         if response.status_code >= 500:
             raise Unanswered(f"{where}: HTTP {response.status_code}: {_detail(body)}")
         if response.status_code in (401, 403):
-            raise ServerRefused(f"{where}: the server does not take our session key")
+            raise KeyRefused(f"{where}: the server does not take our session key")
         return _Answer(status=response.status_code, body=body)
 
     @staticmethod

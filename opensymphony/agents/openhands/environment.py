@@ -10,16 +10,20 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from opensymphony.clock import new_secret
 from opensymphony.errors import AgentServerError
 from opensymphony.processes import scrubbed_environment
+from opensymphony.workflow.policy import LocalServerPolicy
 
 HOST = "127.0.0.1"
+_FORMAT = 1
+"""Rises when a server that an older release has started must not be taken over."""
 _SOCKET_PATH_MAX = 107
 _TMUX_TAIL = len("/tmux-4294967295/openhands-") + 32
 _GIT_IDENTITY = "[user]\n\tname = OpenSymphony agent\n\temail = agent@opensymphony.invalid\n"
@@ -49,18 +53,40 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "agent-server.secret"
 
 
-def command_line(python: str, port: int) -> list[str]:
-    """The host is named because a server with a session key would listen everywhere else.
+def command_line(python: str, port: int, command: Sequence[str] | None = None) -> list[str]:
+    """The host is named because a server with a session key would listen everywhere else. `command` comes from the policy.
 
     The thread pool is sized by the number of processors, and one thread is held by every tool that runs and every attach that
     waits: 64 as an option of the interpreter, since in the environment every program of the agents would believe it.
     """
-    options = ["-u", "-X", "cpu_count=64"]
-    return [python, *options, "-m", "openhands.agent_server", "--host", HOST, "--port", str(port)]
+    own = [python, "-u", "-X", "cpu_count=64", "-m", "openhands.agent_server"]
+    return [*(command or own), "--host", HOST, "--port", str(port)]
 
 
-def prepare(places: Places, *, nonce: str, session_key: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """Make the directories and the secret key, and return the server's environment. Reads and writes files."""
+def launch_mark(places: Places, python: str, policy: LocalServerPolicy) -> str:
+    """What a running server has to have been started with to be as good as a new one; no secret goes in."""
+    told = (
+        _FORMAT,
+        python,
+        policy.command,
+        sorted(policy.env.items()),
+        str(places.conversations),
+        sorted(_DEFAULTS.items()),
+    )
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+
+
+def initialisation(places: Places, session_key: str) -> dict[str, object]:
+    """The keys of a server that has started: so that they stand in no environment, which agents could read. Reads a file."""
+    # Without a secret key that stays the same, stored conversations lose the model's key after a restart.
+    return {"session_api_keys": [session_key], "secret_key": _secret_key(places.secret_key)}
+
+
+def prepare(places: Places, *, nonce: str, init_key: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """Make the directories, and return the server's environment. Reads and writes files.
+
+    `init_key` is good for one thing only: to tell the server its keys, once.
+    """
     for directory in (places.state, places.conversations, places.home):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Agents commit, and their home is not the user's: without a name git refuses.
@@ -68,9 +94,9 @@ def prepare(places: Places, *, nonce: str, session_key: str, extra: Mapping[str,
         file.write(_GIT_IDENTITY)
     ours = {
         "HOME": str(places.home),
-        "OH_SESSION_API_KEYS_0": session_key,
-        # Without a key that stays the same, stored conversations lose the model's key after a restart.
-        "OH_SECRET_KEY": _secret_key(places.secret_key),
+        # It starts without keys and does nothing until it is told them: what it was started with, agents can read.
+        "OH_DEFERRED_INIT": "1",
+        "OH_SECRET_KEY": init_key,
         "OH_CONVERSATIONS_PATH": str(places.conversations),
         "OH_PERSISTENCE_DIR": str(places.state / "openhands"),
         "OH_BASH_EVENTS_DIR": str(places.state / "openhands" / "bash"),

@@ -20,11 +20,14 @@ from msgspec import Struct
 from opensymphony.agents.openhands.client import Client, Endpoint
 from opensymphony.agents.openhands.environment import HOST
 from opensymphony.errors import AgentServerError, InstanceError
+from opensymphony.lasting import LastingProcess
 from opensymphony.private_files import write_private
 from opensymphony.processes import end_all, is_alive, list_processes, process_start_time
 
 _INTERRUPT_S = 10
 _ORPHAN_GRACE_MS = 10_000
+_ADOPT_S = 10
+_ASK_AGAIN_S = 0.2
 _LISTEN = "0A"
 
 
@@ -37,7 +40,10 @@ class OwnerRecord(Struct, frozen=True, kw_only=True):
     machine_boot: str
     """Start times count from the machine's own start."""
     daemon_pid: int
+    """Who looks after it; after a crash or `shutdown --detach` nobody does."""
     daemon_start_time: int | None
+    launch: str = ""
+    """What it was started with, as `environment.launch_mark` puts it."""
     pid: int | None = None
     """None between the record and the start of the process."""
     start_time: int | None = None
@@ -47,7 +53,15 @@ class OwnerRecord(Struct, frozen=True, kw_only=True):
         return Endpoint(base_url=f"http://{HOST}:{self.port}", session_key=self.session_key)
 
 
-def new_record(*, nonce: str, port: int, session_key: str) -> OwnerRecord:
+class Adopted(Struct, frozen=True, kw_only=True):
+    """A server of an earlier life of ours that goes on."""
+
+    record: OwnerRecord
+    process: LastingProcess
+    version: str
+
+
+def new_record(*, nonce: str, port: int, session_key: str, launch: str) -> OwnerRecord:
     """What is known before the process exists."""
     return OwnerRecord(
         nonce=nonce,
@@ -56,6 +70,7 @@ def new_record(*, nonce: str, port: int, session_key: str) -> OwnerRecord:
         machine_boot=_machine_boot(),
         daemon_pid=os.getpid(),
         daemon_start_time=process_start_time(os.getpid()),
+        launch=launch,
     )
 
 
@@ -81,6 +96,55 @@ def forget_record(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+async def adopt(path: Path, launch: str) -> Adopted | None:
+    """Take over the server that the record names, whose agents may be at work; None where a new one has to be started.
+
+    It has to be ours (alive, with the pid, start time and nonce of the record), started with what we would start it with, and
+    answer to our key. Raises `InstanceError` when the daemon that looks after it is alive.
+    """
+    record = await anyio.to_thread.run_sync(read_record, path)
+    if record is None or record.machine_boot != _machine_boot():
+        return None
+    _refuse_owned(path, record)
+    if record.launch != launch or record.pid is None or not await anyio.to_thread.run_sync(_is_ours, record):
+        return None
+    version = await _version_of(record)
+    if version is None:
+        return None
+    ours = msgspec.structs.replace(record, daemon_pid=os.getpid(), daemon_start_time=process_start_time(os.getpid()))
+    await anyio.to_thread.run_sync(write_record, path, ours)
+    return Adopted(record=ours, process=LastingProcess(record.pid, record.start_time, child=False), version=version)
+
+
+async def _version_of(record: OwnerRecord) -> str | None:
+    """What the server says it is, to our key; a busy one is given a few seconds."""
+    client = Client(lambda: record.endpoint)
+    try:
+        with anyio.move_on_after(_ADOPT_S):
+            while record.pid is not None and is_alive(record.pid, record.start_time):
+                with contextlib.suppress(AgentServerError):
+                    if await client.ready():
+                        return (await client.server_info()).version
+                await anyio.sleep(_ASK_AGAIN_S)
+        return None
+    finally:
+        await client.close()
+
+
+def _refuse_owned(path: Path, record: OwnerRecord) -> None:
+    daemon = record.daemon_pid
+    if daemon != os.getpid() and is_alive(daemon, record.daemon_start_time):
+        raise InstanceError(f"{path}: the daemon with pid {daemon} owns this agent-server: stop it first")
+
+
+def left_running(path: Path) -> int | None:
+    """The pid of a server of ours that nobody looks after; None when there is none. Blocking."""
+    record = read_record(path)
+    if record is None or record.machine_boot != _machine_boot() or not _is_ours(record):
+        return None
+    return None if is_alive(record.daemon_pid, record.daemon_start_time) else record.pid
+
+
 async def end_orphan(path: Path) -> int:
     """End a server that a daemon which is gone has left, with everything it started. Returns how many processes there were.
 
@@ -91,14 +155,13 @@ async def end_orphan(path: Path) -> int:
         return 0
     ended = 0
     if record.machine_boot == _machine_boot():
-        daemon = record.daemon_pid
-        if daemon != os.getpid() and is_alive(daemon, record.daemon_start_time):
-            raise InstanceError(f"{path}: the daemon with pid {daemon} owns this agent-server: stop it first")
+        _refuse_owned(path, record)
         if await anyio.to_thread.run_sync(_is_ours, record):
             client = Client(lambda: record.endpoint)
             try:
-                if await client.ready():
-                    await interrupt_running(client)
+                with contextlib.suppress(AgentServerError):  # one that does not take our key is ended all the same
+                    if await client.ready():
+                        await interrupt_running(client)
             finally:
                 await client.close()
         ended = await end_all(record.nonce, grace_ms=_ORPHAN_GRACE_MS)

@@ -68,7 +68,7 @@ class OpenHandsRuntime:
         """What each conversation works with, as far as it was opened by us."""
         self._clock = clock
         self._prices: Callable[[], LlmPolicy] = prices or LlmPolicy
-        self._client = Client(server.endpoint)
+        self._client = Client(server.endpoint, renew=server.renew_key, tls=server.tls)
         self._attaches = anyio.CapacityLimiter(_ATTACHES_MAX)
         self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
         self._sent_at_boot: dict[str, int] = {}

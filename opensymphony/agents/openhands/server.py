@@ -19,6 +19,15 @@ class Server(Protocol):
         """Return when no server of an earlier daemon, and nothing it started, is left."""
         ...
 
+    @property
+    def tls(self) -> bool:
+        """Whether it is spoken to over TLS."""
+        ...
+
+    async def renew_key(self) -> bool:
+        """Read the session key again after it was refused; whether it is another one now."""
+        ...
+
     def endpoint(self) -> Endpoint:
         """The newest address, whether or not somebody listens; raises `AgentServerError` before the first start."""
         ...

@@ -11,6 +11,7 @@ from collections import deque
 from typing import NoReturn
 
 import anyio
+import msgspec
 from msgspec import Struct, field
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -328,4 +329,4 @@ def _borrowers(limiter: anyio.CapacityLimiter) -> tuple[object, ...]:
 
 
 def _auth(session_key: str) -> str:
-    return f'{{"type":"auth","session_api_key":"{session_key}"}}'
+    return msgspec.json.encode({"type": "auth", "session_api_key": session_key}).decode()

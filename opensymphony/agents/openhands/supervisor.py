@@ -1,8 +1,8 @@
 """A managed agent-server: settings go in, a server that is up comes out, and nothing of it is left when we end.
 
 It listens on loopback with a key made for each start, writes its own log, is restarted when it dies (within a budget), and is
-ended with everything it started. A server that a killed daemon of ours left behind is ended first; a foreign one is
-never touched.
+ended with everything it started. A server that an earlier life of ours left running is taken over, so that its agents are not
+interrupted, or ended where it is not as good as a new one; a foreign one is never touched.
 """
 
 from __future__ import annotations
@@ -17,11 +17,20 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.abc import Process, TaskStatus
+from anyio.abc import TaskStatus
 
 from opensymphony.agents.openhands.client import Client, Endpoint, Unreached
-from opensymphony.agents.openhands.environment import HOST, Places, command_line, prepare
+from opensymphony.agents.openhands.environment import (
+    HOST,
+    Places,
+    command_line,
+    initialisation,
+    launch_mark,
+    prepare,
+)
 from opensymphony.agents.openhands.ownership import (
+    OwnerRecord,
+    adopt,
     choose_port,
     end_orphan,
     forget_record,
@@ -31,9 +40,10 @@ from opensymphony.agents.openhands.ownership import (
 )
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.errors import AgentServerError, OpenSymphonyError
+from opensymphony.lasting import LastingProcess, start_lasting
 from opensymphony.logs import get_logger
 from opensymphony.model import ServerState
-from opensymphony.processes import end_all, end_child, process_start_time, start
+from opensymphony.processes import end_all, end_child, process_start_time
 from opensymphony.workflow.policy import LocalServerPolicy
 
 LOG_BYTES_MAX = 20 * 1024 * 1024
@@ -68,10 +78,12 @@ class Supervisor:
         clock: Clock,
         port: int = 0,
         before_start: Callable[[], Awaitable[None]] | None = None,
+        fresh: bool = False,
     ) -> None:
         """`python` is the interpreter of the installed server; `port` 0 takes a free one at each start.
 
-        `before_start` is awaited before each start, while no server runs.
+        `before_start` is awaited before each start, while no server runs. `fresh`: one that an earlier life of ours left
+        running is ended, not taken over.
         """
         self._python = python
         self.places = places
@@ -79,18 +91,29 @@ class Supervisor:
         self._clock = clock
         self._port = port
         self._before_start = before_start
+        self._fresh = fresh
+        self._leave = False
+        self._launch = launch_mark(places, python, policy)
         self._state = ServerState(status="stopped")
         self._changed = anyio.Event()
         self._cleared = anyio.Event()
         self._endpoint: Endpoint | None = None
         self._client = Client(self.endpoint)
-        self._process: Process | None = None
+        self._process: LastingProcess | None = None
         self._nonce = ""
         self._deaths: deque[int] = deque()
 
     def state(self) -> ServerState:
         """The server right now, without asking it."""
         return self._state
+
+    @property
+    def tls(self) -> bool:
+        return False
+
+    async def renew_key(self) -> bool:
+        """Its key is the one that we gave it."""
+        return False
 
     @property
     def nonce(self) -> str:
@@ -112,25 +135,32 @@ class Supervisor:
                 raise ServerFailed(f"agent-server: {self._state.detail or 'it was stopped'}")
             await self._changed.wait()
 
+    def detach(self) -> None:
+        """When `run` is cancelled, leave the server and its agents as they are: the next start takes them over."""
+        self._leave = self._state.status == "ready"
+
     async def wait_cleared(self) -> None:
-        """Return when what a killed daemon may have left is ended; before `run` has seen to that, agents may still work."""
+        """Return when what an earlier life left is taken over or ended; until `run` has seen to that, agents may be at work."""
         await self._cleared.wait()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Start the server, keep it alive until cancelled, then end it and everything it started.
+        """Start the server or take over ours, keep it alive until cancelled, then end it and everything it started.
 
         `await task_group.start(supervisor.run)` returns when it is ready. Raises `ServerFailed` when the first start fails,
         `InstanceError` when the port or the server belongs to somebody else; later failures are told by `state`.
         """
-        failure = ""
+        failure, taken_over = "", False
         # Before anything is awaited: an orphan may still run what somebody now wants confirmed as stopped.
         self._set("starting", detail="looking for what an earlier start left")
         try:
             # Bounded, and not to be cut short: a stop during it would leave the orphan.
             with anyio.CancelScope(shield=True):
-                await end_orphan(self.places.owner_record)
+                taken_over = not self._fresh and await self._take_over()
+                if not taken_over:
+                    await end_orphan(self.places.owner_record)
             self._cleared.set()
-            await self._boot("starting")
+            if not taken_over:
+                await self._boot("starting")
             task_status.started()
             await self._keep_alive()
         except OpenSymphonyError as error:
@@ -138,9 +168,21 @@ class Supervisor:
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self._end()
+                if not self._leave:
+                    await self._end()
                 await self._client.close()
                 self._set("failed" if failure else "stopped", detail=failure)
+
+    async def _take_over(self) -> bool:
+        """Go on with the server of an earlier life, where there is one that will do."""
+        found = await adopt(self.places.owner_record, self._launch)
+        if found is None:
+            return False
+        self._nonce, self._process = found.record.nonce, found.process
+        self._endpoint = found.record.endpoint  # its boot is that of an earlier life: it has cut no agent short
+        self._set("ready", pid=found.process.pid, version=found.version)
+        log.info("took over the agent-server of an earlier start", pid=found.process.pid, version=found.version)
+        return True
 
     async def _keep_alive(self) -> None:
         while True:
@@ -179,61 +221,75 @@ class Supervisor:
             port = await anyio.to_thread.run_sync(choose_port, self._port)
         except OSError as error:
             raise ServerFailed(f"agent-server: no port can be had: {error.strerror}") from error
-        record = new_record(nonce=self._nonce, port=port, session_key=session_key)
+        record = new_record(nonce=self._nonce, port=port, session_key=session_key, launch=self._launch)
         boot = self._endpoint.boot + 1 if self._endpoint else 1
         self._endpoint = Endpoint(base_url=f"http://{HOST}:{port}", session_key=session_key, boot=boot)
         self._set("restarting" if status == "restarting" else "starting")
         if self._before_start is not None:
             await self._before_start()
-        process = await self._spawn(record.port, session_key)
+        init_key = new_secret()
+        process = await self._spawn(record, init_key)
         self._process = process
         found = msgspec.structs.replace(record, pid=process.pid, start_time=process_start_time(process.pid))
         try:
             await anyio.to_thread.run_sync(write_record, self.places.owner_record, found)
         except OSError as error:
             raise ServerFailed(f"agent-server: {self.places.owner_record}: {error.strerror}") from error
-        await self._wait_until_ready(process)
+        await self._wait_until_ready(process, init_key)
         version = (await self._client.server_info()).version
         self._set("ready", pid=process.pid, version=version)
 
-    async def _spawn(self, port: int, session_key: str) -> Process:
-        def prepare_files() -> tuple[dict[str, str], int, int]:
-            env = prepare(self.places, nonce=self._nonce, session_key=session_key, extra=self._policy.env)
-            record = new_record(nonce=self._nonce, port=port, session_key=session_key)
+    async def _spawn(self, record: OwnerRecord, init_key: str) -> LastingProcess:
+        def begin() -> LastingProcess:
+            env = prepare(self.places, nonce=self._nonce, init_key=init_key, extra=self._policy.env)
             write_record(self.places.owner_record, record)
-            return env, os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
+            null, output = os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
+            try:
+                argv = command_line(self._python, record.port, self._policy.command)
+                return start_lasting(argv, cwd=str(self.places.home), env=env, stdin=null, output=output)
+            finally:
+                os.close(null)
+                os.close(output)
 
+        program = self._policy.command[0] if self._policy.command else self._python
+        remedy = (
+            "see openhands.local_server.command" if self._policy.command else "run `opensymphony install openhands`"
+        )
         try:
-            env, null, output = await anyio.to_thread.run_sync(prepare_files)
+            return await anyio.to_thread.run_sync(
+                begin
+            )  # a thread is waited for: no child is left that nobody knows of
         except OSError as error:
-            raise ServerFailed(f"agent-server: {error.filename}: {error.strerror}") from error
-        argv = command_line(self._python, port)
-        try:
-            return await start(argv, cwd=str(self.places.home), env=env, stdin=null, output=output)
-        except OSError as error:
-            raise ServerFailed(
-                f"agent-server: {self._python}: {error.strerror}: run `opensymphony install openhands`"
-            ) from error
-        finally:
-            os.close(null)
-            os.close(output)
+            hint = f": {remedy}" if error.filename == program else ""
+            raise ServerFailed(f"agent-server: {error.filename or program}: {error.strerror}{hint}") from error
 
-    async def _wait_until_ready(self, process: Process) -> None:
+    async def _wait_until_ready(self, process: LastingProcess, init_key: str) -> None:
         limit_ms = self._policy.startup_timeout_ms
         with anyio.move_on_after(limit_ms / 1000):
-            while process.returncode is None:
-                if await self._client.ready():
+            while process.alive:
+                if await self._client.up():
+                    await self._initialise(init_key)
                     return
                 await anyio.sleep(_PROBE_S)
         lines = await anyio.to_thread.run_sync(last_lines, self.places.log)
-        what = f"did not answer within {limit_ms // 1000} s" if process.returncode is None else _exit_text(process)
+        what = f"did not answer within {limit_ms // 1000} s" if process.alive else _exit_text(process)
         raise ServerFailed(f"agent-server: it {what} at its start: {lines} (log: {self.places.log})")
+
+    async def _initialise(self, init_key: str) -> None:
+        """Tell the server its keys. Who was quicker would know nothing of ours, and own a server that we end."""
+        try:
+            body = await anyio.to_thread.run_sync(initialisation, self.places, self.endpoint().session_key)
+        except OSError as error:
+            raise ServerFailed(f"agent-server: {self.places.secret_key}: {error.strerror}") from error
+        if not await self._client.initialise(body, init_key) or not await self._client.ready():
+            who = "another program of this machine"
+            raise ServerFailed(f"agent-server: {who} was quicker to give it its keys (log: {self.places.log})")
 
     async def _watch(self) -> str:
         """Wait for the server to die, and keep its log short meanwhile. Returns how it died."""
         process = self._process
         assert process is not None
-        while process.returncode is None:
+        while process.alive:
             with anyio.move_on_after(_WATCH_S):
                 await process.wait()
             await anyio.to_thread.run_sync(limit_log, self.places.log)
@@ -243,12 +299,11 @@ class Supervisor:
         """Interrupt what runs, end the server, then whatever carries its nonce; confirmed before the record goes."""
         process, self._process = self._process, None
         if process is not None:
-            if process.returncode is None:
+            if process.alive:
                 if self._state.status == "ready":
                     await interrupt_running(self._client)
                 with anyio.move_on_after(_STOP_GRACE_S):
-                    if process.returncode is None:
-                        process.terminate()
+                    process.terminate()
                     await process.wait()
             await end_child(process, self._nonce, grace_ms=_REST_GRACE_MS)
         if self._nonce:
@@ -313,9 +368,11 @@ def _message(line: str) -> str:
     return " ".join(line.split())[:_LINE_MAX]
 
 
-def _exit_text(process: Process) -> str:
-    code = process.returncode
-    return f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+def _exit_text(process: LastingProcess) -> str:
+    code = process.exit_code
+    if code is None:
+        return "ended"  # it was no child of ours: nobody tells us how
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def _open_log(path: Path) -> int:

@@ -6,11 +6,16 @@ import base64
 import hashlib
 import os
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from opensymphony.agents.openhands import uv
+from opensymphony.agents.openhands import delivery, opening, stopping, uv
+from opensymphony.agents.openhands.runtime import OpenHandsRuntime
+from opensymphony.clock import Clock
+from opensymphony.workflow.policy import ConversationPolicy
+from tests.agents.openhands.fakes import ENVIRONMENT, FakeServer, always
 
 
 def make_bundle(folder: Path, version: str) -> Path:
@@ -70,3 +75,22 @@ def is_running(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeServer]:
+    """A server whose sockets and answers are scripted."""
+    async with FakeServer().serving() as server:
+        server.answers |= {"GET /server_info": always({"version": "1.58.0"}), "PATCH ": always({})}
+        yield server
+
+
+@pytest.fixture
+async def runtime(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenHandsRuntime]:
+    """The runtime on it, without its pauses."""
+    for module in (delivery, opening, stopping):
+        monkeypatch.setattr(module, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(stopping, "_STOPPED_S", 0.1)
+    made = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
+    yield made
+    await made.close()

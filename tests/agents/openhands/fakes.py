@@ -18,7 +18,15 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from opensymphony.agents.openhands.client import Endpoint
 from opensymphony.api.server import serve_app
-from opensymphony.model import ServerState
+from opensymphony.interfaces import ConversationRequest
+from opensymphony.model import CommandKey, ConversationId, ServerState
+
+ID = ConversationId("c1")
+KEY = CommandKey("A-1#1/turn-1/send")
+REQUEST = ConversationRequest(conversation_id=ID, working_dir="/w", title="T")
+TOOLS = [{"name": name} for name in ("terminal", "file_editor", "task_tracker")]
+WHOLE = {"id": "c1", "execution_status": "idle", "agent": {"tools": TOOLS}, "workspace": {"working_dir": "/w"}}
+ENVIRONMENT = {"LLM_MODEL": "openai/m", "LLM_API_KEY": "k", "LLM_BASE_URL": "http://127.0.0.1:1/v1"}
 
 Scene = Callable[[ServerConnection], Awaitable[None]]
 Answer = Callable[[Request], Awaitable[Response]]
@@ -46,6 +54,7 @@ class FakeServer:
         self.answers: dict[str, Answer] = {}
         """By `METHOD path`, without the conversation's own prefix."""
         self.cursors: list[str | None] = []
+        self.paths: list[str] = []
         self.auths: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.refuse_sockets = False
@@ -55,6 +64,11 @@ class FakeServer:
         self.cleared.set()
         self._rest_port = 0
         self._socket_port = 0
+
+    tls = False
+
+    async def renew_key(self) -> bool:
+        return False
 
     def endpoint(self) -> Endpoint:
         return Endpoint(base_url=f"http://127.0.0.1:{self._rest_port}", session_key="key", boot=self.boot)
@@ -85,7 +99,9 @@ class FakeServer:
 
     async def _socket(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        query = parse_qs(urlsplit(connection.request.path).query)
+        address = urlsplit(connection.request.path)
+        query = parse_qs(address.query)
+        self.paths.append(address.path)
         self.cursors.append(query.get("after_seq", [None])[0])
         self.auths.append(json.loads(await connection.recv()))
         await self.scenes[min(len(self.cursors), len(self.scenes)) - 1](connection)
@@ -130,3 +146,33 @@ def say(*frames: str, code: int | None = None, reason: str = "", cut: bool = Fal
             await connection.wait_closed()
 
     return scene
+
+
+class Log:
+    """The server's log of one conversation, with a POST that may lose its answer."""
+
+    def __init__(self, fake: FakeServer, *, statuses: list[int], delivered: list[bool]) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.posts = 0
+        self._statuses = statuses
+        self._delivered = delivered
+        fake.answers |= {"GET /events/search": self.search, "POST /events": self.post, "POST /run": always({})}
+
+    async def post(self, request: Request) -> Response:
+        if self._delivered[self.posts]:
+            message = await request.json()
+            self.add("MessageEvent", source="user", llm_message=message)
+        self.posts += 1
+        return JSONResponse({}, self._statuses[self.posts - 1])
+
+    async def search(self, request: Request) -> Response:
+        query = request.query_params
+        events = [one for one in self.events if query.get("kind") in (None, one["kind"])]
+        if "body" in query:
+            events = [one for one in events if query["body"] in json.dumps(one)]
+        if query.get("sort_order") == "TIMESTAMP_DESC":
+            events.reverse()
+        return JSONResponse({"items": events})
+
+    def add(self, kind: str, **fields: Any) -> None:
+        self.events.append({"id": f"e{len(self.events)}", "kind": kind, **fields})

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from opensymphony.agents.openhands import environment
-from opensymphony.agents.openhands.environment import Places, command_line, prepare
+from opensymphony.agents.openhands.environment import Places, command_line, initialisation, launch_mark, prepare
 from opensymphony.errors import AgentServerError
 from opensymphony.processes import NONCE_VARIABLE
+from opensymphony.workflow.policy import LocalServerPolicy
 
 
 @pytest.fixture
@@ -33,9 +34,11 @@ def test_the_environment_has_our_settings_and_no_secret_of_ours(
     monkeypatch.setenv("LLM_API_KEY", "canary")
     monkeypatch.setenv("PATH", "/users/bin")
     env = prepare(
-        places, nonce="n", session_key="key", extra={"OH_MAX_CONCURRENT_RUNS": "3", "HOME": "/elsewhere", "X": "1"}
+        places, nonce="n", init_key="once", extra={"OH_MAX_CONCURRENT_RUNS": "3", "HOME": "/elsewhere", "X": "1"}
     )
     assert "canary" not in str(env)
+    assert (env["OH_DEFERRED_INIT"], env["OH_SECRET_KEY"]) == ("1", "once")
+    assert not [name for name in env if name.startswith("OH_SESSION_API_KEY")]
     assert (env["PATH"], env["X"], env["OH_MAX_CONCURRENT_RUNS"]) == ("/users/bin", "1", "3")
     assert (env["HOME"], env[NONCE_VARIABLE]) == (str(places.home), "n")
     assert (places.home / ".gitconfig").read_text().startswith("[user]")
@@ -48,14 +51,14 @@ def test_the_tmux_directory_leaves_room_for_a_socket(tmp_path: Path, monkeypatch
     short = Path(f"/tmp/o{os.getpid()}")
     short.mkdir()
     places = Places(state=tmp_path / ("long" * 20), conversations=tmp_path / "c")
-    found = [prepare(places, nonce="n", session_key="k", extra={})["TMUX_TMPDIR"] for _ in range(2)]
+    found = [prepare(places, nonce="n", init_key="once", extra={})["TMUX_TMPDIR"] for _ in range(2)]
     directory = Path(found[0])
     assert found[0] == found[1]
     assert (directory.parent, directory.stat().st_mode & 0o777) == (short, 0o700)
     directory.rmdir()
     directory.symlink_to(tmp_path)
     with pytest.raises(AgentServerError, match="somebody else"):
-        prepare(places, nonce="n", session_key="k", extra={})
+        prepare(places, nonce="n", init_key="once", extra={})
     directory.unlink()
     short.rmdir()
 
@@ -65,4 +68,34 @@ def test_an_empty_secret_key_is_told(places: Places) -> None:
     places.state.mkdir()
     places.secret_key.touch()
     with pytest.raises(AgentServerError, match=r"agent-server\.secret"):
-        prepare(places, nonce="n", session_key="k", extra={})
+        initialisation(places, "key")
+
+
+def test_the_keys_come_after_the_start(places: Places) -> None:
+    """A session key for this start, and the secret key that stays the same."""
+    places.state.mkdir()
+    first, second = initialisation(places, "one"), initialisation(places, "two")
+    assert (first["session_api_keys"], second["session_api_keys"]) == (["one"], ["two"])
+    assert first["secret_key"] == second["secret_key"] == places.secret_key.read_text()
+    assert places.secret_key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_launcher_of_the_policy_takes_the_place_of_ours() -> None:
+    """It is given host and port as ours is."""
+    assert command_line("/python", 7, ("/bin/launch", "-x")) == [
+        *("/bin/launch", "-x", "--host", "127.0.0.1", "--port", "7")
+    ]
+
+
+def test_the_mark_of_a_launch_tells_what_differs(places: Places, tmp_path: Path) -> None:
+    """Another interpreter, launcher, environment or store is another launch; nothing else is."""
+    elsewhere = Places(state=places.state, conversations=tmp_path / "elsewhere")
+    marks = {
+        launch_mark(places, "/python", LocalServerPolicy()),
+        launch_mark(places, "/other", LocalServerPolicy()),
+        launch_mark(places, "/python", LocalServerPolicy(command=("/bin/launch",))),
+        launch_mark(places, "/python", LocalServerPolicy(env={"A": "1"})),
+        launch_mark(elsewhere, "/python", LocalServerPolicy()),
+    }
+    assert len(marks) == 5
+    assert launch_mark(places, "/python", LocalServerPolicy(max_restarts=9)) in marks

@@ -36,7 +36,7 @@ async def sleeper(nonce: str = "") -> Process:
 
 def orphaned(nonce: str, pid: int | None, start_time: int | None) -> OwnerRecord:
     """A record whose daemon is gone."""
-    record = new_record(nonce=nonce, port=1, session_key="k")
+    record = new_record(nonce=nonce, port=1, session_key="k", launch="l")
     return msgspec.structs.replace(record, daemon_pid=NOBODY, daemon_start_time=5, pid=pid, start_time=start_time)
 
 
@@ -118,7 +118,7 @@ def test_a_record_is_closed_to_others_and_replaced_at_once(tmp_path: Path) -> No
     path = tmp_path / "record.json"
     path.touch(mode=0o644)
     path.with_name("record.json.new").write_text("half")
-    record = new_record(nonce="n", port=1, session_key="k")
+    record = new_record(nonce="n", port=1, session_key="k", launch="l")
     write_record(path, record)
     assert read_record(path) == record
     assert path.stat().st_mode & 0o777 == 0o600

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import anyio
+import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from opensymphony.agents.openhands.client import Client, ConversationGone, ServerRefused
+from opensymphony.agents.openhands.client import Client, ConversationGone, Endpoint, ServerRefused
 from opensymphony.agents.openhands.stream import Attached, CaughtUp, FullState, Item, Logged, Replaced, Stream
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
@@ -61,6 +62,21 @@ async def test_a_cut_line_is_taken_up_where_it_was(fake: FakeServer, stream: Str
     found = await items(stream, 8)
     assert short(found) == ["Attached", 0, "Attached", 1, "Attached", 2, "Attached", 3]
     assert fake.cursors == ["-1", "0", "1", "2"]
+
+
+async def test_the_path_of_a_proxy_is_kept(fake: FakeServer, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket is asked for below the address that was named."""
+    plain = fake.wait_ready
+
+    async def behind_a_proxy() -> Endpoint:
+        found = await plain()
+        return msgspec.structs.replace(found, base_url=f"{found.base_url}/a/b", session_key='with "quotes"')
+
+    monkeypatch.setattr(fake, "wait_ready", behind_a_proxy)
+    fake.scenes = [say(sync(0), durable(0))]
+    assert short(await items(stream, 2)) == ["Attached", 0]
+    assert fake.paths == ["/a/b/sockets/session/c1"]
+    assert fake.auths == [{"type": "auth", "session_api_key": 'with "quotes"'}]
 
 
 async def test_the_boot_of_the_server_comes_with_each_attach(fake: FakeServer, stream: Stream) -> None:

@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
+from opensymphony.agents import end_left_running, left_running
 from opensymphony.agents.openhands import supervisor as supervisor_module
 from opensymphony.agents.openhands.environment import Places
 from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record, write_record
@@ -29,6 +31,7 @@ from tests.agents.openhands.test_ownership import orphaned, sleeper
 STAND_IN = """#!{python}
 import http.server, json, os, signal, sys, time
 mode = os.environ.get("MODE", "")
+keys = []
 if mode == "exit":
     print('{{"message": "starting"}}', flush=True); print("ImportError: no module named flask", file=sys.stderr); sys.exit(7)
 if mode == "silent":
@@ -40,13 +43,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         body = {{"/ready": {{}}, "/server_info": {{"version": "1.58.0"}}, "/api/conversations/count": 0,
                 "/api/conversations/search": {{"items": [{{"id": "c1"}}]}}}}.get(path, {{}})
-        allowed = not path.startswith("/api") or self.headers["X-Session-API-Key"] == os.environ["OH_SESSION_API_KEYS_0"]
+        allowed = not path.startswith("/api") or (keys and self.headers["X-Session-API-Key"] in keys)
         data = json.dumps(body).encode()
         self.send_response(200 if allowed else 401)
         self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
     def do_POST(self):
         print("asked", self.path, flush=True)
-        self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{{}}")
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{{}}")
+        if self.path == "/api/init" and mode != "taken" and self.headers["X-Init-API-Key"] == os.environ["OH_SECRET_KEY"]:
+            keys.extend(body["session_api_keys"])
+        self.send_response(400 if mode == "taken" and self.path == "/api/init" else 200)
+        self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{{}}")
     def log_message(self, *args): pass
 port = int(sys.argv[sys.argv.index("--port") + 1])
 os.spawnlp(os.P_NOWAIT, "setsid", "setsid", "sleep", "300")
@@ -147,6 +154,113 @@ async def test_the_secret_key_stays_and_the_session_key_does_not(python: str, pl
     assert keys[0] != keys[1]
     assert places.secret_key.read_text() == secret
     assert places.secret_key.stat().st_mode & 0o777 == 0o600
+
+
+async def test_no_key_stands_in_the_servers_environment(python: str, places: Places) -> None:
+    """It is told its keys when it has started; what it was started with opens nothing any more."""
+    async with running(make(python, places)) as supervisor:
+        pid = supervisor.state().pid
+        environ = Path(f"/proc/{pid}/environ").read_text()
+        assert supervisor.endpoint().session_key not in environ
+        assert places.secret_key.read_text() not in environ
+        assert "OH_DEFERRED_INIT=1" in environ
+
+
+async def test_a_server_that_others_gave_keys_is_ended(python: str, places: Places) -> None:
+    """Who was quicker than we knows nothing of ours, and gets no server."""
+    told = await first_failure(make(python, places, mode="taken"), ServerFailed)
+    assert "was quicker to give it its keys" in told
+
+
+async def detached(supervisor: Supervisor) -> int:
+    """Start a server and leave it running; its pid."""
+    async with anyio.create_task_group() as tasks:
+        with anyio.fail_after(20):
+            await tasks.start(supervisor.run)
+        supervisor.detach()
+        tasks.cancel_scope.cancel()
+    pid = supervisor.state().pid or read_record(supervisor.places.owner_record).pid  # type: ignore[union-attr]
+    assert pid is not None
+    return pid
+
+
+async def test_a_server_that_was_left_is_gone_on_with(python: str, places: Places) -> None:
+    """The same process, with the same key; nobody interrupts its agents until it is ended."""
+    first = make(python, places)
+    pid = await detached(first)
+    forget_daemon(places)
+    started: list[str] = []
+
+    async def before_start() -> None:
+        started.append("")
+
+    second = Supervisor(
+        python=python,
+        places=places,
+        policy=LocalServerPolicy(env={"MODE": ""}),
+        clock=Clock(),
+        before_start=before_start,
+    )
+    async with running(second):
+        state, record = second.state(), read_record(places.owner_record)
+        assert (state.status, state.pid, state.version, state.restarts) == ("ready", pid, "1.58.0", 0)
+        assert second.endpoint() == msgspec.structs.replace(first.endpoint(), boot=0)
+        assert record is not None
+        assert record.daemon_pid == os.getpid()
+        assert "interrupt" not in places.log.read_text()
+    assert started == []
+    assert process_start_time(pid) is None
+    assert "asked /api/conversations/c1/interrupt" in places.log.read_text()
+    assert not places.owner_record.exists()
+
+
+def forget_daemon(places: Places) -> None:
+    """As if another process had written the record and ended."""
+    record = read_record(places.owner_record)
+    assert record is not None
+    write_record(places.owner_record, msgspec.structs.replace(record, daemon_start_time=1))
+
+
+@pytest.mark.parametrize("why", ["fresh", "other settings", "refuses our key"])
+async def test_a_server_that_will_not_do_is_ended_first(python: str, places: Places, why: str) -> None:
+    """Asked for, or because it was started with something else, or answers to another key: a new one is started."""
+    pid = await detached(make(python, places))
+    forget_daemon(places)
+    if why == "refuses our key":
+        record = read_record(places.owner_record)
+        assert record is not None
+        write_record(places.owner_record, msgspec.structs.replace(record, session_key="another"))
+    more = {"ADDED": "1"} if why == "other settings" else {}
+    policy = LocalServerPolicy(env={"MODE": "", **more})
+    second = Supervisor(python=python, places=places, policy=policy, clock=Clock(), fresh=why == "fresh")
+    async with running(second):
+        assert second.state().pid != pid
+        assert process_start_time(pid) is None
+
+
+async def test_a_server_that_was_gone_on_with_is_watched(python: str, places: Places) -> None:
+    """It is no child of ours: its death is noticed all the same, and a new one is started."""
+    pid = await detached(make(python, places))
+    forget_daemon(places)
+    second = make(python, places)
+    async with running(second):
+        os.kill(pid, signal.SIGKILL)
+        with anyio.fail_after(20):
+            while second.state().restarts == 0 or second.state().status != "ready":
+                await anyio.sleep(0.02)
+        assert second.state().pid != pid
+        assert second.endpoint().boot == 1
+
+
+async def test_what_was_left_is_found_and_ended_without_a_daemon(python: str, places: Places) -> None:
+    """Its pid is told, and it is interrupted and ended with everything it started; afterwards there is none."""
+    pid = await detached(make(python, places))
+    assert left_running(places.state) is None, "its daemon, which is this process, is alive"
+    forget_daemon(places)
+    assert left_running(places.state) == pid
+    assert await end_left_running(places.state) == 2
+    assert left_running(places.state) is None
+    assert "asked /api/conversations/c1/interrupt" in places.log.read_text()
 
 
 async def test_a_server_that_exits_at_its_start_is_noticed_at_once(python: str, places: Places) -> None:
@@ -250,7 +364,7 @@ async def test_a_disk_that_is_full_is_told_in_one_line(
     def full(descriptor: int) -> None:
         nonlocal calls
         calls += 1
-        if calls == 3:  # the secret key, the record before the start, the record behind it
+        if calls == 2:  # the record before the start, the record behind it
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 

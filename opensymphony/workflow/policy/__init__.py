@@ -7,45 +7,61 @@ the journal. Values here are resolved: paths are absolute, `$NAME` is expanded, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-Milliseconds = Annotated[int, Meta(ge=1, le=2_147_483_647)]
-"""Up to 24 days: longer is a slip of the pen."""
+from opensymphony.workflow.policy.openhands import (
+    CondenserPolicy,
+    ConversationAgentPolicy,
+    ConversationPolicy,
+    LlmPolicy,
+    LocalServerPolicy,
+    OpenHandsPolicy,
+    TransportPolicy,
+    is_loopback,
+)
+from opensymphony.workflow.policy.scalars import (
+    Bytes,
+    Count,
+    Days,
+    Limit,
+    Location,
+    Milliseconds,
+    MillisecondsOrOff,
+    Path,
+    Port,
+    Price,
+    Script,
+    Tokens,
+    Value,
+)
 
-MillisecondsOrOff = Annotated[int, Meta(ge=0, le=2_147_483_647)]
-"""0 turns it off."""
-
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-
-Script = Annotated[str, Meta(extra={"as": "verbatim"})]
-"""A script or template, kept as written: `$NAME` in it belongs to the shell."""
-
-Path = Annotated[str, Meta(extra={"as": "path"})]
-"""`$NAME`, `~` and relative paths are resolved; relative ones start beside the WORKFLOW.md."""
-
-Location = Annotated[str, Meta(extra={"as": "location"})]
-"""Like `Path` where git would read a path, else an address."""
-
-Value = Annotated[str, Meta(extra={"as": "value"})]
-"""May be empty."""
-
-VariableName = Annotated[str, Meta(extra={"as": "name"})]
-"""The name of an environment variable, also written `$NAME`; never its value."""
-
-Port = Annotated[int, Meta(ge=0, le=65_535)]
-
-Price = Annotated[float, Meta(ge=0, le=1_000_000)]
-
-Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-"""0 turns it off."""
-
-Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
-
-Bytes = Annotated[int, Meta(ge=0, le=1_000_000_000_000_000)]
-
-Days = Annotated[int, Meta(ge=0, le=36_500)]
+__all__ = [
+    "AgentPolicy",
+    "BudgetLimit",
+    "BudgetPolicy",
+    "CondenserPolicy",
+    "ConversationAgentPolicy",
+    "ConversationPolicy",
+    "HooksPolicy",
+    "LlmPolicy",
+    "LocalServerPolicy",
+    "NotifyPolicy",
+    "OpenHandsPolicy",
+    "Policy",
+    "PollingPolicy",
+    "ReportingPolicy",
+    "RepositoryPolicy",
+    "RetentionPolicy",
+    "ServerPolicy",
+    "TrackerPolicy",
+    "TransitionsPolicy",
+    "TransportPolicy",
+    "VerifyPolicy",
+    "WorkspacePolicy",
+    "is_loopback",
+]
 
 
 class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,88 +251,6 @@ class ReportingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Keep one status comment on the ticket up to date."""
     transitions: TransitionsPolicy = TransitionsPolicy()
     """Moves of the ticket that we make; none by default."""
-
-
-class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The model that the agent uses. The key is named, never written."""
-
-    model: str | None = None
-    """As litellm names it, such as `openai/gpt-5.4`. Left out, it is `LLM_MODEL`."""
-    api_key_env: VariableName = "LLM_API_KEY"
-    """Name of the environment variable that holds the key; opensymphony.toml, [secrets] may say where else it is."""
-    base_url_env: VariableName = "LLM_BASE_URL"
-    """Name of the environment variable that holds the address of the model's API."""
-    num_retries: Annotated[int, Meta(ge=1, le=100)] = 3
-    """Total attempts of a model call; the server's own default stays silent for two minutes."""
-    input_cost_per_token_micros: Price | None = None
-    """Price of a model unknown to litellm, in micro-units of money a token."""
-    output_cost_per_token_micros: Price | None = None
-    """The same for what the model writes."""
-    max_input_tokens: Tokens | None = None
-    """The most that one call can read: the model's context window. None: as litellm knows it, else 200,000."""
-    max_output_tokens: Tokens | None = None
-    """The most that one call can write. None: as litellm knows it, else 64,000."""
-    options: dict[str, str | int | float | bool] = field(default_factory=dict[str, str | int | float | bool])
-    """Further settings of the model by the agent-server's names, such as `reasoning_effort: high`; no secret belongs here."""
-
-
-class CondenserPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Summarises long histories; each step costs more the longer the history is."""
-
-    enabled: bool = True
-    """OpenSymphony's value: without it a long ticket ends at the model's context window."""
-    max_size: Annotated[int, Meta(ge=10, le=100_000)] = 240
-    """Events in the history before it is summarised; the agent-server's own default."""
-    keep_first: Annotated[int, Meta(ge=0, le=1_000)] = 2
-    """Events at the start that are never summarised: the system prompt and our first message."""
-
-
-class ConversationAgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The agent inside a conversation."""
-
-    kind: str = "Agent"
-    """The agent-server's name of the agent; this release knows `Agent`."""
-    llm: LlmPolicy = LlmPolicy()
-    """The model."""
-    tools: tuple[str, ...] = ("terminal", "file_editor", "task_tracker")
-    """Given explicitly: an empty list means only the default tools."""
-    include_default_tools: tuple[str, ...] = ("FinishTool", "ThinkTool")
-    """Of the agent-server's built-in tools, by their classes: `FinishTool` ends a turn, `ThinkTool` writes a thought down."""
-    condenser: CondenserPolicy = CondenserPolicy()
-    """When long histories are summarised."""
-
-
-class ConversationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked of the agent-server for each ticket."""
-
-    reuse_policy: Literal["per_issue", "fresh_each_run"] = "per_issue"
-    """`per_issue`: a run of the same ticket goes on where the last one ended; `fresh_each_run`: it starts anew."""
-    max_iterations: Count = 500
-    """Agent steps of one turn before the server ends it; the server's own default."""
-    stuck_detection: bool = True
-    """Let the server end a turn in which the agent repeats itself."""
-    agent: ConversationAgentPolicy = ConversationAgentPolicy()
-    """The agent inside the conversation."""
-
-
-class LocalServerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The agent-server that the daemon starts and supervises."""
-
-    startup_timeout_ms: Milliseconds = 180_000
-    """A cold start without compiled bytecode on a slow disk was measured at 18 s; ten times that."""
-    max_restarts: Annotated[int, Meta(ge=0, le=1_000)] = 5
-    """Restarts within ten minutes before the daemon stops trying and says so."""
-    env: dict[str, Value] = field(default_factory=dict[str, str])
-    """Further environment of the agent-server; no secret belongs here."""
-
-
-class OpenHandsPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The agent-server and what is asked of it."""
-
-    local_server: LocalServerPolicy = LocalServerPolicy()
-    """The agent-server's process."""
-    conversation: ConversationPolicy = ConversationPolicy()
-    """The conversation of each ticket."""
 
 
 class ServerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
