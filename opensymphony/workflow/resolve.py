@@ -321,7 +321,9 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
             reader.note(key, "looks like a credential, which agents must not have: take it out")
     _check_transport(policy.openhands, reader)
     agent = policy.openhands.conversation.agent
-    for name in agent.llm.options:
+    for name, value in agent.llm.options.items():
+        if not isinstance(value, str | int | float | bool):
+            reader.note(f"openhands.conversation.agent.llm.options.{name}", f"must be one value, not {shown(value)}")
         if name not in LLM_OPTIONS:
             near = difflib.get_close_matches(name, LLM_OPTIONS, n=1)
             hint = f": did you mean {near[0]}?" if near else ", or not one to be set here"

@@ -353,17 +353,23 @@ def test_bounds_of_polls_have_to_enclose_the_interval(told, front, key):
 
 
 def test_settings_of_the_model_are_those_the_server_knows(read):
-    """What the agent-server would ignore in silence is an error with the name that was meant; numbers and flags stay what they are."""
-    written = "openhands: {conversation: {agent: {llm: {options: {reasoning_effort: high, temperature: 0.5, drop_params: true}}}}}"
-    assert read(written).policy.openhands.conversation.agent.llm.options == {
+    """What the agent-server would ignore in silence is an error with the name that was meant; numbers and flags stay such."""
+
+    def options(written):
+        return read("openhands: {conversation: {agent: {llm: {options: " + written + "}}}}")
+
+    assert options(
+        "{reasoning_effort: high, temperature: 0.5, drop_params: true}"
+    ).policy.openhands.conversation.agent.llm.options == {
         "reasoning_effort": "high",
         "temperature": 0.5,
         "drop_params": True,
     }
-    [problem] = read("openhands: {conversation: {agent: {llm: {options: {reasoning_efort: high}}}}}").problems
+    [problem] = options("{reasoning_efort: high}").problems
     assert problem.key == "openhands.conversation.agent.llm.options.reasoning_efort"
     assert "did you mean reasoning_effort?" in problem.message
-    [secret] = read("openhands: {conversation: {agent: {llm: {options: {api_key: canary}}}}}").problems
+    assert "must be one value" in options("{temperature: [1]}").problems[0].message
+    [secret, *_] = options("{api_key: canary}").problems
     assert secret.severity == "error"
     assert "canary" not in str(secret)
 

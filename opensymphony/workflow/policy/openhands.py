@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
@@ -30,7 +30,7 @@ class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that one call can read: the model's context window. None: as litellm knows it, else 200,000."""
     max_output_tokens: Tokens | None = None
     """The most that one call can write. None: as litellm knows it, else 64,000."""
-    options: dict[str, str | int | float | bool] = field(default_factory=dict[str, str | int | float | bool])
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further settings of the model by the agent-server's names, such as `reasoning_effort: high`; no secret belongs here."""
 
 
