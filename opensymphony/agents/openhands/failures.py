@@ -106,7 +106,8 @@ RULES: tuple[FailureRule, ...] = (
         action="person",
         advice="the model's provider forbids this to the key: may {key} use {model}?",
         codes=("PermissionDeniedError",),
-        text=r"permission[ _]?denied|\b403\b|forbidden|access denied|not (?:allowed|authorized) to (?:access|use)",
+        text=r"permission[ _]?denied|\b403\b|forbidden|access denied|(?:not|no) (?:allowed|authorized) to"
+        r"|(?:does not have|do not have|has no|no) (?:access|permission)|insufficient permission|unsupported_country",
     ),
     FailureRule(
         name="refused",

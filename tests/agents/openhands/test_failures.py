@@ -17,6 +17,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("LLMAuthenticationError", "auth", "The api_key client option must be set", "missing_key"),
     ("APIError", "transient", "litellm.APIError: Error code: 403 - forbidden", "forbidden"),
     ("PermissionDeniedError", "unknown", "no", "forbidden"),
+    ("APIError", "transient", "APIError: OpenAIException - Project does not have access", "forbidden"),
     ("LLMRateLimitError", "rate_limit", "You exceeded your current quota, please check your plan and billing", "quota"),
     ("LLMRateLimitError", "rate_limit", "Error code: 429 - insufficient_quota", "quota"),
     ("LLMBadRequestError", "config", "Your credit balance is too low to access the Anthropic API", "quota"),
