@@ -228,6 +228,8 @@ class Conversation(Struct, frozen=True, kw_only=True):
     """Why it cannot go on under the policy, though it is there: one clause. Empty when it can."""
     summary: str = ""
     """What was done in the conversation that this one stands in for."""
+    predecessor_usage: Usage | None = None
+    """The totals of that one as of its end; None when they cannot be had."""
     server: str = ""
     """Address of its server."""
     store: str = ""

@@ -312,6 +312,12 @@ def _open(plan: Plan, working_dir: str) -> None:
 def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None:
     assert isinstance(command, c.OpenConversation)
     conversation, entry = event.conversation, plan.entry
+    before, late = command.predecessor, Usage()
+    if before is not None and before == entry.conversation_id and conversation.predecessor_usage is not None:
+        # What it used since it was heard of last, and until it was stopped for good, is spent by this run.
+        total = conversation.predecessor_usage
+        late = total.since(entry.conversation_usage)
+        plan.add(d.ConversationAssigned(ticket_id=plan.ticket.id, conversation_id=before, created=False, usage=total))
     plan.add(
         d.ConversationAssigned(
             ticket_id=plan.ticket.id,
@@ -343,7 +349,7 @@ def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None
     if entry.messages:
         text = f"{text}\n\n{messages.from_people(entry.messages)}"
     known_usage = entry.conversation_usage if conversation.id == entry.conversation_id else Usage()
-    used = conversation.usage.since(known_usage)
+    used = late + conversation.usage.since(known_usage)
     send_turn(plan, conversation.id, text, used=used, giving=len(entry.messages))
 
 

@@ -138,6 +138,24 @@ def test_an_operator_replaces_the_conversation_of_a_run() -> None:
     assert book.entry("A-1").failures == 0
 
 
+@pytest.mark.parametrize("within_a_run", [True, False])
+def test_what_the_old_conversation_used_at_its_end_is_counted(within_a_run: bool) -> None:
+    """A call that was cut off when it was stopped is told with its successor, and counts once."""
+    book = Playbook()
+    book.ticket("A-1")
+    opened(book)
+    turn(book, 700, OVERFLOW if within_a_run else None)
+    if not within_a_run:
+        book.settle_all()
+        assert asked(book)[0]
+        book.ticket("A-1", "Todo", description="more")
+    opened(book, predecessor_usage=Usage(prompt_tokens=720))
+    assert book.state.spent_project.prompt_tokens == 720
+    turn(book, 50)
+    view = explanation(book.state, book.entry("A-1")).ticket
+    assert book.state.spent_project.prompt_tokens == view.usage.prompt_tokens == 770
+
+
 def test_a_crash_in_between_changes_nothing() -> None:
     """Opened by a command that was carried out twice: the successor is found, and still gets everything."""
     book = Playbook()

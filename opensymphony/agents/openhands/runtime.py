@@ -87,7 +87,7 @@ class OpenHandsRuntime:
     async def open(self, request: ConversationRequest) -> Conversation:
         """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
         conversation_id = request.conversation_id
-        summary = await self._hand_over(request.predecessor) if request.predecessor is not None else ""
+        summary, spent = await self._hand_over(request.predecessor) if request.predecessor is not None else ("", None)
         await self._refresh()
         policy = self._policy()
         body = creation_body(request, policy, self._environment)
@@ -104,19 +104,21 @@ class OpenHandsRuntime:
             prompted=opened.prompted,
             unfit=opened.unfit,
             summary=summary,
+            predecessor_usage=spent,
             server=self._server.endpoint().base_url,
             launch=None if opened.unfit else launch_of(body, policy),
         )
 
-    async def _hand_over(self, predecessor: ConversationId) -> str:
-        """Stop a conversation that another one stands in for, and tell what was done in it; it stays where it is."""
+    async def _hand_over(self, predecessor: ConversationId) -> tuple[str, Usage | None]:
+        """Stop a conversation that another one stands in for; what was done in it, and its totals. It stays where it is."""
+        spent: Usage | None = None
         try:
-            await self.stop(predecessor)
-            return await hand_over(self._client, predecessor)
+            spent = await self.stop(predecessor)
+            return await hand_over(self._client, predecessor), spent
         except AgentServerError as error:
             # It may be the very reason why there is a new one: that begins without what it cannot have.
             log.warning("a conversation cannot be read", conversation=predecessor, error=str(error))
-            return ""
+            return "", spent
 
     async def _refresh(self) -> None:
         """Read key and address again. Where that fails, those that are known are used."""
