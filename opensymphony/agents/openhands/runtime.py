@@ -38,6 +38,8 @@ ReadEnvironment = Callable[[], Awaitable[Mapping[str, str]]]
 _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
 _MIRRORS_MAX = 256
+_KEY_CHARS_MIN = 4
+"""A shorter one is a word like another; replaced everywhere it would make a text unreadable."""
 
 
 class OpenHandsRuntime:
@@ -191,10 +193,10 @@ class OpenHandsRuntime:
             may_resume=lambda: conversation_id not in self._stopped,
         )
         try:
-            end = self._assessed(await turn.wait())
+            end = self._assessed(conversation_id, await turn.wait())
             if await self._mended(conversation_id, end):
                 await turn.go_on()
-                end = self._assessed(await turn.wait())
+                end = self._assessed(conversation_id, await turn.wait())
             return end
         except ConversationGone:
             self._forget(conversation_id)
@@ -202,10 +204,14 @@ class OpenHandsRuntime:
         finally:
             await stream.close()
 
-    def _assessed(self, end: TurnEnd) -> TurnEnd:
+    def _assessed(self, conversation_id: ConversationId, end: TurnEnd) -> TurnEnd:
         if end.failure is None:
             return end
-        return structs.replace(end, failure=failures.assess(end.failure, self._policy().agent.llm))
+        failure = failures.assess(end.failure, self._policy().agent.llm)
+        key = str(self._bodies.get(conversation_id, {}).get("agent", {}).get("llm", {}).get("api_key", ""))
+        if len(key) >= _KEY_CHARS_MIN:  # some providers repeat what they refuse
+            failure = structs.replace(failure, detail=failure.detail.replace(key, "***"))
+        return structs.replace(end, failure=failure)
 
     async def _mended(self, conversation_id: ConversationId, end: TurnEnd) -> bool:
         """Whether a turn that failed for its key can go on, since there is another one now, or the server had lost it."""

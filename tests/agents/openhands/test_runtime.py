@@ -111,6 +111,17 @@ async def test_a_key_that_is_refused_and_is_still_the_same_is_told(fake: FakeSer
     assert not server.told.is_set()
 
 
+async def test_a_provider_that_repeats_the_key_does_not_spread_it(fake: FakeServer) -> None:
+    """What it refuses may stand in its answer; it goes into no journal and no comment."""
+    environment = ENVIRONMENT | {"LLM_API_KEY": "canary-key"}
+    runtime = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=environment, clock=Clock())
+    Keyless(fake, "Incorrect API key provided: canary-key.")
+    end = await turn_of(runtime)
+    await runtime.close()
+    assert end.failure is not None
+    assert end.failure.detail == "Incorrect API key provided: ***."
+
+
 async def test_a_key_that_is_refused_for_good_is_told_after_one_repair(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
