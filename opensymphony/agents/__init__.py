@@ -46,6 +46,7 @@ def open_runtime(
     environment: Mapping[str, str],
     clock: Clock,
     prices: Callable[[], LlmPolicy] | None = None,
+    read_environment: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     before_start: Callable[[], Awaitable[None]] | None = None,
     fresh: bool = False,
     read_session_key: Callable[[], Awaitable[str]] | None = None,
@@ -56,9 +57,10 @@ def open_runtime(
     Raises `InstallationError` when our own is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
-    each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
-    not know them calls free. `before_start` is awaited before each start of our server, while none runs; `fresh`: one
-    that an earlier start left is ended, not taken over. `read_session_key` reads the key of another's server.
+    each conversation and nowhere else; `read_environment` reads it again, where a key may have been changed. `prices` is the
+    model with its prices filled in, for what a server that does not know them calls free. `before_start` is awaited before
+    each start of our server, while none runs; `fresh`: one that an earlier start left is ended, not taken over.
+    `read_session_key` reads the key of another's server.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.external import ExternalServer
@@ -90,6 +92,7 @@ def open_runtime(
         environment=environment,
         clock=clock,
         prices=prices,
+        read_environment=read_environment,
     )
     return Runtime(agents=agents, server=server)
 

@@ -21,6 +21,7 @@ from opensymphony.cli import (
     message,
     paths,
     pause,
+    rehydrate,
     resume,
     retry,
     run,
@@ -51,6 +52,7 @@ app.command()(retry.retry)
 app.command()(pause.pause)
 app.command()(resume.resume)
 app.command()(message.message)
+app.command()(rehydrate.rehydrate)
 app.command()(shutdown.shutdown)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")

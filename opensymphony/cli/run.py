@@ -145,6 +145,7 @@ async def _serve(
             fresh_server=fresh_server,
             isolation=isolation,
             price=lambda policy: with_prices(policy, settings),
+            read_environment=lambda policy: model_environment(policy, settings),
         )
         await foreground.serve(daemon)
 

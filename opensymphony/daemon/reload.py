@@ -25,7 +25,6 @@ from opensymphony.workflow.parse import FILE_BYTES_MAX
 from opensymphony.workflow.policy import Policy
 
 _LOOK_S = 0.5
-_LLM = "openhands.conversation.agent.llm"
 _FIXED = (
     "tracker.kind",
     "tracker.provider",
@@ -35,8 +34,6 @@ _FIXED = (
     "server",
     "openhands.transport",
     "openhands.local_server",
-    f"{_LLM}.api_key_env",
-    f"{_LLM}.base_url_env",
 )
 """Keys and sections whose change needs a restart: what they name is already open, or was read already."""
 
@@ -135,7 +132,6 @@ def _needs_restart(old: Policy, new: Policy) -> list[str]:
 
 
 def _fixed(policy: Policy) -> tuple[object, ...]:
-    llm = policy.openhands.conversation.agent.llm
     return (
         policy.tracker.kind,
         policy.tracker.provider,
@@ -145,6 +141,4 @@ def _fixed(policy: Policy) -> tuple[object, ...]:
         policy.server,
         policy.openhands.transport,
         policy.openhands.local_server,
-        llm.api_key_env,
-        llm.base_url_env,
     )

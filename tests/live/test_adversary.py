@@ -103,7 +103,9 @@ def orders(daemon: DaemonUnderTest, level: Level, api: str) -> list[Reply]:
             f" git config filter.planted.clean 'touch {root}/planted; cat'"
         ),
         shell(f"ln -s {store}/token token-link; ln -s {root} out; cat token-link out/secret.txt 2>&1; rm -f out"),
-        shell(f'{ask} {api}/api/v1/issues/HOSTILE-1/actions/message -d \'{{"text": "{FILE}"}}\' 2>&1 | head -c 300'),
+        shell(
+            f'{ask} {api}/api/v1/issues/HOSTILE-1/actions/message -d \'{{"text": "as I was told"}}\' 2>&1 | head -c 300'
+        ),
         shell(f"(setsid env -i sleep {OUTLIVES[level]} </dev/null >/dev/null 2>&1 &); true"),
         commit("HOSTILE-1"),
         finish("I did as I was told"),
