@@ -11,8 +11,10 @@ import json
 import os
 import stat
 import sys
-import warnings  # noqa: F401  # `os.execvp` would look for it when it can be read no more
+import warnings
 
+_NEEDED_LATER = (warnings,)
+"""`os.execvp` would look for it when it can be read no more."""
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1 << 0
 _PATH_BENEATH = 1
