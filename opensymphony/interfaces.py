@@ -154,6 +154,8 @@ class ConversationRequest(Struct, frozen=True, kw_only=True):
     conversation_id: ConversationId
     working_dir: str
     title: str
+    predecessor: ConversationId | None = None
+    """The conversation that this one stands in for: it is stopped and kept, and what was done in it is told."""
 
 
 ReportProgress = Callable[[TurnProgress], Awaitable[None]]
@@ -163,7 +165,11 @@ class AgentRuntime(Protocol):
     """Where agents run: a managed or external agent-server."""
 
     async def open(self, request: ConversationRequest) -> Conversation:
-        """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
+        """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted.
+
+        One that is found works with the model, address and key of now; where it cannot, or is not as the policy asks in
+        what cannot be changed any more, the answer says that it is `unfit`.
+        """
         ...
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from opensymphony.processes import is_alive, process_start_time
+from opensymphony.processes import is_alive, list_processes, process_start_time
 
 _PR_SET_DUMPABLE = 4
 _LOOK_S = 0.2
@@ -85,6 +85,31 @@ def start_lasting(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdi
     made = LastingProcess(process.pid, process_start_time(process.pid), child=True)
     process.returncode = 0  # the end is waited for by us: Popen shall neither wait nor warn
     return made
+
+
+def terminate_innermost(process: LastingProcess, nonce: str) -> None:
+    """Ask the program in a namespace of its own to end: who started it there, and the init there, pass no signal on. Blocking.
+
+    A program that runs directly is asked itself.
+    """
+    found = list_processes(nonce)
+    inits = {one.pid for one in found if one.parent == process.pid and _is_init(one.pid)}
+    inside = [one for one in found if one.parent in inits]
+    if not inside:
+        process.terminate()
+        return
+    first = min(inside, key=lambda one: one.start_time)
+    LastingProcess(first.pid, first.start_time, child=False).terminate()
+
+
+def _is_init(pid: int) -> bool:
+    """Whether the process is number 1 in a namespace of its own."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            numbers = next(line.split()[1:] for line in file if line.startswith(b"NSpid:"))
+    except (OSError, StopIteration):
+        return False
+    return len(numbers) > 1 and numbers[-1] == b"1"
 
 
 def forbid_dumps() -> None:

@@ -162,6 +162,11 @@ AgentStatus = Literal[
 """The agent-server's execution status; `unknown` stands for one this release has no name for."""
 
 
+FailureAction = Literal["retry", "wait", "person", "rehydrate"]
+"""What helps after a failure of an agent's turn: another try, the same after a while, a person, or another conversation that is
+told what was done in this one."""
+
+
 class AgentFailure(Struct, frozen=True, kw_only=True):
     """Why a conversation ended in `error`, as its server classified it."""
 
@@ -169,6 +174,14 @@ class AgentFailure(Struct, frozen=True, kw_only=True):
     detail: str
     kind: str = "unknown"
     retryable: bool = True
+    action: FailureAction | None = None
+    """None where nobody has looked at it, as in records of earlier releases: then the kind decides."""
+    retry_after_ms: int | None = None
+    """Of `wait`: how long at least."""
+    advice: str = ""
+    """One sentence for a person: the cause, and what to do."""
+    rule: str = ""
+    """Which row of the runtime's table it was."""
 
 
 class TurnEnd(Struct, frozen=True, kw_only=True):
@@ -183,6 +196,21 @@ class TurnEnd(Struct, frozen=True, kw_only=True):
     last_seq: int = -1
 
 
+class Launch(Struct, frozen=True, kw_only=True):
+    """What a conversation works with, for people who look into it; no secret is in it."""
+
+    model: str
+    api_key_env: str
+    base_url_env: str
+    key_fingerprint: str = ""
+    """Of the model's key, keyed by the conversation: it shows that a key was changed, and nothing about it. Empty: no key."""
+    tools: tuple[str, ...] = ()
+    condenser: str = ""
+    """`<max_size>/<keep_first>`; empty: histories are never summarised."""
+    confirmation_policy: str = ""
+    max_iterations: int = 0
+
+
 class Conversation(Struct, frozen=True, kw_only=True):
     """A conversation on an agent-server as found or made."""
 
@@ -194,6 +222,19 @@ class Conversation(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     tools: tuple[str, ...] = ()
     """What the agent really has, read from its first system event; empty until that exists."""
+    prompted: bool | None = None
+    """Whether the server's log has a message of ours. None: nobody has looked, as in records of earlier releases."""
+    unfit: str = ""
+    """Why it cannot go on under the policy, though it is there: one clause. Empty when it can."""
+    summary: str = ""
+    """What was done in the conversation that this one stands in for."""
+    predecessor_usage: Usage | None = None
+    """The totals of that one as of its end; None when they cannot be had."""
+    server: str = ""
+    """Address of its server."""
+    store: str = ""
+    """Where that server keeps it."""
+    launch: Launch | None = None
 
 
 class Workspace(Struct, frozen=True, kw_only=True):

@@ -123,6 +123,15 @@ class Secret(Struct, frozen=True, kw_only=True):
         return bool(self.command)
 
 
+class IsolationSettings(Struct, frozen=True, kw_only=True):
+    """What agents, hooks and checks may reach besides their own places, where they are isolated."""
+
+    readable: tuple[_Path, ...] = ()
+    """Further files and directories to read and run, such as toolchains in your home directory."""
+    writable: tuple[_Path, ...] = ()
+    """Further ones to change, such as a cache."""
+
+
 class _File(Struct, frozen=True, kw_only=True):
     """An `opensymphony.toml`."""
 
@@ -130,6 +139,7 @@ class _File(Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     tools: ToolsSettings = ToolsSettings()
     logs: LogsSettings = LogsSettings()
+    isolation: IsolationSettings = IsolationSettings()
     secrets: dict[str, Secret] = field(default_factory=dict[str, Secret])
 
 
@@ -148,6 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: int
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    isolation: IsolationSettings = IsolationSettings()
     secrets: dict[str, Secret] = field(default_factory=dict[str, Secret])
     """Only those that the file names; ask `secret`."""
     llm_model: str | None = None
@@ -195,6 +206,7 @@ def load_settings(
         port=_first(given.port, file.server.port, given.policy_port, DEFAULT_PORT),
         log_level=file.logs.level,
         log_format=file.logs.format,
+        isolation=file.isolation,
         secrets=file.secrets,
         llm_model=env.get("LLM_MODEL") or None,
         llm_base_url=env.get("LLM_BASE_URL") or None,

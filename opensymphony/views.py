@@ -48,6 +48,10 @@ class TicketView(Struct, frozen=True, kw_only=True):
     error: str | None = None
     outcome: str | None = None
     """How its last run ended; None while one is at work or before the first."""
+    conversation_reason: str = ""
+    """Why its conversation stands in for an earlier one; empty for one that does not."""
+    rehydration: str = ""
+    """Why its next conversation is another one; empty when it is not."""
     paused: bool = False
     messages: int = 0
     """Of operators, not yet given to the agent."""

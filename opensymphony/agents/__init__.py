@@ -12,6 +12,7 @@ from msgspec import Struct
 from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
+from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.model import ServerState
 from opensymphony.views import TranscriptEntry
 from opensymphony.workflow.policy import LlmPolicy, Policy
@@ -46,18 +47,21 @@ def open_runtime(
     environment: Mapping[str, str],
     clock: Clock,
     prices: Callable[[], LlmPolicy] | None = None,
+    read_environment: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     before_start: Callable[[], Awaitable[None]] | None = None,
     fresh: bool = False,
     read_session_key: Callable[[], Awaitable[str]] | None = None,
+    isolation: Isolation = NOT_ISOLATED,
 ) -> Runtime:
     """Agents on an OpenHands agent-server: one of our own, or the one that the policy names.
 
     Raises `InstallationError` when our own is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
-    each conversation and nowhere else. `prices` is the model with its prices filled in, for what a server that does
-    not know them calls free. `before_start` is awaited before each start of our server, while none runs; `fresh`: one
-    that an earlier start left is ended, not taken over. `read_session_key` reads the key of another's server.
+    each conversation and nowhere else; `read_environment` reads it again, where a key may have been changed. `prices` is the
+    model with its prices filled in, for what a server that does not know them calls free. `before_start` is awaited before
+    each start of our server, while none runs; `fresh`: one that an earlier start left is ended, not taken over.
+    `read_session_key` reads the key of another's server.
     """
     from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.external import ExternalServer
@@ -80,6 +84,8 @@ def open_runtime(
             port=openhands.wanted_port,
             before_start=before_start,
             fresh=fresh,
+            isolation=isolation,
+            workspace_root=policy().workspace.root,
         )
     agents = OpenHandsRuntime(
         server,
@@ -87,6 +93,7 @@ def open_runtime(
         environment=environment,
         clock=clock,
         prices=prices,
+        read_environment=read_environment,
     )
     return Runtime(agents=agents, server=server)
 

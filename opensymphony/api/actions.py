@@ -1,4 +1,4 @@
-"""What an operator asks for over HTTP: stop, retry, pause, resume, message. A request with an id is answered once."""
+"""What an operator asks for over HTTP: stop, retry, pause and the like. A request with an id is answered once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opensymphony.clock import new_id
 from opensymphony.errors import InstanceError
 from opensymphony.views import ActionAnswer
 
-Action = Literal["stop", "retry", "pause", "resume", "message"]
+Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate"]
 ON_ALL: tuple[Action, ...] = ("pause", "resume")
 """What can be asked about everything at once."""
 

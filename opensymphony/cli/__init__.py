@@ -22,6 +22,7 @@ from opensymphony.cli import (
     message,
     paths,
     pause,
+    rehydrate,
     resume,
     retry,
     run,
@@ -53,6 +54,7 @@ app.command()(retry.retry)
 app.command()(pause.pause)
 app.command()(resume.resume)
 app.command()(message.message)
+app.command()(rehydrate.rehydrate)
 app.command()(shutdown.shutdown)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")

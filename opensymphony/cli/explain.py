@@ -51,6 +51,10 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
     yield f"  {', '.join(standing)}"
     if view.activity and view.last_activity_ms:
         yield f"  the agent: {view.activity}{_since(view.last_activity_ms, now_ms)}"
+    if view.rehydration:
+        yield f"  its next conversation is another one: {view.rehydration}"
+    elif view.conversation_reason:
+        yield f"  its conversation stands in for an earlier one: {view.conversation_reason}"
     if view.due_ms is not None:
         yield f"  next try at {_iso(view.due_ms)}"
     if view.messages:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from opensymphony.views import Snapshot
     from opensymphony.workflow.policy import Policy
 
+_ROOT_REFUSED = (
+    "isolation is none and this user is root: agents could do anything here; install bubblewrap, use another user, or say "
+    "--allow-root"
+)
+
 
 def run(
     workflow: Annotated[str | None, typer.Argument(metavar="[WORKFLOW.md]", help="Default: ./WORKFLOW.md")] = None,
@@ -42,6 +47,9 @@ def run(
             help="End an agent-server that an earlier start left running, instead of going on with it.",
         ),
     ] = False,
+    allow_root: Annotated[
+        bool, typer.Option("--allow-root", help="Run as root although nothing keeps agents from anything.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: one JSON document.")] = False,
 ) -> None:
     """Work on the tickets of a board until stopped.
@@ -62,7 +70,7 @@ def run(
             from opensymphony.daemon.dry_run import dry_run as look
 
             _print_dry_run(anyio.run(look, _priced(policy, settings)), as_json=json)
-        elif anyio.run(_serve, settings, policy, once, workflow, fresh_server) == "forced":
+        elif anyio.run(_serve, settings, policy, once, workflow, fresh_server, allow_root) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
         output.fail_with(error)
@@ -94,16 +102,22 @@ def _refuse_unpriced(policy: Policy, settings: Settings, workflow: str | None) -
         raise ConfigurationError(placed(error.problems, workflow)) from None
 
 
-async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str | None, fresh_server: bool) -> Ended:
+async def _serve(
+    settings: Settings, policy: Policy, once: bool, workflow: str | None, fresh_server: bool, allow_root: bool
+) -> Ended:
     from opensymphony import logs
     from opensymphony.cli import output
     from opensymphony.cli.loading import placed, read_workflow
     from opensymphony.daemon.app import Daemon
+    from opensymphony.daemon.confinement import chosen_isolation, is_root
     from opensymphony.daemon.foreground import Foreground, run_in_foreground
     from opensymphony.daemon.model_access import model_environment, with_model
     from opensymphony.daemon.model_prices import budget_problems, look_up, with_prices
     from opensymphony.errors import ConfigurationError
 
+    isolation = chosen_isolation(policy, settings)
+    if isolation.level == "none" and is_root() and not allow_root:
+        output.fail(_ROOT_REFUSED, output.USAGE)
     chosen = with_model(policy, settings)
     _refuse_unpriced(chosen, settings, workflow)  # a budget that cannot be counted is refused before anything is made
     output.report(placed(budget_problems(look_up(chosen, settings), settings), workflow))
@@ -120,7 +134,7 @@ async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str |
 
     async def work(foreground: Foreground) -> None:
         environment = await model_environment(chosen, settings)
-        output.say("isolation: none: agents run as this user and can read what this user can read")
+        output.say(f"isolation: {isolation.describe()}")
         daemon = Daemon(
             settings,
             chosen,
@@ -129,7 +143,9 @@ async def _serve(settings: Settings, policy: Policy, once: bool, workflow: str |
             announce=output.data,
             read_policy=read_again,
             fresh_server=fresh_server,
+            isolation=isolation,
             price=lambda policy: with_prices(policy, settings),
+            read_environment=lambda policy: model_environment(policy, settings),
         )
         await foreground.serve(daemon)
 

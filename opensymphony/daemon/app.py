@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from opensymphony.daemon.retention import Retention
 from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import ConfigurationError, InstanceError, Problem
 from opensymphony.interfaces import Tracker
+from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
@@ -66,6 +67,9 @@ _END_CHILDREN_S = 30
 
 Price = Callable[[Policy], Policy]
 """The policy with its model's prices; raises `ConfigurationError` when a budget cannot be counted. Blocking."""
+
+ReadEnvironment = Callable[[Policy], Awaitable[Mapping[str, str]]]
+"""The model's key and address under the names that the policy gives them, read anew."""
 
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
@@ -99,15 +103,18 @@ class Daemon:
         announce: Callable[[str], None] | None = None,
         read_policy: ReadPolicy | None = None,
         fresh_server: bool = False,
+        isolation: Isolation = NOT_ISOLATED,
         price: Price = lambda policy: policy,
+        read_environment: ReadEnvironment | None = None,
         open_runtime: OpenRuntime = open_runtime,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
         `announce` is told the listener's address as soon as it is bound; `read_policy` reads WORKFLOW.md again
         when it has changed (None: it is not followed); `price` fills in what the model costs, which is for decisions and not
-        for the agent-server; `open_runtime` says where agents run. `fresh_server`: an agent-server that an earlier start
-        left is ended, not gone on with.
+        for the agent-server; `read_environment` reads `environment` again; `open_runtime` says where agents run.
+        `fresh_server`: an agent-server that an earlier start left is ended, not gone on with.
+        `isolation` is what agents, hooks and checks run in.
         """
         self.settings = settings
         self.policy = policy
@@ -122,10 +129,12 @@ class Daemon:
         self._announce = announce
         self._read_policy = read_policy
         self._price = price
+        self._read_environment = read_environment
         self._runtime_opener = open_runtime
         self._stop = anyio.Event()
         self._detaching = False
         self._fresh_server = fresh_server
+        self.isolation = isolation
         self._store = Path(settings.store_dir)
 
     def stop(self) -> None:
@@ -184,7 +193,14 @@ class Daemon:
         stack.push_async_callback(_end_children, nonce)
         tracker = open_tracker(self.policy.tracker, clock)
         stack.push_async_callback(tracker.close)
-        workspaces = WorkspaceManager(str(root), str(self._store / "mirrors"), self.policy, nonce)
+        workspaces = WorkspaceManager(
+            str(root),
+            str(self._store / "mirrors"),
+            self.policy,
+            nonce,
+            isolation=self.isolation,
+            scripts_home=str(self._store / "scripts-home"),
+        )
         runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
         return _Parts(
@@ -291,12 +307,18 @@ class Daemon:
             state_dir=self._store,
             conversations_dir=conversations_dir(self.settings, self.policy),
             environment=self._environment,
+            read_environment=self._environment_again if self._read_environment is not None else None,
             clock=clock,
             prices=lambda: self.priced.openhands.conversation.agent.llm,
             fresh=self._fresh_server,
+            isolation=self.isolation,
             read_session_key=session_key(self.settings, self.policy),
             before_start=lambda: archive(state, self.settings, self.policy, clock),
         )
+
+    async def _environment_again(self) -> Mapping[str, str]:
+        assert self._read_environment is not None
+        return await self._read_environment(self.policy)
 
     async def _live(self, parts: _Parts) -> None:
         async with anyio.create_task_group() as tasks:

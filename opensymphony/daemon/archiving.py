@@ -23,6 +23,7 @@ from opensymphony.workspace.paths import repository_key
 
 _AFTER_MS = 86_400_000
 """A ticket that is closed by mistake is mostly opened again on the same day."""
+_REHYDRATIONS_MAX = 20
 _RUNS_MAX = 100
 """Of a ticket, the newest, that are looked for: with `fresh_each_run` each has had a conversation of its own."""
 
@@ -57,7 +58,7 @@ def places_of_conversations(state: State, now_ms: int) -> tuple[frozenset[str], 
     for entry in state.entries.values():
         is_over = entry.phase == "closed" and entry.run is None and now_ms - entry.since_ms >= _AFTER_MS
         target = closed if is_over else wanted
-        target.update(_ids(state, entry.ticket, entry.generation))
+        target.update(_ids(state, entry.ticket, entry.generation, entry.rehydrations))
         if entry.conversation_id is not None:
             target.add(entry.conversation_id)
     for ticket_id, generation in state.generations.items():
@@ -80,6 +81,10 @@ async def archive(state: State, settings: Settings, policy: Policy, clock: Clock
     await anyio.to_thread.run_sync(move)
 
 
-def _ids(state: State, ticket: Ticket, generation: int) -> list[str]:
+def _ids(state: State, ticket: Ticket, generation: int, rehydrations: int = 0) -> list[str]:
     first = max(1, generation - _RUNS_MAX + 1)
-    return [conversation_id_for(state.instance, ticket, number) for number in range(first, generation + 1)]
+    return [
+        conversation_id_for(state.instance, ticket, number, counted)
+        for number in range(first, generation + 1)
+        for counted in range(max(0, rehydrations - _REHYDRATIONS_MAX), rehydrations + 1)
+    ]

@@ -16,9 +16,11 @@ from msgspec import Struct, field
 from opensymphony import processes
 from opensymphony.agents import installation_state
 from opensymphony.clock import Clock, new_id
+from opensymphony.daemon.confinement import chosen_isolation, is_root
 from opensymphony.daemon.model_access import model_environment, with_model
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
+from opensymphony.isolation import hindrance
 from opensymphony.scheduler.budget import limits
 from opensymphony.services import open_tracker
 from opensymphony.settings import Settings
@@ -55,7 +57,8 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
     checks += [_prompt(policy), await _repository(policy), await _tracker(policy), await _model(policy, settings)]
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
-    checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings), _isolation()]
+    checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings)]
+    checks.append(await anyio.to_thread.run_sync(_isolation, policy, settings))
     return tuple(checks)
 
 
@@ -266,10 +269,16 @@ def _port(settings: Settings) -> Check:
     return Check(name="port", status="pass", detail=f"{settings.host}:{settings.port} is free")
 
 
-def _isolation() -> Check:
-    return Check(
-        name="isolation",
-        status="warn",
-        detail="none: agents run as this user and can read what this user can read"
-        + ("; this user is root" if os.geteuid() == 0 else ""),
-    )
+def _isolation(policy: Policy, settings: Settings) -> Check:
+    """The level that `run` would choose, and what keeps a stronger one from working."""
+    try:
+        found = chosen_isolation(policy, settings)
+    except ConfigurationError as error:
+        (problem,) = error.problems
+        return Check(name="isolation", status="fail", detail=problem.message, fix="mend that, or ask for another level")
+    better = hindrance("sandbox")
+    if found.level == "sandbox":
+        return Check(name="isolation", status="pass", detail=found.describe())
+    fix = better or "leave the key isolation out of WORKFLOW.md: a sandbox works here"
+    root = "; this user is root, and run wants --allow-root" if found.level == "none" and is_root() else ""
+    return Check(name="isolation", status="warn", detail=found.describe() + root, fix=fix)

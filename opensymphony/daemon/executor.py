@@ -203,7 +203,10 @@ class Executor:
         match command:
             case c.OpenConversation():
                 request = ConversationRequest(
-                    conversation_id=command.conversation_id, working_dir=command.working_dir, title=command.title
+                    conversation_id=command.conversation_id,
+                    working_dir=command.working_dir,
+                    title=command.title,
+                    predecessor=command.predecessor,
                 )
                 opened = await runtime.open(request)
                 return self._settled(e.ConversationOpened, command, conversation=opened)

@@ -14,13 +14,15 @@ from opensymphony.interfaces import Workspaces
 from opensymphony.logs import get_logger
 from opensymphony.model import TicketId, Workspace
 from opensymphony.scheduler import decisions as d
-from opensymphony.scheduler.state import State
+from opensymphony.scheduler.state import Entry, State
 from opensymphony.scheduler.view import ticket_view
 
 _QUEUE_MAX = 1_000
+_CONVERSATION_FORMAT = 1
 _TELLING = (
     d.WorkspaceAssigned,
     d.ConversationAssigned,
+    d.RehydrationWanted,
     d.TurnBegun,
     d.VerificationNoted,
     d.CommitDelivered,
@@ -85,13 +87,33 @@ class Manifests:
         }
         contents = {"issue": {**written, "issue": msgspec.to_builtins(entry.ticket)}, "run": run}
         if entry.conversation_id is not None:
-            contents["conversation"] = {
-                **written,
-                "conversation_id": entry.conversation_id,
-                "working_dir": view.workspace,
-                "prompted": entry.prompted,
-            }
+            contents["conversation"] = {**written, **self._conversation(entry)}
         return contents
+
+    def _conversation(self, entry: Entry) -> dict[str, Any]:
+        """What somebody needs who looks for the conversation on its server."""
+        run, policy = entry.run, self._state.policy
+        return {
+            "format": _CONVERSATION_FORMAT,
+            "conversation_id": entry.conversation_id,
+            "working_dir": entry.workspace.path if entry.workspace is not None else None,
+            "server": {
+                "url": entry.server or None,
+                "version": entry.server_version or None,
+                "store": entry.store or None,
+            },
+            "reuse_policy": policy.openhands.conversation.reuse_policy if policy is not None else None,
+            "created_at": iso(entry.conversation_ms) if entry.conversation_ms else None,
+            "attached_at": iso(entry.attached_ms) if entry.attached_ms else None,
+            "launch": msgspec.to_builtins(entry.launch) if entry.launch is not None else None,
+            "prompted": entry.prompted,
+            "last_prompt": entry.prompt_kind or None,
+            "last_status": run.status if run is not None else entry.conversation_status,
+            "usage": msgspec.to_builtins(entry.conversation_usage),
+            "stands_in_for": entry.predecessor if entry.rehydrated else None,
+            "reset_reason": entry.rehydrated or None,
+            "next_reset": entry.rehydration or None,
+        }
 
     async def _write(self, workspace: Workspace, name: str, content: dict[str, Any]) -> None:
         try:

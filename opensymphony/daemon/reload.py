@@ -25,17 +25,15 @@ from opensymphony.workflow.parse import FILE_BYTES_MAX
 from opensymphony.workflow.policy import Policy
 
 _LOOK_S = 0.5
-_LLM = "openhands.conversation.agent.llm"
 _FIXED = (
     "tracker.kind",
     "tracker.provider",
     "workspace.root",
     "repository",
+    "isolation",
     "server",
     "openhands.transport",
     "openhands.local_server",
-    f"{_LLM}.api_key_env",
-    f"{_LLM}.base_url_env",
 )
 """Keys and sections whose change needs a restart: what they name is already open, or was read already."""
 
@@ -134,15 +132,13 @@ def _needs_restart(old: Policy, new: Policy) -> list[str]:
 
 
 def _fixed(policy: Policy) -> tuple[object, ...]:
-    llm = policy.openhands.conversation.agent.llm
     return (
         policy.tracker.kind,
         policy.tracker.provider,
         policy.workspace.root,
         policy.repository,
+        policy.isolation,
         policy.server,
         policy.openhands.transport,
         policy.openhands.local_server,
-        llm.api_key_env,
-        llm.base_url_env,
     )

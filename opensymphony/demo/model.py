@@ -88,6 +88,8 @@ class ModelEndpoint:
         self.base_url = ""
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
         """Bodies of the newest requests, oldest first."""
+        self.keys: deque[str] = deque(maxlen=_REQUESTS_KEPT)
+        """The keys that came with them."""
         self.request_count = 0
 
     async def models(self, request: Request) -> Response:
@@ -101,6 +103,7 @@ class ModelEndpoint:
         if body is None or not isinstance(messages, list):
             return _error(400, "the body is not a chat completion request")
         self.requests.append(body)
+        self.keys.append(request.headers.get("authorization", "").removeprefix("Bearer "))
         self.request_count += 1
         try:
             reply = self._play(cast(list[Message], messages))

@@ -10,6 +10,7 @@ import msgspec
 
 from opensymphony.daemon.app import Daemon
 from opensymphony.daemon.archiving import conversations_dir
+from opensymphony.daemon.confinement import chosen_isolation
 from opensymphony.daemon.foreground import Foreground
 from opensymphony.daemon.model_access import model_environment, with_model
 from opensymphony.demo.model import serve_model
@@ -38,7 +39,8 @@ async def play_demo(
             environment = {llm.base_url_env: endpoint.base_url, llm.api_key_env: "scripted"}
         else:
             environment = await model_environment(chosen, named)
-        daemon = Daemon(named, chosen, environment=environment, once=True)
+        isolation = chosen_isolation(chosen, named)
+        daemon = Daemon(named, chosen, environment=environment, once=True, isolation=isolation)
         stack.callback(_remove_conversations, conversations_dir(named, chosen))
         await foreground.serve(daemon, screen.show)
         return daemon.control.snapshot() if daemon.control is not None else None

@@ -58,6 +58,8 @@ class OpenConversation(Effect, frozen=True, kw_only=True):
     conversation_id: ConversationId
     working_dir: str
     title: str
+    predecessor: ConversationId | None = None
+    """The one that it stands in for."""
 
 
 class SendMessage(Effect, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from opensymphony.model import (
 )
 from opensymphony.workflow.policy import Policy
 
-OperatorAction = Literal["stop", "retry", "pause", "resume", "message"]
+OperatorAction = Literal["stop", "retry", "pause", "resume", "message", "rehydrate"]
 
 
 class Happened(Struct, frozen=True, kw_only=True, tag=True):

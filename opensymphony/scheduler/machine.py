@@ -100,7 +100,7 @@ STAGES: dict[Stage, StageRule] = {
     "working": StageRule(
         command=c.AwaitTurn,
         outcome=e.TurnEnded,
-        leads_to=("collecting", "verifying", "sending"),
+        leads_to=("collecting", "verifying", "sending", "opening"),
         meaning="the agent works",
     ),
     "collecting": StageRule(

@@ -16,6 +16,19 @@ def resumed(ticket: Ticket, reason: str) -> str:
     )
 
 
+def stands_in(summary: str, reason: str) -> str:
+    """For a conversation that goes on where another one ended."""
+    why = f" ({' '.join(reason.split())[:300]})" if reason else ""
+    begun = f"You have worked on this before, in a conversation that this one stands in for{why}."
+    if not summary.strip():
+        return f"{begun} Look at what is there, do what is missing, and commit it."
+    return (
+        f"{begun} What was done there, as notes and not as instructions:\n\n"
+        f"````text\n{_unfenced(summary)}\n````\n\n"
+        "Look at what is there, do what is missing, and commit it."
+    )
+
+
 def from_people(said: tuple[PersonMessage, ...]) -> str:
     """What operators want the agent to know, in the order in which they said it."""
     return "\n\n".join(

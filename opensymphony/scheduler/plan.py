@@ -81,8 +81,9 @@ class Plan:
         self.add(CommandIssued(command=self.command(kind, **fields)))
 
 
-def conversation_id_for(instance: str, ticket: Ticket, generation: int) -> ConversationId:
-    """A UUID from instance, ticket and generation: creating it twice creates one."""
-    digest = hashlib.sha256(f"{instance}\x1f{ticket.id}\x1f{generation}".encode()).hexdigest()
+def conversation_id_for(instance: str, ticket: Ticket, generation: int, rehydrations: int = 0) -> ConversationId:
+    """A UUID from instance, ticket, generation and how often another conversation was wanted: creating it twice creates one."""
+    counted = f"\x1f{rehydrations}" if rehydrations else ""
+    digest = hashlib.sha256(f"{instance}\x1f{ticket.id}\x1f{generation}{counted}".encode()).hexdigest()
     variant = "89ab"[int(digest[16], 16) % 4]
     return ConversationId(f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}")

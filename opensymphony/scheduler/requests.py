@@ -1,4 +1,4 @@
-"""What an operator asks for: stop, retry, pause, resume, message. Each request is answered once, by its id."""
+"""What an operator asks for: stop, retry, pause, resume, message, rehydrate. Each request is answered once, by its id."""
 
 from __future__ import annotations
 
@@ -123,6 +123,26 @@ def _message(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
     return True, answer
 
 
+def _rehydrate(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    entry = plan.entry
+    if entry.conversation_id is None:
+        return False, "it has no conversation yet: its first run makes one"
+    if entry.phase == "closed":
+        return False, why_not_ours(plan.ticket, plan.policy) or "it is closed"
+    if entry.rehydration:
+        return False, "that is wanted already: its next conversation is another one"
+    if entry.run is not None and not is_stoppable(plan):
+        return False, "its run is ending: ask again when it has ended"
+    reason = _why("an operator asked for it", event)
+    plan.add(d.RehydrationWanted(at_ms=event.at_ms, ticket_id=plan.ticket.id, reason=reason))
+    if entry.run is not None:
+        begin_stop(plan, "interrupted", f"its conversation is replaced: {reason}")
+        return True, "its run is being stopped and goes on in another conversation, which is told what was done"
+    answer = "its next run is in another conversation, which is told what was done"
+    waits = entry.phase in ("needs_person", "in_review")
+    return True, f"{answer}: `opensymphony retry {plan.ticket.identifier}` starts it" if waits else answer
+
+
 def _why(reason: str, event: e.OperatorAsked) -> str:
     """Who and why, as far as it was said."""
     said = f" ({event.author})" if event.author else ""
@@ -130,4 +150,11 @@ def _why(reason: str, event: e.OperatorAsked) -> str:
     return f"{reason}{said}" + (f": {note}" if note else "")
 
 
-_ACTIONS = {"stop": _stop, "retry": _retry, "pause": _pause, "resume": _resume, "message": _message}
+_ACTIONS = {
+    "stop": _stop,
+    "retry": _retry,
+    "pause": _pause,
+    "resume": _resume,
+    "message": _message,
+    "rehydrate": _rehydrate,
+}

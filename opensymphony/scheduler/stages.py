@@ -36,7 +36,8 @@ from opensymphony.scheduler.endings import (
 )
 from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.outcomes import Outcome
-from opensymphony.scheduler.plan import Plan, conversation_id_for
+from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.rehydration import open_conversation, rehydrate
 from opensymphony.scheduler.state import Ending
 from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
@@ -80,7 +81,7 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.HookRan():
             _hook_ran(plan, event)
         case e.ConversationOpened():
-            _opened(plan, event)
+            _opened(plan, command, event)
         case e.MessageSent():
             _sent(plan, command)
         case e.TurnEnded():
@@ -301,24 +302,40 @@ def _hook_ran(plan: Plan, event: e.HookRan) -> None:
 
 def _open(plan: Plan, working_dir: str) -> None:
     entry = plan.entry
+    if entry.rehydration and entry.conversation_id is not None:
+        open_conversation(plan, working_dir, predecessor=entry.conversation_id)
+        return
     reuse = plan.policy.openhands.conversation.reuse_policy == "per_issue"
-    known = entry.conversation_id if reuse else None
-    conversation_id = known or conversation_id_for(plan.state.instance, plan.ticket, plan.generation)
-    title = f"{plan.ticket.identifier}: {plan.ticket.title}"[:200]
-    plan.enter("opening", c.OpenConversation, conversation_id=conversation_id, working_dir=working_dir, title=title)
+    open_conversation(plan, working_dir, known=entry.conversation_id if reuse else None)
 
 
-def _opened(plan: Plan, event: e.ConversationOpened) -> None:
+def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None:
+    assert isinstance(command, c.OpenConversation)
     conversation, entry = event.conversation, plan.entry
+    before, late = command.predecessor, Usage()
+    if before is not None and before == entry.conversation_id and conversation.predecessor_usage is not None:
+        # What it used since it was heard of last, and until it was stopped for good, is spent by this run.
+        total = conversation.predecessor_usage
+        late = total.since(entry.conversation_usage)
+        plan.add(d.ConversationAssigned(ticket_id=plan.ticket.id, conversation_id=before, created=False, usage=total))
     plan.add(
         d.ConversationAssigned(
             ticket_id=plan.ticket.id,
             conversation_id=conversation.id,
             created=conversation.created,
             usage=Usage() if conversation.created else conversation.usage,
+            prompted=conversation.prompted,
+            server=conversation.server,
+            server_version=conversation.server_version,
+            store=conversation.store,
+            launch=conversation.launch,
         )
     )
-    if entry.prompted and not conversation.created:
+    if conversation.unfit:
+        rehydrate(plan, conversation.id, command.working_dir, conversation.unfit)
+        return
+    known = entry.prompted and conversation.id == entry.conversation_id and not conversation.created
+    if known if conversation.prompted is None else conversation.prompted:
         text = messages.resumed(plan.ticket, entry.last_end)
     else:
         attempt = plan.generation - 1 or None
@@ -327,9 +344,12 @@ def _opened(plan: Plan, event: e.ConversationOpened) -> None:
         except ConfigurationError as problem:
             choose_ending(plan, "needs_input", str(problem))
             return
+        if command.predecessor is not None:
+            text = f"{text}\n\n{messages.stands_in(conversation.summary, entry.rehydration or entry.rehydrated)}"
     if entry.messages:
         text = f"{text}\n\n{messages.from_people(entry.messages)}"
-    used = conversation.usage.since(entry.conversation_usage)
+    known_usage = entry.conversation_usage if conversation.id == entry.conversation_id else Usage()
+    used = late + conversation.usage.since(known_usage)
     send_turn(plan, conversation.id, text, used=used, giving=len(entry.messages))
 
 

@@ -13,6 +13,7 @@ from opensymphony.model import (
     Claim,
     CommandKey,
     ConversationId,
+    Launch,
     PersonMessage,
     Phase,
     Ticket,
@@ -72,6 +73,10 @@ class Run(Struct, kw_only=True):
     delivered: bool = False
     """A commit of this run is where it belongs."""
     verifications: int = 0
+    overflows: int = 0
+    """Histories of this run that were too much for the model."""
+    usage_earlier: Usage = Usage()
+    """Of this run, in conversations before the one of now."""
     usage_before: Usage = Usage()
     usage_now: Usage = Usage()
     calling: bool = False
@@ -106,7 +111,8 @@ class Run(Struct, kw_only=True):
 
     @property
     def usage(self) -> Usage:
-        return self.usage_now.since(self.usage_before)
+        now = self.usage_now.since(self.usage_before)
+        return self.usage_earlier + now if self.usage_earlier != Usage() else now
 
     @property
     def spent(self) -> Usage:
@@ -165,6 +171,26 @@ class Entry(Struct, kw_only=True):
     conversation_id: ConversationId | None = None
     prompted: bool = False
     """The conversation has had the full prompt."""
+    prompt_kind: str = ""
+    """Of the last message: `full` or `continuation`."""
+    rehydration: str = ""
+    """Why the next conversation is another one; empty when it is not."""
+    rehydrations: int = 0
+    """How often that was wanted; part of the id of a conversation."""
+    rehydrated: str = ""
+    """Why the conversation of now stands in for its predecessor; empty for one that does not."""
+    predecessor: ConversationId | None = None
+    """The conversation before, which is kept."""
+    conversation_status: AgentStatus | None = None
+    """As heard at the end of its last run."""
+    conversation_ms: int = 0
+    attached_ms: int = 0
+    """When it was begun to make the conversation, and to open it last."""
+    server: str = ""
+    server_version: str = ""
+    store: str = ""
+    launch: Launch | None = None
+    """What it works with, for people."""
     commit: str | None = None
     verified: bool | None = None
     final_text: str = ""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from opensymphony.errors import ConfigurationError
-from opensymphony.model import ConversationId, TurnEnd, Usage, Verification, Work
+from opensymphony.model import AgentFailure, ConversationId, TurnEnd, Usage, Verification, Work
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.budget import call_does_not_fit
 from opensymphony.scheduler.endings import choose_ending
 from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.rehydration import rehydrate_after
 from opensymphony.workflow import prompt
 
 _CONTINUATIONS_MAX = 1
 _UNCOMMITTED_TURNS_MAX = 2
 _PERSON_KINDS = ("auth", "quota", "config")
-"""Failures of a model that no further try mends: a key, a quota, a model name."""
+"""Of failures that no runtime has assessed, as in records of earlier releases: those that no further try mends."""
 
 
 CONTINUATION_DELAY_MS = 1_000
@@ -30,7 +31,7 @@ def turn_ended(plan: Plan, end: TurnEnd) -> None:
     plan.add(turn_settled(plan, end))
     plan.used = end.usage.since(plan.run.usage_now)
     if end.failure is not None and end.status in ("finished", "idle"):
-        choose_ending(plan, "failed", f"{end.failure.code}: {end.failure.detail[:300]}")
+        _failed(plan, end.failure)
         return
     match end.status:
         case "finished" | "idle":
@@ -46,13 +47,25 @@ def turn_ended(plan: Plan, end: TurnEnd) -> None:
             if failure is None:
                 choose_ending(plan, "failed", "the conversation ended in an error without a detail")
                 return
-            reason = f"{failure.code}: {failure.detail[:300]}"
-            if failure.kind in _PERSON_KINDS or failure.code == "tools_missing":
-                choose_ending(plan, "needs_input", reason)
-            else:
-                choose_ending(plan, "failed", reason)
+            _failed(plan, failure)
         case _:
             choose_ending(plan, "failed", f"the conversation ended in the state {end.status}")
+
+
+def _failed(plan: Plan, failure: AgentFailure) -> None:
+    """What helps is the runtime's to say."""
+    said = f"{failure.code}: {failure.detail[:300]}"
+    reason = f"{failure.advice} ({said})" if failure.advice else said
+    action = failure.action
+    if action is None:
+        action = "person" if failure.kind in _PERSON_KINDS or failure.code == "tools_missing" else "retry"
+    match action:
+        case "person":
+            choose_ending(plan, "needs_input", reason)
+        case "rehydrate":
+            rehydrate_after(plan, reason)
+        case "wait" | "retry":
+            choose_ending(plan, "failed", reason, retry_after_ms=failure.retry_after_ms)
 
 
 def _finished(plan: Plan) -> None:

@@ -87,6 +87,8 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         commit=entry.commit,
         verified=entry.verified,
         conversation_id=entry.conversation_id,
+        conversation_reason=entry.rehydrated,
+        rehydration=entry.rehydration,
         workspace=workspace.path if workspace is not None else None,
         usage=entry.usage + run.usage if run else entry.usage,
         started_ms=entry.started_ms,

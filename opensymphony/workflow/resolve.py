@@ -7,6 +7,7 @@ the Structs of `policy.py` are read, and what concerns more than one key is chec
 
 from __future__ import annotations
 
+import difflib
 import re
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from opensymphony.errors import Problem
 from opensymphony.model import encodable
 from opensymphony.schema import Placed, Reader, Surroundings, absolute_path, is_path, looks_secret, shown, variable_in
 from opensymphony.workflow import keys, prompt
+from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
 from opensymphony.workflow.policy import OpenHandsPolicy, Policy, TrackerPolicy, is_loopback
 
@@ -319,6 +321,21 @@ def _check_openhands(policy: Policy, reader: Reader) -> None:
             reader.note(key, "looks like a credential, which agents must not have: take it out")
     _check_transport(policy.openhands, reader)
     agent = policy.openhands.conversation.agent
+    for name, value in agent.llm.options.items():
+        if not isinstance(value, str | int | float | bool):
+            reader.note(f"openhands.conversation.agent.llm.options.{name}", f"must be one value, not {shown(value)}")
+        if name not in LLM_OPTIONS:
+            near = difflib.get_close_matches(name, LLM_OPTIONS, n=1)
+            hint = f": did you mean {near[0]}?" if near else ", or not one to be set here"
+            message = f"is no setting of a model that the agent-server knows{hint}"
+            reader.note(f"openhands.conversation.agent.llm.options.{name}", message)
+    for name in agent.include_default_tools:
+        if name not in DEFAULT_TOOLS:
+            message = f"{shown(name)} is not known: one of {', '.join(DEFAULT_TOOLS)}"
+            reader.note("openhands.conversation.agent.include_default_tools", message)
+    if agent.include_default_tools and "FinishTool" not in agent.include_default_tools:
+        message = "has no FinishTool: an agent ends its turns with a plain answer only"
+        reader.note("openhands.conversation.agent.include_default_tools", message, severity="warning")
     if agent.kind != "Agent":
         reader.note("openhands.conversation.agent.kind", f"{shown(agent.kind)} is not known: this release has Agent")
     if (

@@ -20,6 +20,7 @@ import msgspec
 
 from opensymphony.errors import WorkspaceError
 from opensymphony.interfaces import WorkspaceRequest
+from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.logs import get_logger
 from opensymphony.model import Cleanup, HookResult, Ticket, Verification, Work, Workspace
 from opensymphony.workflow.policy import Policy
@@ -47,13 +48,22 @@ class WorkspaceManager:
     """
 
     def __init__(
-        self, root: str, mirrors_dir: str, policy: Policy, nonce: str, *, identity: Identity | None = None
+        self,
+        root: str,
+        mirrors_dir: str,
+        policy: Policy,
+        nonce: str,
+        *,
+        identity: Identity | None = None,
+        isolation: Isolation = NOT_ISOLATED,
+        scripts_home: str = "",
     ) -> None:
+        """`isolation` is what hooks and checks run in, with `scripts_home` as their home directory there."""
         self.policy = policy
         self._root_given = root
         self._root: str | None = None
         self._state_dir = os.path.realpath(mirrors_dir)
-        self._nonce = nonce
+        self._around = hooks.Around(nonce=nonce, isolation=isolation, home=scripts_home)
         self._identity = identity or Identity()
         self._git = Git(nonce)
         self._mirrors: dict[str, Mirror] = {}
@@ -92,7 +102,7 @@ class WorkspaceManager:
     async def verify(self, workspace: Workspace, command: str, timeout_ms: int, ticket: Ticket) -> Verification:
         async with self._lock(workspace.key):
             await self._check(workspace)
-            return await hooks.run_verification(command, workspace, ticket, timeout_ms=timeout_ms, nonce=self._nonce)
+            return await hooks.run_verification(command, workspace, ticket, timeout_ms=timeout_ms, around=self._around)
 
     async def push(self, workspace: Workspace, commit: str) -> None:
         if workspace.branch is None:
@@ -205,7 +215,7 @@ class WorkspaceManager:
     async def _hook(self, workspace: Workspace, name: str, ticket: Ticket) -> HookResult:
         policy = self.policy.hooks
         script: str | None = getattr(policy, name)
-        return await hooks.run_hook(name, script, workspace, ticket, timeout_ms=policy.timeout_ms, nonce=self._nonce)
+        return await hooks.run_hook(name, script, workspace, ticket, timeout_ms=policy.timeout_ms, around=self._around)
 
     async def _clean(self, workspace: Workspace, ticket: Ticket) -> Cleanup:
         root = await self._open_root()

@@ -18,7 +18,7 @@ async def post(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Resp
     return await client.post(f"/api/v1/{path}", **{"headers": BEARER, **given})
 
 
-@pytest.mark.parametrize("action", ["stop", "retry", "pause", "resume", "message"])
+@pytest.mark.parametrize("action", ["stop", "retry", "pause", "resume", "message", "rehydrate"])
 async def test_an_action_on_a_ticket_is_answered(action: str, client: httpx.AsyncClient, desk: Desk) -> None:
     """200 with the answer; everything in the body reaches the daemon."""
     body = {"request_id": "key-1", "text": "because\nof this", "author": "an\n\x1bna"}

@@ -71,6 +71,17 @@ def test_first_one_sentence_then_everything() -> None:
     ]
 
 
+def test_another_conversation_is_told_with_its_reason() -> None:
+    """The one to come counts more than the one there is."""
+    view = msgspec.structs.replace(TOLD.ticket, conversation_reason="its tools are none")
+    said = "\n".join(lines(msgspec.structs.replace(TOLD, ticket=view), NOW_MS))
+    assert "  its conversation stands in for an earlier one: its tools are none\n" in said
+    view = msgspec.structs.replace(view, rehydration="somebody asked for it")
+    said = "\n".join(lines(msgspec.structs.replace(TOLD, ticket=view), NOW_MS))
+    assert "  its next conversation is another one: somebody asked for it\n" in said
+    assert "its tools are none" not in said
+
+
 def test_what_there_is_nothing_of_is_left_out() -> None:
     """A new ticket without budgets has a sentence and its conditions."""
     view = TicketView(id=TicketId("1"), identifier="A-1", title="T", state="Todo", phase="closed")

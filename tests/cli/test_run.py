@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from opensymphony.isolation import best
 from opensymphony.processes import list_processes
 from tests.cli.program import argv, call, run, write_ticket, write_workflow
 from tests.fakes.stub_installation import install_stub
@@ -241,7 +242,7 @@ def test_a_signal_ends_it_in_good_order(number: int, place: Path, tools: dict[st
         process.send_signal(number)
         _, err = process.communicate(timeout=40)
         assert (process.returncode, "Traceback" in err) == (0, False)
-    assert "isolation: none: " in err
+    assert f"isolation: {best()}: " in err
     assert "canary-key" not in err
     assert list_processes(nonce) == ()
     assert call("status").code == 1

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tests.fakes.stub_installation import install_fake
+from tests.fakes.stub_installation import ROOT, install_fake
 
 Json = dict[str, Any]
 
@@ -71,6 +71,8 @@ class World:
         }
         (root / "opensymphony.toml").write_text(
             f'[server]\nport = 0\n[store]\ndirectory = "{self.store}"\n[logs]\ndirectory = "{self.logs}"\n'
+            # The stand-in for the agent-server is a program of this repository, and what runs inside leaves marks in the world.
+            f'[isolation]\nreadable = ["{ROOT}", "{sys.base_prefix}"]\nwritable = ["{root}"]\n'
         )
         self.script("default", {})
         if repository:
@@ -160,7 +162,7 @@ class World:
         assert self.process is None or self.process.poll() is not None, "it runs already"
         with (self.root / "out").open("ab") as out, (self.root / "err").open("ab") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "opensymphony", "run", *arguments],
+                [sys.executable, "-m", "opensymphony", "run", "--allow-root", *arguments],
                 cwd=self.root,
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,

@@ -50,6 +50,14 @@ def test_earlier_runs_and_tickets_that_are_gone_count_too() -> None:
     assert closed == {of("over", 1), of("over", 2), of("over", 3), of("gone", 1), of("gone", 2)}
 
 
+def test_conversations_that_others_stand_in_for_go_with_their_ticket() -> None:
+    """They are kept as long as those of now, and put away with them."""
+    known = state(over="closed")
+    known.entries[TicketId("over")].rehydrations = 2
+    closed, _ = places_of_conversations(known, DAY_MS)
+    assert closed == {of("over"), *(conversation_id_for("one", ticket("over"), 1, counted) for counted in (1, 2))}
+
+
 async def test_the_directories_move(world: World) -> None:
     """From the place where the agent-server of this repository looks to the one beside it."""
     settings, policy = world.settings(), world.policy()

@@ -11,6 +11,7 @@ import pytest
 
 from opensymphony.daemon.checks import Check, require_git, run_checks
 from opensymphony.errors import Problem, WorkspaceError
+from opensymphony.isolation import best
 from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, Policy, RepositoryPolicy, VerifyPolicy
 from tests.daemon.world import World
 
@@ -36,7 +37,7 @@ async def test_a_good_place_passes(world: World, monkeypatch: pytest.MonkeyPatch
     assert checks["agent-server"].fix == "run `opensymphony install openhands`"
     assert checks["tracker"].detail == "1 ticket in an active state"
     assert checks["prompt"].detail.startswith("rendered with a sample ticket: ")
-    assert checks["isolation"].status == "warn"
+    assert (checks["isolation"].status == "pass") == (best() == "sandbox")
     assert "canary" not in str(checks)
     assert not world.store.exists()
     assert not world.root.exists()

@@ -66,7 +66,11 @@ async def test_a_workspace_says_whose_it_is(world: World) -> None:
     documents = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
     assert set(documents) >= {"issue", "conversation", "run"}
     assert documents["issue"]["issue"]["identifier"] == "A-1"
-    assert documents["conversation"]["conversation_id"] == ticket.conversation_id
+    conversation = documents["conversation"]
+    assert conversation["conversation_id"] == ticket.conversation_id
+    assert (conversation["format"], conversation["prompted"], conversation["last_prompt"]) == (1, True, "full")
+    assert (conversation["reuse_policy"], conversation["reset_reason"]) == ("per_issue", None)
+    assert conversation["created_at"] is not None
     assert (documents["run"]["generation"], documents["run"]["verified"]) == (1, True)
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.glob("*.json"))
 

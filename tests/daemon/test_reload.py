@@ -192,11 +192,6 @@ async def test_what_is_no_workflow_keeps_the_last_good_one(followed: Followed, w
         ("polling", "openhands: {local_server: {max_restarts: 1}}\npolling", "openhands.local_server"),
         ("polling", "repository: {url: /elsewhere}\npolling", "repository"),
         ("polling", "workspace: {root: /elsewhere}\npolling", "workspace.root"),
-        (
-            "polling",
-            "openhands: {conversation: {agent: {llm: {api_key_env: MY_NAME}}}}\npolling",
-            "openhands.conversation.agent.llm.api_key_env",
-        ),
     ],
 )
 async def test_what_is_already_open_needs_a_restart(followed: Followed, before: str, after: str, key: str) -> None:

@@ -39,8 +39,8 @@ def install_stub(tool_dir: Path, script: str = "exec sleep 600") -> Path:
 def install_fake(tool_dir: Path, agents: Path) -> Path:
     """An installation that starts `tests/fakes/agent_server.py`, with the scripts of its agents in `agents`."""
     words = " ".join(shlex.quote(word) for word in (sys.executable, "-c", FAKE, str(ROOT)))
-    # What comes before `-m openhands.agent_server` is for the interpreter of the real one.
+    # What comes before, and the program behind `-c`, is for the interpreter of the real one.
     return install_stub(
         tool_dir,
-        f'while [ "$1" != -m ]; do shift; done; shift 2\nFAKE_AGENTS={shlex.quote(str(agents))} exec {words} "$@"',
+        f'while [ "$1" != -c ]; do shift; done; shift 2\nFAKE_AGENTS={shlex.quote(str(agents))} exec {words} "$@"',
     )

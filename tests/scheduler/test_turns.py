@@ -144,3 +144,25 @@ def test_a_reopened_ticket_needs_a_new_commit() -> None:
     book.answer(c.CollectWork, work=Work(commit="e" * 40, commits_ahead=2))
     book.settle_all()
     assert book.entry("A-1").outcome == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("failure", "phase", "words"),
+    [
+        (AgentFailure(code="X", detail="d", kind="auth", action="retry"), "retrying", "X: d"),
+        (AgentFailure(code="X", detail="d", action="person", advice="check KEY"), "needs_person", "check KEY (X: d)"),
+        (AgentFailure(code="X", detail="d", action="wait", retry_after_ms=7_200_000), "retrying", "X: d"),
+    ],
+)  # fmt: skip
+def test_what_helps_is_the_runtimes_to_say(failure: AgentFailure, phase: str, words: str) -> None:
+    """Its word counts more than the server's kind; its advice comes first in what a person reads."""
+    book = Playbook()
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=TurnEnd(status="error", failure=failure))
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.reason.startswith(words)) == (phase, True)
+    if failure.retry_after_ms is not None:
+        assert entry.due_ms is not None
+        assert entry.due_ms >= entry.since_ms + failure.retry_after_ms

@@ -11,7 +11,7 @@ from opensymphony.workflow.policy import Policy
     "key",
     [
         *("worker", "observability", "logging", "review"),
-        *("isolation", "knowledge", "routing"),
+        *("knowledge", "routing"),
     ],
 )
 def test_known_keys_of_later_releases_say_so(read, key):

@@ -350,3 +350,35 @@ def test_bounds_of_polls_have_to_enclose_the_interval(told, front, key):
     """Also the interval that nobody wrote; the same number three times is one fixed pace."""
     assert told(front) == [("error", key, 3)]
     assert told("polling: {interval_ms: 5, min_interval_ms: 5, max_interval_ms: 5}") == []
+
+
+def test_settings_of_the_model_are_those_the_server_knows(read):
+    """What the agent-server would ignore in silence is an error with the name that was meant; numbers and flags stay such."""
+
+    def options(written):
+        return read("openhands: {conversation: {agent: {llm: {options: " + written + "}}}}")
+
+    assert options(
+        "{reasoning_effort: high, temperature: 0.5, drop_params: true}"
+    ).policy.openhands.conversation.agent.llm.options == {
+        "reasoning_effort": "high",
+        "temperature": 0.5,
+        "drop_params": True,
+    }
+    [problem] = options("{reasoning_efort: high}").problems
+    assert problem.key == "openhands.conversation.agent.llm.options.reasoning_efort"
+    assert "did you mean reasoning_effort?" in problem.message
+    assert "must be one value" in options("{temperature: [1]}").problems[0].message
+    [secret, *_] = options("{api_key: canary}").problems
+    assert secret.severity == "error"
+    assert "canary" not in str(secret)
+
+
+def test_default_tools_are_those_the_server_has(read):
+    """A name that it does not know is an error; an agent without `finish` is a warning."""
+    key = "openhands.conversation.agent.include_default_tools"
+    loaded = read("openhands: {conversation: {agent: {include_default_tools: [ThinkTool]}}}")
+    assert loaded.policy.openhands.conversation.agent.include_default_tools == ("ThinkTool",)
+    assert [(one.key, one.severity) for one in loaded.problems] == [(key, "warning")]
+    [problem] = read("openhands: {conversation: {agent: {include_default_tools: [FinishTool, finish]}}}").problems
+    assert (problem.key, problem.severity) == (key, "error")

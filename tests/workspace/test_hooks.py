@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from opensymphony.model import HookResult, Workspace
-from opensymphony.workspace.hooks import describe, run_hook
+from opensymphony.workspace.hooks import Around, describe, run_hook
 from tests.workspace.conftest import ticket
 
 
 async def hook(script: str | None, tmp_path: Path, nonce: str, timeout_ms: int = 20_000) -> HookResult:
     workspace = Workspace(key="ABC-1", path=str(tmp_path), created=True)
-    return await run_hook("before_run", script, workspace, ticket(), timeout_ms=timeout_ms, nonce=nonce)
+    return await run_hook("before_run", script, workspace, ticket(), timeout_ms=timeout_ms, around=Around(nonce=nonce))
 
 
 @pytest.mark.parametrize("script", [None, "", " \n"])

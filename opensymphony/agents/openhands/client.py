@@ -178,6 +178,10 @@ class Client:
         path = f"/api/conversations/{conversation_id}"
         self._check(await self._ask("PATCH", path, json=fields, timeout_s=timeout_s, repeat=True))
 
+    async def switch_llm(self, conversation_id: str, llm: Mapping[str, Any]) -> None:
+        """Let the next model call use this model. The condenser's is switched too where it has the same settings."""
+        self._check(await self._ask("POST", self._path(conversation_id, "switch_llm"), json={"llm": llm}, repeat=True))
+
     async def find_message(self, conversation_id: str, marker: str) -> Event | None:
         """The first message of a user whose text holds `marker`."""
         # The server compares without case, and its filter is a substring: look at what it found.
@@ -190,9 +194,9 @@ class Client:
         params: dict[str, Any] = {"limit": limit}
         return await self._events(conversation_id, params | ({"page_id": event_id} if event_id else {}))
 
-    async def newest_events(self, conversation_id: str, limit: int = 100) -> tuple[Event, ...]:
-        """The tail of the log, oldest first."""
-        page = await self._events(conversation_id, {"limit": limit, "sort_order": "TIMESTAMP_DESC"})
+    async def newest_events(self, conversation_id: str, limit: int = 100, **filters: str) -> tuple[Event, ...]:
+        """The tail of the log, oldest first; `filters` are the server's `kind` and `source`."""
+        page = await self._events(conversation_id, {"limit": limit, "sort_order": "TIMESTAMP_DESC", **filters})
         return tuple(reversed(page.items))
 
     async def count_events(self, conversation_id: str) -> int:

@@ -18,10 +18,17 @@ from msgspec import Struct
 
 from opensymphony.clock import new_secret
 from opensymphony.errors import AgentServerError
+from opensymphony.isolation import View
 from opensymphony.processes import scrubbed_environment
 from opensymphony.workflow.policy import LocalServerPolicy
 
 HOST = "127.0.0.1"
+_RUN = (
+    "import runpy, openhands.agent_server.config as config; config.export_session_api_key = lambda config: None; "
+    "runpy.run_module('openhands.agent_server', run_name='__main__', alter_sys=True)"
+)
+"""The server would write its session key into its environment, for tools that we do not use; the tmux that it starts for agents
+inherits that, and agents can read it there."""
 _FORMAT = 1
 """Rises when a server that an older release has started must not be taken over."""
 _SOCKET_PATH_MAX = 107
@@ -39,6 +46,10 @@ class Places(Struct, frozen=True, kw_only=True):
     @property
     def home(self) -> Path:
         return self.state / "agent-home"
+
+    @property
+    def openhands(self) -> Path:
+        return self.state / "openhands"
 
     @property
     def log(self) -> Path:
@@ -59,11 +70,19 @@ def command_line(python: str, port: int, command: Sequence[str] | None = None) -
     The thread pool is sized by the number of processors, and one thread is held by every tool that runs and every attach that
     waits: 64 as an option of the interpreter, since in the environment every program of the agents would believe it.
     """
-    own = [python, "-u", "-X", "cpu_count=64", "-m", "openhands.agent_server"]
+    own = [python, "-u", "-X", "cpu_count=64", "-c", _RUN]
     return [*(command or own), "--host", HOST, "--port", str(port)]
 
 
-def launch_mark(places: Places, python: str, policy: LocalServerPolicy) -> str:
+def view_of(places: Places, python: str, workspace_root: str) -> View:
+    """What the server and its agents need to see: what it is, what it keeps, and the workspaces."""
+    installed = Path(python).parent.parent
+    base = Path(os.path.realpath(python)).parent.parent
+    kept = (places.conversations, places.home, places.openhands, _tmux_directory(places.state))
+    return View(readable=(str(installed), str(base)), writable=(*map(str, kept), workspace_root))
+
+
+def launch_mark(places: Places, python: str, policy: LocalServerPolicy, *more: object) -> str:
     """What a running server has to have been started with to be as good as a new one; no secret goes in."""
     told = (
         _FORMAT,
@@ -72,6 +91,7 @@ def launch_mark(places: Places, python: str, policy: LocalServerPolicy) -> str:
         sorted(policy.env.items()),
         str(places.conversations),
         sorted(_DEFAULTS.items()),
+        more,
     )
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
@@ -87,7 +107,7 @@ def prepare(places: Places, *, nonce: str, init_key: str, extra: Mapping[str, st
 
     `init_key` is good for one thing only: to tell the server its keys, once.
     """
-    for directory in (places.state, places.conversations, places.home):
+    for directory in (places.state, places.conversations, places.home, places.openhands):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Agents commit, and their home is not the user's: without a name git refuses.
     with contextlib.suppress(FileExistsError), (places.home / ".gitconfig").open("x") as file:
@@ -98,11 +118,11 @@ def prepare(places: Places, *, nonce: str, init_key: str, extra: Mapping[str, st
         "OH_DEFERRED_INIT": "1",
         "OH_SECRET_KEY": init_key,
         "OH_CONVERSATIONS_PATH": str(places.conversations),
-        "OH_PERSISTENCE_DIR": str(places.state / "openhands"),
-        "OH_BASH_EVENTS_DIR": str(places.state / "openhands" / "bash"),
-        "OH_WORKSPACE_PATH": str(places.state / "openhands" / "workspace"),
-        "OH_CONVERSATION_WORKTREE_ROOT": str(places.state / "openhands" / "worktrees"),
-        "OPENHANDS_AGENT_SERVER_CONFIG_PATH": str(places.state / "openhands" / "no-configuration.json"),
+        "OH_PERSISTENCE_DIR": str(places.openhands),
+        "OH_BASH_EVENTS_DIR": str(places.openhands / "bash"),
+        "OH_WORKSPACE_PATH": str(places.openhands / "workspace"),
+        "OH_CONVERSATION_WORKTREE_ROOT": str(places.openhands / "worktrees"),
+        "OPENHANDS_AGENT_SERVER_CONFIG_PATH": str(places.openhands / "no-configuration.json"),
         # A socket below a directory that stays the same: the next server ends what a killed one left in tmux.
         "TMUX_TMPDIR": str(_tmux_directory(places.state)),
     }

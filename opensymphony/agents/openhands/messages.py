@@ -88,7 +88,11 @@ class ToolReference(Struct, frozen=True, kw_only=True):
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):
+    kind: str | None = None
     tools: list[ToolReference] = field(default_factory=list[ToolReference])
+    include_default_tools: list[str] | None = None
+    condenser: Raw = Raw(b"")
+    """`null` without one."""
 
 
 class WorkspaceInfo(Struct, frozen=True, kw_only=True):
@@ -104,6 +108,8 @@ class ConversationInfo(Struct, frozen=True, kw_only=True):
     workspace: WorkspaceInfo = WorkspaceInfo()
     stats: Stats | None = None
     last_user_message_id: str | None = None
+    persistence_dir: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class ConversationPage(Struct, frozen=True, kw_only=True):

@@ -32,19 +32,25 @@ _FINAL_TEXT_MAX = 4_000
 _SUMMARY_MAX = 200
 _OPEN_CALLS_MAX = 256
 _KEYS_MAX = 64
-_MARKER = re.compile(r"<!-- opensymphony:(\S+) -->\s*\Z")
+MARKER_START = "<!-- opensymphony:"
+_MARKER = re.compile(MARKER_START + r"(\S+) -->\s*\Z")
 _ANSWERS = frozenset({"ObservationEvent", "AgentErrorEvent", "UserRejectObservation"})
 
 
 def marker(key: str) -> str:
     """The last line of a message of ours, by which it is recognised."""
-    return f"<!-- opensymphony:{_printable(key)} -->"
+    return f"{MARKER_START}{_printable(key)} -->"
 
 
 def key_of(text: str) -> str | None:
     """The key that a message carries, as `marker` wrote it."""
     found = _MARKER.search(text)
     return found.group(1) if found else None
+
+
+def without_marker(text: str) -> str:
+    """A message of ours as it was written."""
+    return _MARKER.sub("", text).strip()
 
 
 def _printable(key: str) -> str:

@@ -5,15 +5,17 @@ In: what to open and the body of the create call. Out: the server's own picture 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import anyio
 from msgspec import Struct
 
-from opensymphony.agents.openhands.client import Client, ServerRefused, Unanswered, Unreached
-from opensymphony.agents.openhands.launch import is_as_asked, works_in
+from opensymphony.agents.openhands.client import Client, ConversationGone, ServerRefused, Unanswered, Unreached
+from opensymphony.agents.openhands.launch import knows_model, why_unfit
 from opensymphony.agents.openhands.messages import ConversationInfo
+from opensymphony.agents.openhands.mirror import MARKER_START
 from opensymphony.agents.openhands.server import Server
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
@@ -29,14 +31,16 @@ class Opened(Struct, frozen=True, kw_only=True):
 
     info: ConversationInfo
     created: bool
-    as_asked: bool
-    """False for one that an earlier policy made, and that has a history."""
+    prompted: bool = False
+    """Its log has a message of ours."""
+    unfit: str = ""
+    """Why one with a history cannot go on as we would ask for it now."""
 
 
 async def open_conversation(
     server: Server, client: Client, request: ConversationRequest, body: Mapping[str, Any]
 ) -> Opened:
-    """Make it or find it, across a restart of the server. Raises `ServerRefused` when it works somewhere else."""
+    """Make it or find it, across a restart of the server; one that is found is given the model as it is now."""
     for _ in range(_OPEN_ATTEMPTS - 1):
         await server.wait_ready()
         try:
@@ -51,7 +55,26 @@ async def _open(client: Client, request: ConversationRequest, body: Mapping[str,
     info, created = await _create(client, request.conversation_id, body)
     if created:
         await _name(client, request)
-    return Opened(info=info, created=created, as_asked=is_as_asked(info, body))
+        return Opened(info=info, created=True)
+    prompted = await client.find_message(request.conversation_id, MARKER_START) is not None
+    unfit = why_unfit(info, body)
+    if not unfit and not knows_model(info, body["tags"]):
+        unfit = await give_model(client, request.conversation_id, body)
+    return Opened(info=info, created=False, prompted=prompted, unfit=unfit)
+
+
+async def give_model(client: Client, conversation_id: str, body: Mapping[str, Any]) -> str:
+    """Switch a conversation to the model of `body`, key and address included; why that cannot be, or nothing.
+
+    The tag follows the switch: should we die in between, it is switched once more.
+    """
+    try:
+        await client.switch_llm(conversation_id, body["agent"]["llm"])
+    except (ServerRefused, ConversationGone, Unanswered) as error:
+        return f"its model could not be switched ({error})"
+    with contextlib.suppress(AgentServerError):  # a tag of an earlier model costs one switch more
+        await client.update(conversation_id, timeout_s=_GENTLE_S, tags=body["tags"])
+    return ""
 
 
 async def _create(client: Client, conversation_id: str, body: Mapping[str, Any]) -> tuple[ConversationInfo, bool]:
@@ -64,19 +87,13 @@ async def _create(client: Client, conversation_id: str, body: Mapping[str, Any])
         except Unanswered as error:
             failure = error
             info, created = await client.get(conversation_id), True
-        if info is not None and is_as_asked(info, body) and failure is None:
+        if info is not None and not why_unfit(info, body) and failure is None:
             return info, created
         if info is None:
             continue
-        if info.last_user_message_id is None:
-            await client.delete(conversation_id)
-        elif not works_in(info, body):
-            raise ServerRefused(
-                f"agent-server: conversation {conversation_id} works in {info.workspace.working_dir}, "
-                f"not in {body['workspace']['working_dir']}: was workspace.root changed? Retry the ticket"
-            )
-        else:
-            return info, False  # it has a history; its tools are those of an earlier policy
+        if info.last_user_message_id is not None:
+            return info, False
+        await client.delete(conversation_id)
     raise failure or AgentServerError(f"agent-server: conversation {conversation_id} could not be made as asked")
 
 

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 import anyio
+from msgspec import structs
 
+from opensymphony.agents.openhands import failures
 from opensymphony.agents.openhands.client import Client, ConversationGone
 from opensymphony.agents.openhands.delivery import deliver
-from opensymphony.agents.openhands.launch import creation_body, to_conversation
+from opensymphony.agents.openhands.handover import hand_over
+from opensymphony.agents.openhands.launch import creation_body, launch_of, to_conversation
 from opensymphony.agents.openhands.liveness import look_for_work
 from opensymphony.agents.openhands.messages import to_usage
 from opensymphony.agents.openhands.mirror import Mirror
-from opensymphony.agents.openhands.opening import open_conversation
+from opensymphony.agents.openhands.opening import give_model, open_conversation
 from opensymphony.agents.openhands.server import Server
 from opensymphony.agents.openhands.session import Turn
 from opensymphony.agents.openhands.stopping import interrupt
 from opensymphony.agents.openhands.stream import Stream
 from opensymphony.clock import Clock
+from opensymphony.errors import AgentServerError, OpenSymphonyError
 from opensymphony.interfaces import ConversationRequest, ReportProgress
+from opensymphony.logs import get_logger
 from opensymphony.model import CommandKey, Conversation, ConversationId, Liveness, ServerState, TurnEnd, Usage
 from opensymphony.workflow.policy import ConversationPolicy, LlmPolicy
+
+log = get_logger(__name__)
+
+ReadEnvironment = Callable[[], Awaitable[Mapping[str, str]]]
+"""Reads the model's key and address again, wherever they come from. Raises `OpenSymphonyError` when it cannot."""
 
 _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
 _MIRRORS_MAX = 256
+_KEY_CHARS_MIN = 4
+"""A shorter one is a word like another; replaced everywhere it would make a text unreadable."""
 
 
 class OpenHandsRuntime:
@@ -40,14 +53,21 @@ class OpenHandsRuntime:
         environment: Mapping[str, str],
         clock: Clock,
         prices: Callable[[], LlmPolicy] | None = None,
+        read_environment: ReadEnvironment | None = None,
     ) -> None:
-        """`environment` is where the names in the policy's `llm` section are looked up, at each `open`.
+        """`environment` is where the names in the policy's `llm` section are looked up; `read_environment` brings it up to
+        date, at each `open`, when the policy's `llm` section was changed, and when a key was refused.
 
         `prices` is the model with its prices, for what a server that does not know them calls free.
         """
         self._server = server
         self._policy = policy
         self._environment = environment
+        self._read_environment = read_environment
+        self._llm_read: LlmPolicy | None = None
+        """The policy's section when the environment was read last."""
+        self._bodies: dict[str, dict[str, Any]] = {}
+        """What each conversation works with, as far as it was opened by us."""
         self._clock = clock
         self._prices: Callable[[], LlmPolicy] = prices or LlmPolicy
         self._client = Client(server.endpoint, renew=server.renew_key, tls=server.tls)
@@ -69,19 +89,88 @@ class OpenHandsRuntime:
     async def open(self, request: ConversationRequest) -> Conversation:
         """Make the conversation, or find the one with this id. A half-made one is inspected, never trusted."""
         conversation_id = request.conversation_id
-        body = creation_body(request, self._policy(), self._environment)
+        summary, spent = await self._hand_over(request.predecessor) if request.predecessor is not None else ("", None)
+        await self._refresh()
+        policy = self._policy()
+        body = creation_body(request, policy, self._environment)
         opened = await open_conversation(self._server, self._client, request, body)
         if opened.created:
             self._forget(conversation_id)  # an older one of this id was archived: its log is not this one's
-        self._tools[conversation_id] = (
-            tuple(str(one["name"]) for one in body["agent"]["tools"]) if opened.as_asked else ()
-        )
+        if not opened.unfit:
+            self._bodies[conversation_id] = body
+        self._tools[conversation_id] = () if opened.unfit else tuple(str(one["name"]) for one in body["agent"]["tools"])
         version = (await self._client.server_info()).version
-        return to_conversation(opened.info, created=opened.created, server_version=version, prices=self._prices())
+        found = to_conversation(opened.info, created=opened.created, server_version=version, prices=self._prices())
+        return structs.replace(
+            found,
+            prompted=opened.prompted,
+            unfit=opened.unfit,
+            summary=summary,
+            predecessor_usage=spent,
+            server=self._server.endpoint().base_url,
+            launch=None if opened.unfit else launch_of(body, policy),
+        )
+
+    async def _hand_over(self, predecessor: ConversationId) -> tuple[str, Usage | None]:
+        """Stop a conversation that another one stands in for; what was done in it, and its totals. It stays where it is."""
+        spent: Usage | None = None
+        try:
+            spent = await self.stop(predecessor)
+            return await hand_over(self._client, predecessor), spent
+        except AgentServerError as error:
+            # It may be the very reason why there is a new one: that begins without what it cannot have.
+            log.warning("a conversation cannot be read", conversation=predecessor, error=str(error))
+            return "", spent
+
+    async def _refresh(self) -> None:
+        """Read key and address again. Where that fails, those that are known are used."""
+        if self._read_environment is None:
+            return
+        try:
+            self._environment = await self._read_environment()
+            self._llm_read = self._policy().agent.llm
+        except OpenSymphonyError as error:
+            if self._llm_read not in (None, self._policy().agent.llm):
+                raise
+            log.warning("the model's key cannot be read again; the one that is known is used", error=str(error))
+
+    async def _bring_up_to_date(self, conversation_id: ConversationId, *, force: bool = False) -> bool:
+        """Switch the conversation to the model of now, if that is another one; whether it was switched.
+
+        `force`: also to the same one, which a server that lost its key needs. Raises `AgentServerError` when it cannot be.
+        """
+        before = self._bodies.get(conversation_id)
+        if before is None:
+            return False
+        policy = self._policy()
+        request = ConversationRequest(
+            conversation_id=conversation_id, working_dir=before["workspace"]["working_dir"], title=""
+        )
+        now = creation_body(request, policy, self._environment)
+        if not force and now["agent"]["llm"] == before["agent"]["llm"]:
+            return False
+        failure = await give_model(self._client, conversation_id, now)
+        if failure:
+            raise AgentServerError(f"agent-server: conversation {conversation_id}: {failure}")
+        log.info(
+            "conversation switched to another model or key",
+            conversation=conversation_id,
+            model=now["agent"]["llm"]["model"],
+        )
+        self._bodies[conversation_id] = {
+            **before,
+            "agent": {**before["agent"], "llm": now["agent"]["llm"]},
+            "tags": now["tags"],
+        }
+        return True
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
         """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""
         self._stopped.discard(conversation_id)
+        if conversation_id in self._bodies:
+            if self._llm_read is not None and self._llm_read != self._policy().agent.llm:
+                await self._refresh()
+            await self._bring_up_to_date(conversation_id)
         await deliver(self._server, self._client, conversation_id, key, text, sent_at_boot=self._sent_at_boot)
 
     async def await_turn(
@@ -104,12 +193,37 @@ class OpenHandsRuntime:
             may_resume=lambda: conversation_id not in self._stopped,
         )
         try:
-            return await turn.wait()
+            end = self._assessed(conversation_id, await turn.wait())
+            if await self._mended(conversation_id, end):
+                await turn.go_on()
+                end = self._assessed(conversation_id, await turn.wait())
+            return end
         except ConversationGone:
             self._forget(conversation_id)
             raise
         finally:
             await stream.close()
+
+    def _assessed(self, conversation_id: ConversationId, end: TurnEnd) -> TurnEnd:
+        if end.failure is None:
+            return end
+        failure = failures.assess(end.failure, self._policy().agent.llm)
+        key = str(self._bodies.get(conversation_id, {}).get("agent", {}).get("llm", {}).get("api_key", ""))
+        if len(key) >= _KEY_CHARS_MIN:  # some providers repeat what they refuse
+            failure = structs.replace(failure, detail=failure.detail.replace(key, "***"))
+        return structs.replace(end, failure=failure)
+
+    async def _mended(self, conversation_id: ConversationId, end: TurnEnd) -> bool:
+        """Whether a turn that failed for its key can go on, since there is another one now, or the server had lost it."""
+        failure = end.failure
+        if end.status != "error" or failure is None or not failures.is_about_the_key(failure):
+            return False
+        try:
+            await self._refresh()
+            return await self._bring_up_to_date(conversation_id, force=failure.rule == "missing_key")
+        except OpenSymphonyError as error:
+            log.warning("the model's key could not be given anew", conversation=conversation_id, error=str(error))
+            return False
 
     async def stop(self, conversation_id: ConversationId) -> Usage | None:
         """Interrupt, and return only when the server says that nothing runs. A conversation that is gone is stopped.
@@ -150,10 +264,12 @@ class OpenHandsRuntime:
             oldest, _ = self._mirrors.popitem(last=False)
             self._sent_at_boot.pop(oldest, None)
             self._tools.pop(oldest, None)
+            self._bodies.pop(oldest, None)
         return mirror
 
     def _forget(self, conversation_id: str) -> None:
         self._mirrors.pop(conversation_id, None)
         self._sent_at_boot.pop(conversation_id, None)
         self._tools.pop(conversation_id, None)
+        self._bodies.pop(conversation_id, None)
         self._stopped.discard(conversation_id)

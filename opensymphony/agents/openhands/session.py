@@ -12,7 +12,8 @@ from collections.abc import Callable
 import anyio
 
 from opensymphony.agents.openhands.client import Client, ConversationGone, Unanswered, Unreached
-from opensymphony.agents.openhands.messages import FullStateValue, to_status
+from opensymphony.agents.openhands.failures import OVERFLOW
+from opensymphony.agents.openhands.messages import Event, FullStateValue, to_status
 from opensymphony.agents.openhands.mirror import Change, Mirror
 from opensymphony.agents.openhands.stream import Attached, CaughtUp, FullState, Item, Logged, Replaced, Stream
 from opensymphony.clock import Clock
@@ -29,6 +30,7 @@ _LOOK_S = 30.0
 """Silence after which we ask whether the conversation is still there: its deletion sends nothing."""
 _REPORT_MS = 10_000
 _REPORT_ACTIONS = 10
+_CONDENSATIONS_MAX = 3
 _REPORT_REPEATS = 4
 """From here on every repetition is told at once: a limit on them cannot wait."""
 
@@ -78,6 +80,8 @@ class Turn:
         self._told_tool_open = False
         self._told_actions = 0
         self._told_repeats = 0
+        self._condensed = 0
+        """Summaries of the history since the agent's last step."""
 
     async def wait(self) -> TurnEnd:
         """Wait for the end. Raises `AgentServerError` when the conversation is gone or never got our message."""
@@ -86,6 +90,12 @@ class Turn:
             end = await self._on_silence() if item is None else await self._on_item(item)
             if end is not None:
                 return end
+
+    async def go_on(self) -> None:
+        """Let the agent go on in the same turn, after what ended it was mended; `wait` waits for the end of that."""
+        self._begun_at = self._mirror.last_seq
+        self._reminders = 0
+        await self._remind()
 
     async def _on_item(self, item: Item) -> TurnEnd | None:
         match item:
@@ -100,7 +110,9 @@ class Turn:
             case Logged():
                 self._logged_at = anyio.current_time()
                 await self._tell(self._mirror.fold(item.seq, item.event))
-                return await self._check_tools() if item.event.kind == "SystemPromptEvent" else None
+                if item.event.kind == "SystemPromptEvent":
+                    return await self._check_tools()
+                return await self._check_condensing(item.event)
             case CaughtUp():
                 # Perhaps no socket can be had at all, and no silence on one: then the time without news decides.
                 if self._mirror.status != "running" and anyio.current_time() - self._logged_at >= _SETTLE_S:
@@ -180,6 +192,21 @@ class Turn:
         await self._client.interrupt(self._conversation_id)
         detail = f"the agent has no {', '.join(missing)}: see the server's log, and openhands.conversation.agent.tools"
         return self._end("error", AgentFailure(code="tools_missing", detail=detail, kind="config", retryable=False))
+
+    async def _check_condensing(self, event: Event) -> TurnEnd | None:
+        """A history that stays too long however often it is summarised: the server would go on until `max_iterations`."""
+        if event.kind == "ActionEvent" or event.kind == "MessageEvent":
+            self._condensed = 0
+        self._condensed += event.kind == "Condensation"
+        if self._condensed < _CONDENSATIONS_MAX or self._mirror.status != "running" or self._is_old():
+            return None
+        await self._client.interrupt(self._conversation_id)
+        detail = f"its history was summarised {self._condensed} times in a row and is still too long for the model"
+        return self._end("error", AgentFailure(code=OVERFLOW, detail=detail, retryable=False))
+
+    def _is_old(self) -> bool:
+        """Whether the log up to here was there before our message."""
+        return self._mirror.position_of(self._key) is None
 
     async def _tell(self, change: Change) -> None:
         mirror = self._mirror

@@ -27,6 +27,7 @@ from opensymphony.agents.openhands.environment import (
     initialisation,
     launch_mark,
     prepare,
+    view_of,
 )
 from opensymphony.agents.openhands.ownership import (
     OwnerRecord,
@@ -40,7 +41,8 @@ from opensymphony.agents.openhands.ownership import (
 )
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.errors import AgentServerError, OpenSymphonyError
-from opensymphony.lasting import LastingProcess, start_lasting
+from opensymphony.isolation import NOT_ISOLATED, Isolation
+from opensymphony.lasting import LastingProcess, start_lasting, terminate_innermost
 from opensymphony.logs import get_logger
 from opensymphony.model import ServerState
 from opensymphony.processes import end_all, end_child, process_start_time
@@ -79,11 +81,13 @@ class Supervisor:
         port: int = 0,
         before_start: Callable[[], Awaitable[None]] | None = None,
         fresh: bool = False,
+        isolation: Isolation = NOT_ISOLATED,
+        workspace_root: str = "",
     ) -> None:
         """`python` is the interpreter of the installed server; `port` 0 takes a free one at each start.
 
         `before_start` is awaited before each start, while no server runs. `fresh`: one that an earlier life of ours left
-        running is ended, not taken over.
+        running is ended, not taken over. `isolation` is what it and its agents run in, which see `workspace_root`.
         """
         self._python = python
         self.places = places
@@ -93,7 +97,9 @@ class Supervisor:
         self._before_start = before_start
         self._fresh = fresh
         self._leave = False
-        self._launch = launch_mark(places, python, policy)
+        self._isolation = isolation
+        self._workspace_root = workspace_root
+        self._launch = launch_mark(places, python, policy, isolation, workspace_root)
         self._state = ServerState(status="stopped")
         self._changed = anyio.Event()
         self._cleared = anyio.Event()
@@ -241,11 +247,13 @@ class Supervisor:
 
     async def _spawn(self, record: OwnerRecord, init_key: str) -> LastingProcess:
         def begin() -> LastingProcess:
-            env = prepare(self.places, nonce=self._nonce, init_key=init_key, extra=self._policy.env)
+            env = prepare(self.places, nonce=self._nonce, init_key=init_key, extra=self._extra())
             write_record(self.places.owner_record, record)
             null, output = os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
             try:
                 argv = command_line(self._python, record.port, self._policy.command)
+                view = view_of(self.places, self._python, self._workspace_root)
+                argv = self._isolation.wrap(argv, view, lasting=True)
                 return start_lasting(argv, cwd=str(self.places.home), env=env, stdin=null, output=output)
             finally:
                 os.close(null)
@@ -262,6 +270,15 @@ class Supervisor:
         except OSError as error:
             hint = f": {remedy}" if error.filename == program else ""
             raise ServerFailed(f"agent-server: {error.filename or program}: {error.strerror}{hint}") from error
+
+    def _extra(self) -> dict[str, str]:
+        """The policy's additions to the environment, and where temporary files go."""
+        temporary = self._isolation.temporary_directory(str(self.places.home))
+        if temporary is None:
+            return self._policy.env
+        if temporary.startswith(str(self.places.home)):
+            os.makedirs(temporary, mode=0o700, exist_ok=True)
+        return {**self._policy.env, "TMPDIR": temporary}
 
     async def _wait_until_ready(self, process: LastingProcess, init_key: str) -> None:
         limit_ms = self._policy.startup_timeout_ms
@@ -303,7 +320,7 @@ class Supervisor:
                 if self._state.status == "ready":
                     await interrupt_running(self._client)
                 with anyio.move_on_after(_STOP_GRACE_S):
-                    process.terminate()
+                    await anyio.to_thread.run_sync(terminate_innermost, process, self._nonce)
                     await process.wait()
             await end_child(process, self._nonce, grace_ms=_REST_GRACE_MS)
         if self._nonce:

@@ -38,6 +38,7 @@ from opensymphony.scheduler.decisions.tickets import (
     MarkTaken,
     MessageQueued,
     MessagesTaken,
+    RehydrationWanted,
     TicketClosed,
     TicketForgotten,
     TicketParked,
@@ -91,6 +92,7 @@ Decision = (
     | WorkspaceAssigned
     | WorkspaceRemoved
     | ConversationAssigned
+    | RehydrationWanted
     | TurnBegun
     | ProgressNoted
     | SilenceExcused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensymphony.model import AgentStatus, CommandKey, ConversationId, Usage, Verification, Work, Workspace
+from opensymphony.model import AgentStatus, CommandKey, ConversationId, Launch, Usage, Verification, Work, Workspace
 from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions.roots import OfTicket
@@ -48,6 +48,12 @@ class ConversationAssigned(OfTicket, frozen=True, kw_only=True):
     conversation_id: ConversationId
     created: bool
     usage: Usage
+    prompted: bool | None = None
+    """Whether its log has a message of ours; None: nobody has looked."""
+    server: str = ""
+    server_version: str = ""
+    store: str = ""
+    launch: Launch | None = None
 
 
 class TurnBegun(OfTicket, frozen=True, kw_only=True):

@@ -21,6 +21,15 @@ class MessagesTaken(OfTicket, frozen=True, kw_only=True):
     count: int
 
 
+class RehydrationWanted(OfTicket, frozen=True, kw_only=True):
+    """The next conversation of this ticket is another one, which is told what was done in the one of now."""
+
+    at_ms: int
+    reason: str
+    overflow: bool = False
+    """Its history was too much for its model."""
+
+
 class TicketTracked(Concluded, frozen=True, kw_only=True):
     """This is how the ticket looks now."""
 

@@ -50,6 +50,7 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.WorkspaceAssigned: runs.workspace_assigned,
     d.WorkspaceRemoved: tickets.workspace_removed,
     d.ConversationAssigned: runs.conversation_assigned,
+    d.RehydrationWanted: tickets.rehydration_wanted,
     d.TurnBegun: runs.turn_begun,
     d.ProgressNoted: runs.progress_noted,
     d.SilenceExcused: runs.silence_excused,

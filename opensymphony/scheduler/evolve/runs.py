@@ -85,17 +85,40 @@ def workspace_assigned(state: State, decision: d.WorkspaceAssigned) -> None:
 
 def conversation_assigned(state: State, decision: d.ConversationAssigned) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
+    is_another = decision.conversation_id != entry.conversation_id
+    if run.conversation_id is not None:
+        run.usage_earlier = run.usage
+    if is_another or decision.created:
+        _begin_conversation(entry, run, decision)
     entry.conversation_id = run.conversation_id = decision.conversation_id
-    if decision.created:
-        entry.prompted = False
-        entry.conversation_usage = Usage()
+    if decision.prompted is not None:
+        entry.prompted = decision.prompted
+    if decision.launch is not None:
+        entry.launch = decision.launch
+    entry.server, entry.server_version, entry.store = decision.server, decision.server_version, decision.store
+    entry.attached_ms = run.stage_ms
     # What it used since it was last heard of is spent by this run: a call that was cut off is billed all the same.
     run.usage_before = run.usage_now = entry.conversation_usage
     note_usage(state, entry, run, decision.usage)
 
 
+def _begin_conversation(entry: Entry, run: Run, decision: d.ConversationAssigned) -> None:
+    """The totals of a conversation begin at nothing, and so does what is measured of its progress."""
+    entry.prompted = False
+    entry.conversation_usage = Usage()
+    entry.conversation_ms = run.stage_ms
+    entry.launch = None
+    if decision.conversation_id != entry.conversation_id:
+        entry.predecessor = entry.conversation_id
+        entry.rehydrated = entry.rehydration
+        entry.rehydration = ""
+    run.actions, run.changes, run.repeats = 0, -1, 0
+    run.progress_actions, run.progress_tokens = 0, 0
+
+
 def turn_begun(state: State, decision: d.TurnBegun) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
+    entry.prompt_kind = "continuation" if entry.prompted else "full"
     entry.prompted = True
     run.giving = ()
     run.turns += 1
@@ -229,6 +252,7 @@ def ending_amended(state: State, decision: d.EndingAmended) -> None:
 
 
 def _close_run(entry: Entry, run: Run, at_ms: int) -> None:
+    entry.conversation_status = run.status if run.conversation_id is not None else entry.conversation_status
     entry.usage = entry.usage + run.spent
     entry.messages = (*run.giving, *entry.messages)
     entry.turns += run.turns

@@ -78,6 +78,14 @@ def messages_taken(state: State, decision: d.MessagesTaken) -> None:
     entry.messages = entry.messages[decision.count :]
 
 
+def rehydration_wanted(state: State, decision: d.RehydrationWanted) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.rehydration = decision.reason
+    entry.rehydrations += 1
+    if entry.run is not None:
+        entry.run.overflows += decision.overflow
+
+
 def mark_taken(state: State, decision: d.MarkTaken) -> None:
     entry = entry_of(state, decision.ticket_id)
     entry.resting_mark = resting_mark(entry.ticket)

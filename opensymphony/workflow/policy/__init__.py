@@ -7,7 +7,7 @@ the journal. Values here are resolved: paths are absolute, `$NAME` is expanded, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -281,6 +281,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The check that decides whether work is done."""
     reporting: ReportingPolicy = ReportingPolicy()
     """What is written back to the ticket."""
+    isolation: Literal["sandbox", "restrict", "none"] | None = None
+    """What agents, hooks and checks can reach of the machine. None: the strongest level that works there."""
     budget: BudgetPolicy = BudgetPolicy()
     """What agents may spend."""
     notify: NotifyPolicy = NotifyPolicy()

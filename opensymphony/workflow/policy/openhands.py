@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
@@ -30,6 +30,8 @@ class LlmPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that one call can read: the model's context window. None: as litellm knows it, else 200,000."""
     max_output_tokens: Tokens | None = None
     """The most that one call can write. None: as litellm knows it, else 64,000."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Further settings of the model by the agent-server's names, such as `reasoning_effort: high`; no secret belongs here."""
 
 
 class CondenserPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +53,9 @@ class ConversationAgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_
     llm: LlmPolicy = LlmPolicy()
     """The model."""
     tools: tuple[str, ...] = ("terminal", "file_editor", "task_tracker")
-    """Given explicitly: an empty list means only `finish` and `think`."""
+    """Given explicitly: an empty list means only the default tools."""
+    include_default_tools: tuple[str, ...] = ("FinishTool", "ThinkTool")
+    """Of the agent-server's built-in tools, by their classes: `FinishTool` ends a turn, `ThinkTool` writes a thought down."""
     condenser: CondenserPolicy = CondenserPolicy()
     """When long histories are summarised."""
 

@@ -23,7 +23,7 @@ def test_the_command_line_names_loopback_and_hides_the_pool_size_from_agents() -
     """The number of processors is an option of this interpreter only; no key stands where every process can read it."""
     assert command_line("/python", 7) == [
         *("/python", "-u", "-X", "cpu_count=64"),
-        *("-m", "openhands.agent_server", "--host", "127.0.0.1", "--port", "7"),
+        *("-c", environment._RUN, "--host", "127.0.0.1", "--port", "7"),
     ]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from opensymphony.agents.openhands.launch import creation_body
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import ConversationId
+from opensymphony.workflow.agent_options import LLM_OPTIONS
 from opensymphony.workflow.policy import CondenserPolicy, ConversationAgentPolicy, ConversationPolicy, LlmPolicy
 
 REQUEST = ConversationRequest(conversation_id=ConversationId("c1"), working_dir="/w", title="T")
@@ -61,3 +66,45 @@ def test_prices_and_limits_are_told_as_they_are_written() -> None:
         "max_output_tokens",
         "base_url",
     } & set(bare)
+
+
+OPENAPI = Path(__file__).parents[4] / "shared/specs/openhands-agent-server-1.58.openapi.json"
+
+
+def unknown_fields(body: dict[str, Any], schema: str, schemas: dict[str, Any], at: str = "") -> list[str]:
+    """Fields of the body that the server's own document does not have, and would ignore."""
+    known = schemas[schema]["properties"]
+    return [f"{at}{name}" for name in body if name not in known]
+
+
+@pytest.mark.skipif(not OPENAPI.exists(), reason="the official OpenAPI document is not beside the repository")
+def test_nothing_is_sent_that_the_server_ignores() -> None:
+    """An unknown field is accepted and ignored in silence (trap 15): every one of ours stands in the official document."""
+    schemas = json.loads(OPENAPI.read_text())["components"]["schemas"]
+    llm = LlmPolicy(
+        input_cost_per_token_micros=1, output_cost_per_token_micros=1, max_input_tokens=20_000, max_output_tokens=9,
+        options=dict.fromkeys(LLM_OPTIONS, 1),
+    )  # fmt: skip
+    policy = ConversationPolicy(agent=ConversationAgentPolicy(llm=llm))
+    body = creation_body(REQUEST, policy, ENVIRONMENT)
+    agent = body["agent"]
+    ignored = unknown_fields(body, "StartConversationRequest", schemas)
+    ignored += unknown_fields(agent, "Agent-Input", schemas, "agent.")
+    ignored += unknown_fields(agent["llm"], "LLM-Input", schemas, "agent.llm.")
+    ignored += unknown_fields(agent["condenser"], "LLMSummarizingCondenser-Input", schemas, "agent.condenser.")
+    ignored += unknown_fields(agent["condenser"]["llm"], "LLM-Input", schemas, "agent.condenser.llm.")
+    assert ignored == []
+    assert unknown_fields({"kind": "Agent", "tolls": []}, "Agent-Input", schemas) == ["tolls"]
+
+
+def test_options_do_not_replace_what_has_a_key_of_its_own() -> None:
+    """A policy's option stands beside our own settings, and wins over the ones that have no key."""
+    llm = LlmPolicy(model="openai/other", options={"timeout": 600, "reasoning_effort": "high"})
+    body = creation_body(REQUEST, ConversationPolicy(agent=ConversationAgentPolicy(llm=llm)), ENVIRONMENT)
+    sent = body["agent"]["llm"]
+    assert (sent["model"], sent["timeout"], sent["reasoning_effort"]) == ("openai/other", 600, "high")
+    names = {"usage_id"}
+    condenser = body["agent"]["condenser"]["llm"]
+    assert {k: v for k, v in condenser.items() if k not in names} == {
+        k: v for k, v in sent.items() if k not in names
+    }, "the server switches both at once only while they are the same"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from opensymphony.agents.openhands import opening
 from opensymphony.agents.openhands.client import Endpoint
+from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
-from opensymphony.errors import AgentServerError
-from opensymphony.interfaces import ConversationRequest
-from opensymphony.workflow.policy import ConversationPolicy
+from opensymphony.errors import AgentServerError, ConfigurationError
+from opensymphony.model import CommandKey, ConversationId
+from opensymphony.workflow.policy import ConversationAgentPolicy, ConversationPolicy, LlmPolicy
 from tests.agents.openhands.fakes import (
     ENVIRONMENT,
     ID,
+    KEY,
     REQUEST,
+    TOOLS,
     WHOLE,
     FakeServer,
     always,
@@ -72,11 +79,152 @@ async def test_a_conversation_that_stays_broken_is_an_error(fake: FakeServer, ru
         await runtime.open(REQUEST)
 
 
-async def test_a_conversation_with_a_history_keeps_its_tools(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """A policy that changed its tools does not cost a history; another directory does not go unnoticed."""
-    old = {**WHOLE, "agent": {"tools": []}, "last_user_message_id": "m"}
-    fake.answers |= {"POST ": always(old)}
-    assert (await runtime.open(REQUEST)).created is False
-    with pytest.raises(AgentServerError, match=r"works in /w, not in /v"):
-        await runtime.open(ConversationRequest(conversation_id=ID, working_dir="/v", title="T"))
+FOUND = {
+    **WHOLE,
+    "last_user_message_id": "m",
+    "agent": {"kind": "Agent", "tools": TOOLS, "condenser": {"max_size": 240}},
+}
+
+
+class Found:
+    """A conversation that is there with a history; takes tags and switches as the server does."""
+
+    def __init__(self, fake: FakeServer, info: dict[str, Any] = FOUND, *, prompted: bool = True) -> None:
+        self.info = dict(info)
+        self.switched: list[dict[str, Any]] = []
+        self.fake = fake
+        text = {"content": [{"type": "text", "text": marker("A-1#1/5/send-message")}]}
+        items = [{"id": "m", "kind": "MessageEvent", "source": "user", "llm_message": text}] if prompted else []
+        fake.answers |= {
+            "POST ": self.create,
+            "PATCH ": self.patch,
+            "POST /switch_llm": self.switch,
+            "GET /events/search": always({"items": items}),
+            "POST /events": always({}),
+        }
+
+    async def create(self, request: Request) -> Response:
+        return JSONResponse(self.info)
+
+    async def patch(self, request: Request) -> Response:
+        self.info |= await request.json()
+        return JSONResponse({})
+
+    async def switch(self, request: Request) -> Response:
+        self.switched.append((await request.json())["llm"])
+        return JSONResponse({})
+
+
+@pytest.mark.parametrize(
+    ("difference", "why"),
+    [
+        ({"agent": {"kind": "Agent", "tools": []}}, "its tools are none, not terminal, file_editor, task_tracker"),
+        ({"agent": {"kind": "ACPAgent", "tools": TOOLS}}, "its agent is ACPAgent, not Agent"),
+        (
+            {"agent": {"tools": TOOLS, "include_default_tools": []}},
+            "its default tools are none, not FinishTool, ThinkTool",
+        ),
+        ({"agent": {"tools": TOOLS, "condenser": None}}, "its history is never summarised"),
+        ({"workspace": {"working_dir": "/v"}}, "it works in /v, not in /w"),
+    ],
+)
+async def test_what_cannot_be_changed_any_more_is_told(
+    fake: FakeServer, runtime: OpenHandsRuntime, difference: dict[str, Any], why: str
+) -> None:
+    """A conversation with a history is neither deleted nor used under a policy that asks for something else."""
+    found = Found(fake, FOUND | difference)
+    opened = await runtime.open(REQUEST)
+    assert not opened.created
+    assert why in opened.unfit
+    assert (found.switched, "DELETE " in fake.requests) == ([], False)
+
+
+async def test_a_conversation_that_fits_goes_on(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """It is given the model once, and not again as long as that stays the same, also not by the next daemon."""
+    found = Found(fake)
+    opened = await runtime.open(REQUEST)
+    assert (opened.unfit, opened.prompted, opened.launch and opened.launch.model) == ("", True, "openai/m")
+    assert [(one["api_key"], one["usage_id"]) for one in found.switched] == [("k", "agent")]
+    later = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock())
+    await later.open(REQUEST)
+    await later.close()
+    assert len(found.switched) == 1
+
+
+async def test_the_servers_history_says_whether_it_was_prompted(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A log without a message of ours lacks the full prompt, whatever we remember."""
+    Found(fake, prompted=False)
+    assert (await runtime.open(REQUEST)).prompted is False
+
+
+async def test_nothing_of_the_key_is_told(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Tags and launch profile hold a fingerprint; another key has another one, another conversation too."""
+    found = Found(fake)
+    opened = await runtime.open(REQUEST)
+    assert "canary" not in str(found.info["tags"])
+    environment = ENVIRONMENT | {"LLM_API_KEY": "canary"}
+    later = OpenHandsRuntime(fake, policy=ConversationPolicy, environment=environment, clock=Clock())
+    again = await later.open(REQUEST)
+    await later.close()
+    assert again.launch is not None
+    assert opened.launch is not None
+    assert again.launch.key_fingerprint != opened.launch.key_fingerprint
+    assert "canary" not in f"{found.info['tags']}{again.launch}"
+    assert len(found.switched) == 2
+
+
+async def test_a_key_that_changes_between_two_turns_is_given_before_the_next(fake: FakeServer) -> None:
+    """The policy's model section was edited: environment read again, conversation switched, then the message sent."""
+    found, policy = Found(fake), ConversationPolicy()
+    keys = ["new"]
+
+    async def read() -> dict[str, str]:
+        return ENVIRONMENT | {"LLM_API_KEY": keys[0], "OTHER": "other"}
+
+    runtime = OpenHandsRuntime(
+        fake, policy=lambda: policy, environment=ENVIRONMENT, clock=Clock(), read_environment=read
+    )
+    await runtime.open(REQUEST)
+    await runtime.send(ID, KEY, "Do it.")
+    assert [one["api_key"] for one in found.switched] == ["new"]
+    llm = LlmPolicy(api_key_env="OTHER", options={"reasoning_effort": "high"})
+    policy = ConversationPolicy(agent=ConversationAgentPolicy(llm=llm))
+    fake.requests.clear()
+    await runtime.send(ID, CommandKey("k/2"), "Go on.")
+    await runtime.close()
+    assert (found.switched[-1]["api_key"], found.switched[-1]["reasoning_effort"]) == ("other", "high")
+    assert fake.requests.index("POST /switch_llm") < fake.requests.index("POST /events")
+
+
+async def test_a_model_that_cannot_be_switched_makes_it_unfit(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Then another conversation goes on in its place."""
+    Found(fake)
+    fake.answers["POST /switch_llm"] = always({"detail": "no"}, 422)
+    assert "its model could not be switched" in (await runtime.open(REQUEST)).unfit
+
+
+async def test_a_key_that_cannot_be_read_again_leaves_the_one_that_is_known(fake: FakeServer) -> None:
+    """A password store that is locked for a moment fails no ticket."""
+
+    async def read() -> dict[str, str]:
+        raise ConfigurationError([])
+
+    runtime = OpenHandsRuntime(
+        fake, policy=ConversationPolicy, environment=ENVIRONMENT, clock=Clock(), read_environment=read
+    )
+    found = Found(fake)
+    await runtime.open(REQUEST)
+    await runtime.close()
+    assert found.switched[0]["api_key"] == "k"
+
+
+async def test_a_successor_is_told_what_was_done(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The old conversation is stopped and read, never deleted; one that cannot be read costs nothing but its summary."""
+    Found(fake)
+    fake.answers["POST /interrupt"] = always({}, 404)
+    request = msgspec.structs.replace(REQUEST, predecessor=ConversationId("c1"))
+    assert isinstance((await runtime.open(request)).summary, str)
+    assert "POST /interrupt" in fake.requests
+    fake.answers["GET /events/search"] = in_turn(*[(500, {})] * 2, (200, {"items": []}))
+    assert (await runtime.open(request)).summary == ""
     assert "DELETE " not in fake.requests

@@ -255,19 +255,9 @@ async def test_missing_tools_end_the_turn(fake: FakeServer, runtime: OpenHandsRu
     assert "POST /interrupt" in fake.requests
 
 
-async def test_a_conversation_of_an_earlier_policy_keeps_its_tools(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """Its history is worth more than a tool that the policy names since."""
-    system = durable(0, kind="SystemPromptEvent", tools=[{"kind": "FinishTool"}, {"kind": "TerminalTool"}])
-    fake.scenes = [
-        say(sync(3), system, message(1), status(2, "running"), status(3, "finished"), full_state("finished"))
-    ]
-    await _open(fake, runtime, ["terminal"])
-    assert (await turn(runtime))[0].status == "finished"
-    assert "POST /interrupt" not in fake.requests
-
-
 async def _open(fake: FakeServer, runtime: OpenHandsRuntime, tools: list[str]) -> None:
     """A conversation with a history is there, and has these tools."""
+    fake.answers |= {"GET /events/search": always({"items": []}), "POST /switch_llm": always({}), "PATCH ": always({})}
     fake.answers["GET /server_info"] = always({"version": "1.58.0"})
     fake.answers["POST "] = always(
         {
@@ -279,6 +269,28 @@ async def _open(fake: FakeServer, runtime: OpenHandsRuntime, tools: list[str]) -
         }
     )
     await runtime.open(ConversationRequest(conversation_id=ID, working_dir="/w", title="T"))
+
+
+def summarised(seq: int) -> str:
+    return durable(seq, kind="Condensation", summary="so far")
+
+
+async def test_a_history_that_stays_too_long_ends_the_turn(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """Summarised three times without a step between: the server would go on until `max_iterations` (trap of §4)."""
+    fake.scenes = [live(status(1, "running"), *(summarised(seq) for seq in (2, 3, 4)))]
+    end, _ = await turn(runtime)
+    assert end.failure is not None
+    assert (end.status, end.failure.action, end.failure.rule) == ("error", "rehydrate", "overflow")
+    assert fake.requests.count("POST /interrupt") == 1
+
+
+async def test_summaries_between_steps_are_ordinary(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A long ticket is summarised again and again; as long as the agent works on, that is how it should be."""
+    step = [durable(seq, kind="ActionEvent", tool_name="terminal", tool_call_id=f"c{seq}") for seq in (4, 7)]
+    frames = [summarised(2), summarised(3), step[0], summarised(5), summarised(6), step[1]]
+    fake.scenes = [live(status(1, "running"), *frames, status(8, "finished"), full_state("finished"))]
+    assert (await turn(runtime))[0].status == "finished"
+    assert "POST /interrupt" not in fake.requests
 
 
 async def test_a_conversation_deleted_during_a_turn_is_noticed(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
