@@ -1,8 +1,8 @@
 """An agent-server for one look into a conversation while no daemon runs.
 
-It holds the daemon's locks, so that none starts meanwhile, and takes over a server of ours that was left running. At the end
-everything is ended again, unless an agent is at work or the server was there before: then it is left as
-`shutdown --detach` leaves it.
+It runs in the isolation that the policy names, holds the daemon's locks, so that none starts meanwhile, and takes over a
+server of ours that was left running. At the end everything is ended again, unless an agent is at work or the server was
+there before: then it is left as `shutdown --detach` leaves it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from opensymphony.agents import Runtime, left_running, open_runtime
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.archiving import conversations_dir
+from opensymphony.daemon.confinement import chosen_isolation, is_root
 from opensymphony.daemon.model_access import model_environment, session_key, with_model
-from opensymphony.errors import OpenSymphonyError
+from opensymphony.errors import InstanceError, OpenSymphonyError
 from opensymphony.model import CommandKey, ConversationId, TurnEnd, TurnProgress
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock
@@ -70,6 +71,11 @@ def own_server(settings: Settings, policy: Policy, conversation_id: str) -> Gene
     """Ready when it is entered. Raises an `OpenSymphonyError`, with the last lines of the server's log when it fails."""
     store, root = Path(settings.store_dir), Path(policy.workspace.root)
     chosen = with_model(policy, settings)
+    isolation = chosen_isolation(chosen, settings)
+    if isolation.level == "none" and is_root():
+        raise InstanceError(
+            "isolation is none and this user is root: `opensymphony run` says what can be done about it"
+        )
     with ExitStack() as stack:
         for directory, what in ((store, "the store"), (root, "the workspace root")):
             stack.enter_context(InstanceLock(directory / LOCK_FILE, f"{what} {directory}"))
@@ -83,6 +89,7 @@ def own_server(settings: Settings, policy: Policy, conversation_id: str) -> Gene
             environment=portal.call(model_environment, chosen, settings),
             clock=Clock(),
             read_session_key=session_key(settings, chosen),
+            isolation=isolation,
         )
         life, _ = portal.start_task(runtime.server.run)
         server = OwnServer(portal, runtime, conversation_id)
