@@ -177,9 +177,18 @@ class AgentRuntime(Protocol):
         ...
 
     async def await_turn(
-        self, conversation_id: ConversationId, key: CommandKey, report: ReportProgress, *, resume: bool
+        self,
+        conversation_id: ConversationId,
+        key: CommandKey,
+        report: ReportProgress,
+        *,
+        resume: bool,
+        granted: Sequence[str] = (),
     ) -> TurnEnd:
         """Wait until the turn that the message `key` began has ended, by the server's own end marker.
+
+        A turn also ends with a question to a person, or with actions that a person has to approve; those whose digest is in
+        `granted` are carried out, each at most once.
 
         Survives dropped connections and a restarted server. With `resume` (we were away: a crash of ours) an agent that
         a restart paused is told to go on; the message is never sent again.

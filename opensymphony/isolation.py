@@ -26,6 +26,7 @@ Level = Literal["sandbox", "restrict", "none"]
 
 _PROBE_S = 20
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
+_KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 _ETC = (
     *("alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version"),
     *("environment", "fonts", "gai.conf", "gitconfig", "group", "host.conf", "hostname", "hosts", "inputrc", "java"),
@@ -143,6 +144,8 @@ def _bubblewrap(readable: Sequence[str], writable: Sequence[str], *, lasting: bo
     if not lasting:
         argv.append("--die-with-parent")
     argv += ["--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc"]
+    for path in _KERNEL:
+        argv += ["--ro-bind-try", path, path]  # root owns them, and needs no capability to write what is its own
     for path in _SYSTEM:
         if os.path.islink(path):
             argv += ["--symlink", os.readlink(path), path]

@@ -184,6 +184,16 @@ class AgentFailure(Struct, frozen=True, kw_only=True):
     """Which row of the runtime's table it was."""
 
 
+class Asked(Struct, frozen=True, kw_only=True):
+    """What an agent waits for from a person."""
+
+    kind: Literal["question", "approval"]
+    text: str
+    """The question, or the exact actions that want to be approved; an agent's words, shortened."""
+    digest: str
+    """Names it; of an approval it is made of tools and arguments alone: the same actions have the same one."""
+
+
 class TurnEnd(Struct, frozen=True, kw_only=True):
     """How one turn of the agent ended."""
 
@@ -194,6 +204,8 @@ class TurnEnd(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     """The conversation's totals so far, not this turn's share."""
     last_seq: int = -1
+    asked: Asked | None = None
+    """What it wants from a person; the agent stands still until then."""
 
 
 class Launch(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from opensymphony.model import Usage, Verification, Work
+from opensymphony.model import Asked, Usage, Verification, Work
 
 MARKER = "status"
 """Names our one comment on every ticket."""
@@ -33,6 +33,7 @@ class Report(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     elapsed_ms: int = 0
     workspace_note: str = ""
+    asked: Asked | None = None
 
 
 def compose(report: Report) -> str:
@@ -40,6 +41,8 @@ def compose(report: Report) -> str:
     lines = [f"**{report.headline}**", ""]
     if report.reason:
         lines += [_one_line(report.reason), ""]
+    if report.asked is not None:
+        lines += [*_asked(report.asked, report.identifier), ""]
     lines += [f"- {name}: {text}" for name, text in _facts(report)]
     if report.work is not None and report.work.files_changed:
         shown = report.work.files_changed[:_FILES_MAX]
@@ -54,6 +57,18 @@ def compose(report: Report) -> str:
         lines += ["", "The agent's own words:", ""]
         lines += [f"> {line}".rstrip() for line in report.final_text[:_FINAL_TEXT_CHARS].strip().splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def _asked(asked: Asked, identifier: str) -> list[str]:
+    """The agent's words, and how they are answered."""
+    name = _code(identifier)
+    if asked.kind == "question":
+        quoted = [f"> {line}".rstrip() for line in asked.text.strip().splitlines()]
+        return [*quoted, "", f'Answer with `opensymphony message {name} "..."`.']
+    shown = asked.text.replace("````", "`\u200b```").strip()
+    approve = f"`opensymphony approve {name} --digest {asked.digest[:12]}`"
+    how = f"{approve} lets it do exactly this, once; `opensymphony reject {name} --reason ...` does not."
+    return ["````text", shown, "````", "", how]
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

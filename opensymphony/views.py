@@ -9,6 +9,17 @@ from msgspec import Struct
 from opensymphony.model import Phase, ServerState, TicketId, Usage
 
 
+class AskView(Struct, frozen=True, kw_only=True):
+    """What an agent wants from a person."""
+
+    kind: Literal["question", "approval"]
+    text: str
+    """An agent's words."""
+    digest: str
+    asked_ms: int
+    expires_ms: int
+
+
 class TicketView(Struct, frozen=True, kw_only=True):
     """One ticket as an operator sees it."""
 
@@ -52,6 +63,8 @@ class TicketView(Struct, frozen=True, kw_only=True):
     """Why its conversation stands in for an earlier one; empty for one that does not."""
     rehydration: str = ""
     """Why its next conversation is another one; empty when it is not."""
+    asked: AskView | None = None
+    """What it waits for; None when nothing is asked."""
     paused: bool = False
     messages: int = 0
     """Of operators, not yet given to the agent."""

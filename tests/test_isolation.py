@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def test_programs_of_the_system_work(level: Level, tmp_path: Path) -> None:
         TMPDIR=temporary,
     )
     assert said.split() == ["0", "kept", str(os.getuid())]
+
+
+def test_the_kernel_cannot_be_set(level: Level, tmp_path: Path) -> None:
+    """Also where we are root, who owns the files below /proc/sys. They are only opened."""
+    looks = (
+        "import os; at = [os.path.join(top, name) for base in ('/proc/sys', '/proc/sysrq-trigger', '/proc/fs', '/sys')"
+        " for top, _, names in os.walk(base) for name in names] + ['/proc/sysrq-trigger', '/proc/kcore', '/dev/kmsg']\n"
+        "def opens(path):\n"
+        "  try: os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK)); return True\n"
+        "  except OSError: return False\n"
+        "print(len(at) > 500, [path for path in at if opens(path)])"
+    )
+    script = tmp_path / "looks.py"
+    script.write_text(looks)
+    view = View(readable=(sys.prefix, sys.base_prefix), writable=(str(tmp_path),))
+    said = run(Isolation(level=level), f"{sys.executable} {script}", view, tmp_path)
+    assert said == "True []\n"
 
 
 def test_other_processes_cannot_be_read_or_signalled(level: Level, tmp_path: Path) -> None:

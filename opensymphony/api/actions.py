@@ -15,7 +15,7 @@ from opensymphony.clock import new_id
 from opensymphony.errors import InstanceError
 from opensymphony.views import ActionAnswer
 
-Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate"]
+Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject"]
 ON_ALL: tuple[Action, ...] = ("pause", "resume")
 """What can be asked about everything at once."""
 
@@ -32,6 +32,7 @@ class Actions(Protocol):
         text: str = "",
         author: str = "",
         finish: bool = False,
+        digest: str = "",
     ) -> ActionAnswer | None:
         """None for a ticket that is not known. Raises `InstanceError` when there is no answer in time."""
         ...
@@ -55,6 +56,8 @@ async def _act(control: Actions, request: Request, identifier: str | None, allow
         body = await read_body(request, ActionBody)
     except Unusable as unusable:
         return unusable.response
+    if body.digest and action not in ("approve", "reject"):
+        return error_response(400, "bad_request", "digest is for approve and reject only")
     if body.finish and action != "pause":
         return error_response(400, "bad_request", "finish is for pause only")
     try:
@@ -65,6 +68,7 @@ async def _act(control: Actions, request: Request, identifier: str | None, allow
             text=body.text,
             author=_on_one_line(body.author),
             finish=body.finish,
+            digest=body.digest,
         )
     except InstanceError as error:
         return error_response(503, "unavailable", str(error))

@@ -23,6 +23,8 @@ class ActionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: str = ""
     """Of a message; of any other action, why."""
     author: Annotated[str, Meta(max_length=200)] = ""
+    digest: Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Fa-f]*\Z")] = ""
+    """Of an approval or a rejection: at least six digits of what is meant; left out, whatever is waited for."""
     finish: bool = False
     """Of a pause: what runs may come to its end."""
 

@@ -101,12 +101,20 @@ def request_action(
     text: str = "",
     author: str = "",
     finish: bool = False,
+    digest: str = "",
 ) -> ActionAnswer:
     """Ask for something about a ticket, or about everything; a refusal is an answer too. Raises `UnknownIssue`.
 
     Asked again with the same request id, the same answer comes and nothing is done again.
     """
-    body = {"request_id": request_id, "text": encodable(text), "author": encodable(author), "finish": finish}
+    body: dict[str, object] = {
+        "request_id": request_id,
+        "text": encodable(text),
+        "author": encodable(author),
+        "finish": finish,
+    }
+    if digest:
+        body["digest"] = digest
     place = "/api/v1" if identifier is None else f"/api/v1/issues/{_segment(identifier)}"
     answer = _ask(address, "POST", f"{place}/actions/{action}", body, timeout_s=_ACTION_TIMEOUT_S)
     return _decoded(address, answer, ActionAnswer)

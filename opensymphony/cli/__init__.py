@@ -11,6 +11,7 @@ import typer
 
 from opensymphony import __version__
 from opensymphony.cli import (
+    approve,
     config,
     debug,
     demo,
@@ -23,6 +24,7 @@ from opensymphony.cli import (
     paths,
     pause,
     rehydrate,
+    reject,
     resume,
     retry,
     run,
@@ -54,6 +56,8 @@ app.command()(retry.retry)
 app.command()(pause.pause)
 app.command()(resume.resume)
 app.command()(message.message)
+app.command()(approve.approve)
+app.command()(reject.reject)
 app.command()(rehydrate.rehydrate)
 app.command()(shutdown.shutdown)
 app.command()(paths.paths)

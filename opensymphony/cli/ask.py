@@ -85,6 +85,7 @@ def act(
     json: bool,
     text: str = "",
     finish: bool = False,
+    digest: str = "",
 ) -> None:
     """Ask for something and tell the answer: on standard output, or as an error when it is refused."""
     from opensymphony.api.client import NoAnswer, Rejected, UnknownIssue, request_action
@@ -94,7 +95,10 @@ def act(
     address = find(workflow, config)
     key = new_id() if request_id is None else request_id
     try:
-        answer = request_action(address, action, ticket, request_id=key, text=text, author=login_name(), finish=finish)
+        author = login_name()
+        answer = request_action(
+            address, action, ticket, request_id=key, text=text, author=author, finish=finish, digest=digest
+        )
     except UnknownIssue:
         fail_unknown(address, ticket or "")
     except NoAnswer as error:

@@ -122,6 +122,7 @@ class DaemonControl:
         text: str = "",
         author: str = "",
         finish: bool = False,
+        digest: str = "",
     ) -> ActionAnswer | None:
         """Ask for something and return once the answer is durable; None for a ticket that is not known.
 
@@ -147,6 +148,7 @@ class DaemonControl:
                             text=encodable(text),
                             author=encodable(author),
                             finish=finish,
+                            digest=digest,
                         )
                     )
                 await loop.settled()

@@ -225,7 +225,9 @@ class Executor:
                         )
                     )
 
-                ended = await runtime.await_turn(command.conversation_id, command.message_key, report, resume=recovered)
+                ended = await runtime.await_turn(
+                    command.conversation_id, command.message_key, report, resume=recovered, granted=command.granted
+                )
                 return self._settled(e.TurnEnded, command, end=ended)
 
     async def _stop(self, command: c.StopRun) -> e.Event:

@@ -74,6 +74,8 @@ class AwaitTurn(Effect, frozen=True, kw_only=True):
 
     conversation_id: ConversationId
     message_key: CommandKey
+    granted: tuple[str, ...] = ()
+    """Digests of actions that a person has approved."""
 
 
 class CollectWork(Effect, frozen=True, kw_only=True):

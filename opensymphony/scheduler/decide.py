@@ -23,6 +23,7 @@ from opensymphony.model import Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.asks import expire
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
@@ -264,6 +265,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         _retry_stage(plan)
     elif kind == "clean" and entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=entry.workspace)
+    elif kind == "ask":
+        expire(plan)
     elif kind == "move":
         wake(plan)
     elif kind == "heartbeat":

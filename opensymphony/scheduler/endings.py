@@ -252,7 +252,7 @@ def _notify(plan: Plan) -> None:
         identifier=plan.ticket.identifier,
         title=plan.ticket.title,
         headline=OUTCOMES[entry.outcome].headline,
-        reason=entry.reason,
+        reason=f"{entry.reason}: {entry.asked.text}" if entry.asked is not None else entry.reason,
         outcome=entry.outcome,
         url=plan.ticket.url,
     )
@@ -313,5 +313,6 @@ def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = No
             usage=usage,
             elapsed_ms=plan.at_ms - run.started_ms,
             workspace_note=entry.note,
+            asked=entry.asked if ending else None,
         )
     )

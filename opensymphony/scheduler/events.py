@@ -29,7 +29,7 @@ from opensymphony.model import (
 )
 from opensymphony.workflow.policy import Policy
 
-OperatorAction = Literal["stop", "retry", "pause", "resume", "message", "rehydrate"]
+OperatorAction = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject"]
 
 
 class Happened(Struct, frozen=True, kw_only=True, tag=True):
@@ -105,6 +105,8 @@ class OperatorAsked(Happened, frozen=True, kw_only=True):
     text: str = ""
     """Of a message; of any other action, why."""
     author: str = ""
+    digest: str = ""
+    """Of an approval or a rejection: the beginning of the digest that is meant; empty: whatever is waited for."""
     finish: bool = False
     """Of a pause: what runs may come to its end."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opensymphony.model import PersonMessage, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.asks import answer_text, approve, reject
 from opensymphony.scheduler.eligibility import why_not_ours
 from opensymphony.scheduler.endings import begin_stop, is_stoppable, wake
 from opensymphony.scheduler.plan import Plan
@@ -114,7 +115,10 @@ def _message(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
         return False, f"{_MESSAGES_MAX} messages wait for the agent already"
     if entry.phase == "closed":
         return False, why_not_ours(plan.ticket, plan.policy) or "it is closed"
-    message = PersonMessage(text=text, at_ms=event.at_ms, author=event.author)
+    asked = entry.asked
+    message = PersonMessage(text=answer_text(asked, text), at_ms=event.at_ms, author=event.author)
+    if asked is not None and asked.kind == "question":
+        plan.add(d.AskSettled(ticket_id=plan.ticket.id))
     plan.add(d.MessageQueued(ticket_id=plan.ticket.id, message=message))
     answer = "the agent gets it with its next turn"
     if entry.run is None and entry.phase in ("needs_person", "in_review"):
@@ -157,4 +161,6 @@ _ACTIONS = {
     "resume": _resume,
     "message": _message,
     "rehydrate": _rehydrate,
+    "approve": approve,
+    "reject": reject,
 }

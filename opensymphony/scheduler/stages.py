@@ -356,7 +356,13 @@ def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None
 def _sent(plan: Plan, command: c.Command) -> None:
     assert isinstance(command, c.SendMessage)
     plan.add(d.TurnBegun(at_ms=plan.at_ms, ticket_id=plan.ticket.id, message_key=command.key))
-    plan.enter("working", c.AwaitTurn, conversation_id=command.conversation_id, message_key=command.key)
+    plan.enter(
+        "working",
+        c.AwaitTurn,
+        conversation_id=command.conversation_id,
+        message_key=command.key,
+        granted=plan.entry.granted,
+    )
     agent = plan.policy.agent
     if agent.stall_timeout_ms > 0:
         plan.add(plan.timer("stall", plan.at_ms + agent.stall_timeout_ms))

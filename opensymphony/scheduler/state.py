@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from opensymphony.model import (
     AgentStatus,
+    Asked,
     Claim,
     CommandKey,
     ConversationId,
@@ -173,6 +174,12 @@ class Entry(Struct, kw_only=True):
     """The conversation has had the full prompt."""
     prompt_kind: str = ""
     """Of the last message: `full` or `continuation`."""
+    asked: Asked | None = None
+    """What the agent wants from a person."""
+    asked_ms: int = 0
+    ask_expires_ms: int = 0
+    granted: tuple[str, ...] = ()
+    """Digests of actions that a person has approved for the next run."""
     rehydration: str = ""
     """Why the next conversation is another one; empty when it is not."""
     rehydrations: int = 0
@@ -252,6 +259,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return entry.phase == "retrying" and entry.due_ms == item[0]
     if kind == "clean":
         return entry.run is None and entry.phase == "closed" and entry.workspace is not None
+    if kind == "ask":
+        return entry.asked is not None and entry.ask_expires_ms == item[0]
     if kind == "move":
         return entry.run is None and entry.phase in ("needs_person", "in_review")
     return entry.run is not None and entry.run.timers.get(kind) == item[0]

@@ -7,6 +7,7 @@ from opensymphony.model import AgentFailure, ConversationId, TurnEnd, Usage, Ver
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import messages
+from opensymphony.scheduler.asks import ask
 from opensymphony.scheduler.budget import call_does_not_fit
 from opensymphony.scheduler.endings import choose_ending
 from opensymphony.scheduler.plan import Plan
@@ -32,6 +33,12 @@ def turn_ended(plan: Plan, end: TurnEnd) -> None:
     plan.used = end.usage.since(plan.run.usage_now)
     if end.failure is not None and end.status in ("finished", "idle"):
         _failed(plan, end.failure)
+        return
+    if end.asked is not None:
+        if plan.entry.messages:
+            _give_messages(plan)  # a person has said something meanwhile: that comes first, and what waits is rejected
+        else:
+            ask(plan, end.asked)
         return
     match end.status:
         case "finished" | "idle":

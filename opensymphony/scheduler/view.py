@@ -9,7 +9,7 @@ from opensymphony.scheduler.budget import lines
 from opensymphony.scheduler.eligibility import start_order
 from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.state import Entry, State
-from opensymphony.views import BudgetView, Explanation, Snapshot, TicketView
+from opensymphony.views import AskView, BudgetView, Explanation, Snapshot, TicketView
 
 
 def snapshot(
@@ -97,8 +97,21 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         last_activity_ms=run.last_activity_ms if run else None,
         error=entry.reason or None if entry.phase in ("retrying", "needs_person") else None,
         outcome=entry.outcome,
+        asked=_asked(entry),
         paused=entry.paused,
         messages=len(entry.messages),
+    )
+
+
+def _asked(entry: Entry) -> AskView | None:
+    if entry.asked is None:
+        return None
+    return AskView(
+        kind=entry.asked.kind,
+        text=entry.asked.text,
+        digest=entry.asked.digest,
+        asked_ms=entry.asked_ms,
+        expires_ms=entry.ask_expires_ms,
     )
 
 

@@ -18,7 +18,7 @@ async def post(client: httpx.AsyncClient, path: str, **given: Any) -> httpx.Resp
     return await client.post(f"/api/v1/{path}", **{"headers": BEARER, **given})
 
 
-@pytest.mark.parametrize("action", ["stop", "retry", "pause", "resume", "message", "rehydrate"])
+@pytest.mark.parametrize("action", ["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject"])
 async def test_an_action_on_a_ticket_is_answered(action: str, client: httpx.AsyncClient, desk: Desk) -> None:
     """200 with the answer; everything in the body reaches the daemon."""
     body = {"request_id": "key-1", "text": "because\nof this", "author": "an\n\x1bna"}
@@ -27,7 +27,7 @@ async def test_an_action_on_a_ticket_is_answered(action: str, client: httpx.Asyn
         200,
         {"request_id": "key-1", "accepted": True, "answer": "so be it"},
     )
-    given = {"request_id": "key-1", "text": "because\nof this", "author": "an  na", "finish": False}
+    given = {"request_id": "key-1", "text": "because\nof this", "author": "an  na", "finish": False, "digest": ""}
     assert desk.asked == [(action, "A-1", given)]
 
 
@@ -39,7 +39,7 @@ async def test_pausing_and_resuming_everything(client: httpx.AsyncClient, desk: 
         ("pause", None, True),
         ("resume", None, False),
     ]
-    for path in ("actions/stop", "actions/nonsense", "issues/A-1/actions/approve", "issues/A-1/actions/nonsense"):
+    for path in ("actions/stop", "actions/nonsense", "actions/approve", "issues/A-1/actions/nonsense"):
         answer = await post(client, path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     assert len(desk.asked) == 2

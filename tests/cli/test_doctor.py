@@ -30,7 +30,7 @@ def test_all_is_well(place: Path) -> None:
     assert said.code == 0, said.out
     assert said.lines[-1].startswith("everything that a run needs is here")
     verdicts = {line.split()[0] for line in said.out.splitlines() if not line.startswith(" ")}
-    assert verdicts == {"PASS", "WARN"}
+    assert verdicts <= {"PASS", "WARN"}
     assert "canary" not in said.out
     assert not (place / "store").exists()
     document = json.loads(call("doctor", "--json").out)

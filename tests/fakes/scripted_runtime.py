@@ -23,6 +23,7 @@ from opensymphony.interfaces import ConversationRequest, ReportProgress
 from opensymphony.model import (
     AgentFailure,
     AgentStatus,
+    Asked,
     CommandKey,
     Conversation,
     ConversationId,
@@ -50,6 +51,7 @@ class Step(Struct, frozen=True, kw_only=True):
     """Works on until it is stopped."""
     tool_open: bool = False
     """Says that a tool call is open, and then nothing."""
+    asked: Asked | None = None
     busy: bool = False
     """With `holds`: reports one action after another, and no change."""
 
@@ -140,7 +142,13 @@ class ScriptedRuntime:
         self._world.talks[conversation_id].messages.setdefault(key, text)
 
     async def await_turn(
-        self, conversation_id: ConversationId, key: CommandKey, report: ReportProgress, *, resume: bool
+        self,
+        conversation_id: ConversationId,
+        key: CommandKey,
+        report: ReportProgress,
+        *,
+        resume: bool,
+        granted: Sequence[str] = (),
     ) -> TurnEnd:
         self._reach()
         talk = self._world.talks[conversation_id]
@@ -174,7 +182,12 @@ class ScriptedRuntime:
                 await anyio.to_thread.run_sync(_work, talk.workspace, step)
             status = "paused" if key in talk.stopped else step.status
             talk.ends[key] = TurnEnd(
-                status=status, final_text=step.says, failure=step.failure, usage=_usage(number + 1), last_seq=number
+                status=status,
+                final_text=step.says,
+                failure=step.failure,
+                usage=_usage(number + 1),
+                last_seq=number,
+                asked=step.asked if status == step.status else None,
             )
             talk.running = False
 

@@ -60,6 +60,8 @@ class DaemonUnderTest:
         self.root = root
         self.board, self.repository, self.store = root / "board", root / "repository", root / "store"
         self.workspaces, self.temporary = root / "workspaces", root / "tmp"
+        self.marks = root / "marks"
+        """The one place beside its workspace where an agent may write, whatever isolates it."""
         key = repository_key(str(self.repository))
         self.conversations = tool_dir / "workspace" / "conversations" / "repos" / key
         self.process: anyio.abc.Process | None = None
@@ -75,7 +77,7 @@ class DaemonUnderTest:
         }
         # Compiled once, a command starts in half a second instead of five.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        for directory in (self.temporary, root / "home"):
+        for directory in (self.temporary, self.marks, root / "home"):
             directory.mkdir(parents=True)
 
     async def lay_out(self, more: str = "", *, agent: str = "") -> None:
@@ -87,6 +89,7 @@ class DaemonUnderTest:
         self.board.mkdir()
         (self.root / "opensymphony.toml").write_text(
             f'[server]\nport = 0\n[store]\ndirectory = "{self.store}"\n[logs]\ndirectory = "{self.root / "logs"}"\n'
+            f'[isolation]\nwritable = ["{self.marks}"]\n'
         )
         self.configure(more, agent=agent)
 

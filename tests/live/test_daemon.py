@@ -28,8 +28,7 @@ def idle(snapshot: Snapshot) -> bool:
 async def test_a_board_by_hand(daemon: DaemonUnderTest, stage: Stage) -> None:
     """People add, close and open tickets while agents work, and the agent-server is killed: each ticket ends as they want
     it, on its own branch, and neither hooks nor checks nor agents leave a process."""
-    marks = daemon.root / "marks"
-    marks.mkdir()
+    marks = daemon.marks
     stage.play = scripted(
         {
             "LOST-1": [shell(once(marks / "1", "sleep 901")), commit("LOST-1"), finish()],
@@ -43,9 +42,8 @@ async def test_a_board_by_hand(daemon: DaemonUnderTest, stage: Stage) -> None:
     )
     await daemon.start("run")
     await daemon.until("the daemon runs", idle)
-    await refused_beside(daemon)
-
     await daemon.until("the server is ready", lambda seen: seen.server.status == "ready")
+    await refused_beside(daemon)
     for name in ("LOST-1", "KEPT-2", "CUT-3"):
         daemon.ticket(name)
     await daemon.until("the new tickets are seen at the next poll", lambda seen: len(seen.tickets) == 3, seconds=15)
@@ -145,7 +143,7 @@ async def test_a_killed_daemon_goes_on_where_it_was(daemon: DaemonUnderTest, sta
         thinking.append("once more")
         return commit("THINK-2") if len(thinking) > 1 else shell("true", delay_ms=20_000)
 
-    mark = daemon.root / "mark"
+    mark = daemon.marks / "mark"
     stage.play = scripted(
         {
             "TOOL-1": [shell(once(mark, f"{STRAYS}; sleep 904")), commit("TOOL-1"), finish()],
@@ -180,7 +178,7 @@ async def test_signals_stop_it_and_the_next_start_goes_on(daemon: DaemonUnderTes
     """SIGTERM drains: the agent is interrupted, the ticket says so, the journal is closed. A second signal ends a drain that
     takes long at once, and a third one does not keep that from being done well. Nothing is left running, and the next
     start goes on in the same conversation."""
-    marks = [daemon.root / name for name in ("first", "second", "slow")]
+    marks = [daemon.marks / name for name in ("first", "second", "slow")]
     stage.play = scripted(
         {
             "STOP-1": [

@@ -108,7 +108,7 @@ async def test_without_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
 
 async def test_beside_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
     """It shows the turn that goes on, sends through the daemon, and neither Ctrl-C nor a terminal that dies ends the turn."""
-    go = daemon.root / "go"
+    go = daemon.marks / "go"
     stage.play = scripted({"LIVE-1": [shell(f"while [ ! -e {go} ]; do sleep 0.2; done"), commit("LIVE-1"), finish()]})
     await daemon.lay_out()
     daemon.ticket("LIVE-1")

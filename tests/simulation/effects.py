@@ -111,8 +111,19 @@ def _hook(daemon: Daemon, command: c.RunHook) -> e.Event:
 
 
 def _open(daemon: Daemon, command: c.OpenConversation) -> e.Event:
+    before = daemon.server.talks.get(command.predecessor) if command.predecessor is not None else None
+    if before is not None:
+        daemon.server.interrupt(before)
     talk, created = daemon.server.open(command.conversation_id, command.ticket_id)
-    opened = Conversation(id=talk.id, created=created, status="running" if talk.running else "idle", usage=talk.usage)
+    odd = not created and daemon.world.scenario.has("agents") and daemon.world.random.random() < 0.03
+    opened = Conversation(
+        id=talk.id,
+        created=created,
+        status="running" if talk.running else "idle",
+        usage=talk.usage,
+        unfit="its tools are others" if odd else "",
+        predecessor_usage=before.usage if before is not None else None,
+    )
     return _settled(e.ConversationOpened, daemon, command, conversation=opened)
 
 

@@ -158,6 +158,22 @@ def a_request_is_answered_once(ledger: Ledger, noted: d.RequestNoted) -> str | N
     return noted.request_id if ledger.answered[noted.request_id] > 1 else None
 
 
+def an_approval_is_for_what_was_shown(ledger: Ledger, event: e.OperatorAsked) -> str | None:
+    """An approval is taken only while one is asked for, and only for the actions with the digest that it names."""
+    asked = ledger.asked.get(event.ticket_id or TicketId(""), "")
+    if not asked:
+        return f"{event.ticket_id} asks for no approval"
+    return (
+        None if asked.startswith(event.digest) else f"{event.ticket_id} asks for {asked}, approved was {event.digest}"
+    )
+
+
+def only_what_was_approved_is_carried_out(ledger: Ledger, command: c.AwaitTurn) -> str | None:
+    """An agent is let do only what an operator has approved; a message, an answer or a restart approves nothing."""
+    beyond = set(command.granted) - ledger.approved
+    return f"{command.key} grants {beyond}" if beyond else None
+
+
 def what_is_stopped_is_not_begun_again(account: Account, command: c.Command) -> str | None:
     """While a run is being stopped, none of its work is begun, also not by a restart."""
     work = (

@@ -249,6 +249,25 @@ def _what_was_spent_before_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     _applies(patch, d.RunEnded, change)
 
 
+def _a_message_approves(patch: pytest.MonkeyPatch) -> None:
+    def change(original: Any, state: Any, decision: Any) -> None:
+        entry = state.entries[decision.ticket_id]
+        if entry.asked is not None:
+            entry.granted = (*entry.granted, entry.asked.digest)
+        original(state, decision)
+
+    _applies(patch, d.MessageQueued, change)
+
+
+def _any_digest_is_met(patch: pytest.MonkeyPatch) -> None:
+    _wrap(
+        patch,
+        "asks",
+        "_open_approval",
+        lambda original, plan, event: original(plan, replace(event, digest="")),
+    )
+
+
 MUTANTS = (
     Mutant(
         name="late",
@@ -316,6 +335,10 @@ MUTANTS = (
     ),
     Mutant(name="key", breaks="a key is used once", only="operators,people", plant=_keys_begin_anew),
     Mutant(name="lost", breaks="no run ends while its agent works", only="failures", plant=_a_lost_agent_is_left_alone),
+    Mutant(name="approval", breaks="a message approves nothing", only="agents,operators", plant=_a_message_approves),
+    Mutant(
+        name="digest", breaks="an approval is for what was shown", only="agents,operators", plant=_any_digest_is_met
+    ),
     Mutant(
         name="person", breaks="who waits for a person is woken by one", only="none", plant=_budgets_wake_by_themselves
     ),

@@ -10,9 +10,14 @@ from tests.simulation import policies
 from tests.simulation.board import TERMINAL, Card
 
 if TYPE_CHECKING:
+    from tests.simulation.daemon import Daemon
     from tests.simulation.world import World
 
 _LABELS = ("agent", "db", "ui", "docs")
+_ACTIONS: tuple[e.OperatorAction, ...] = (
+    *("stop", "retry", "retry", "pause", "resume", "resume", "message", "message"),
+    *("approve", "reject", "rehydrate"),
+)
 _STATES = ("Todo", "Todo", "In Progress", "In Review", "Backlog", "Rework", "Done", "Cancelled")
 
 
@@ -92,9 +97,14 @@ def operate(world: World) -> None:
     known = list(daemon.state.running) or list(daemon.state.entries)
     if random.random() < 0.4:
         known = list(daemon.state.entries)
+    asking = [ticket_id for ticket_id, entry in daemon.state.entries.items() if entry.asked is not None]
+    if asking and random.random() < 0.5:
+        known = asking
     if known and random.random() < 0.93:
         ticket_id = random.choice(known)
-        action = random.choice(["stop", "retry", "retry", "pause", "resume", "resume", "message", "message"])
+        action = random.choice(_ACTIONS)
+        if daemon.state.entries[ticket_id].asked is not None and random.random() < 0.7:
+            action = random.choice(["approve", "approve", "reject", "message"])
     else:
         action = "pause"
     asked = e.OperatorAsked(
@@ -104,6 +114,7 @@ def operate(world: World) -> None:
         action=action,
         text=f"word {number}." if action == "message" else "",
         finish=random.random() < 0.3,
+        digest=_digest(daemon, ticket_id) if action in ("approve", "reject") else "",
     )
     daemon.post(asked)
     if action in ("stop", "pause") and world.scenario.has("crash") and random.random() < 0.15:
@@ -112,6 +123,13 @@ def operate(world: World) -> None:
         world.timeline.after(random.randint(1, 900_000), daemon.post, asked)
     if action == "pause":
         world.timeline.after(random.randint(60_000, 3_600_000), resume, world, ticket_id)
+
+
+def _digest(daemon: Daemon, ticket_id: TicketId | None) -> str:
+    """What is said to be approved: all of it, the beginning of it, nothing, or something else."""
+    asked = daemon.state.entries[ticket_id].asked if ticket_id is not None else None
+    digest = asked.digest if asked is not None else "0" * 64
+    return daemon.world.random.choice([digest, digest[:12], "", "f" * 12])
 
 
 def resume(world: World, ticket_id: TicketId | None) -> None:

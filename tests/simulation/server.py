@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from opensymphony.model import (
     AgentFailure,
     AgentStatus,
+    Asked,
     CommandKey,
     ConversationId,
     TicketId,
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 INPUT_MAX, OUTPUT_MAX = 1_000, 500
 """Of one model call; the policies say the same."""
 
-_ENDS: list[AgentStatus] = ["error", "stuck", "paused", "waiting_for_confirmation", "unknown"]
+_ENDS: list[AgentStatus] = [
+    *("error", "error", "stuck", "paused", "paused"),
+    *("waiting_for_confirmation", "waiting_for_confirmation", "unknown"),
+]
 _KINDS = ("auth", "quota", "config", "unknown", "unknown")
+_OVERFLOW = AgentFailure(
+    code="context_overflow", detail="too long", kind="unknown", action="rehydrate", retryable=False
+)
 
 
 class Talk(Struct, kw_only=True):
@@ -155,14 +162,19 @@ class AgentServer:
 
     def _end_turn(self, talk: Talk) -> None:
         assert talk.key is not None
-        random, failure = self.world.random, None
+        random, failure, asked = self.world.random, None, None
         status: AgentStatus = "finished"
-        if self.world.scenario.has("agents") and random.random() < 0.15:
+        if self.world.scenario.has("agents") and random.random() < 0.2:
             status = random.choice(_ENDS)
             if status == "error" and random.random() < 0.8:
                 failure = AgentFailure(code="model_error", detail="it said no", kind=random.choice(_KINDS))
+                failure = _OVERFLOW if random.random() < 0.3 else failure
+            elif status == "waiting_for_confirmation":
+                asked = Asked(kind="approval", text="rm -r build", digest=f"{random.getrandbits(256):064x}")
+            elif status == "paused" and random.random() < 0.5:
+                asked = Asked(kind="question", text="Which colour?", digest=f"{random.getrandbits(256):064x}")
         self._halt(talk)
-        end = TurnEnd(status=status, failure=failure, usage=talk.usage, final_text="Done.")
+        end = TurnEnd(status=status, failure=failure, usage=talk.usage, final_text="Done.", asked=asked)
         talk.ended[talk.key] = end
         self.daemon.turn_over(talk, end)
 

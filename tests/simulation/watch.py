@@ -69,6 +69,9 @@ class Ledger:
         self.draining = False
         self.day = ""
         self.policy_ms = 0
+        self.asked: dict[TicketId, str] = {}
+        """The digest of the approval that is asked for last."""
+        self.approved: set[str] = set()
         self.words: dict[str, TicketId] = {}
         """Messages that were accepted."""
         self.delivered: set[str] = set()
@@ -189,6 +192,8 @@ class Watch:
         elif isinstance(command, c.RunHook):
             account.after_run = True
         self.ask(invariants.what_is_stopped_is_not_begun_again, account, command)
+        if isinstance(command, c.AwaitTurn):
+            self.ask(invariants.only_what_was_approved_is_carried_out, ledger, command)
 
     def effect(self, daemon: Daemon, command: c.Command) -> None:
         if isinstance(command, c.ClaimTicket):
@@ -367,6 +372,9 @@ def _request(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RequestNo
     if decision.accepted and isinstance(event, e.OperatorAsked):
         if event.action == "message" and event.ticket_id is not None:
             ledger.words[event.text] = event.ticket_id
+        elif event.action == "approve" and event.ticket_id is not None:
+            watch.ask(invariants.an_approval_is_for_what_was_shown, ledger, event)
+            ledger.approved.add(ledger.asked[event.ticket_id])
         elif event.action in ("pause", "resume"):
             paused = event.action == "pause"
             if event.ticket_id is None:
@@ -375,6 +383,10 @@ def _request(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RequestNo
                 ledger.paused_tickets.add(event.ticket_id)
             else:
                 ledger.paused_tickets.discard(event.ticket_id)
+
+
+def _asked(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.PersonAsked, event: e.Event) -> None:
+    ledger.asked[decision.ticket_id] = decision.asked.digest if decision.asked.kind == "approval" else ""
 
 
 def _policy(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.PolicyAdopted, event: e.Event) -> None:
@@ -399,5 +411,6 @@ _NOTES: dict[type, Callable[[Watch, Daemon, Ledger, Any, e.Event], None]] = {
     d.RunEnded: _ended,
     d.RunAbandoned: _abandoned,
     d.RequestNoted: _request,
+    d.PersonAsked: _asked,
     d.PolicyAdopted: _policy,
 }

@@ -137,7 +137,7 @@ def no_message_is_lost(daemon: Daemon) -> str | None:
         entry = daemon.state.entries.get(TicketId(ticket_id))
         if entry is None or entry.phase == "closed" or word in ledger.delivered:
             continue
-        if all(message.text != word for message in entry.messages):
+        if all(word not in message.text for message in entry.messages):
             return f"{ticket_id}: {word!r}"
     return None
 

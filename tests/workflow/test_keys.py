@@ -41,7 +41,6 @@ openhands:
     assert [(problem.key.rpartition(".")[2], problem.code) for problem in loaded.problems] == [
         ("websocket", "not_in_effect"),
         ("persistence_dir_relative", "ignored_key"),
-        ("confirmation_policy", "not_in_effect"),
         ("params", "not_in_effect"),
     ]
     openhands = loaded.policy.openhands

@@ -173,6 +173,26 @@ class Client:
         self._check(answer)
         return True
 
+    async def respond(self, conversation_id: str, *, accept: bool, reason: str = "") -> None:
+        """Answer what waits for a confirmation; nothing happens where nothing waits."""
+        body = {"accept": True} if accept else {"accept": False, "reason": reason}
+        path = self._path(conversation_id, "events/respond_to_confirmation")
+        self._check(await self._ask("POST", path, json=body))
+
+    async def navigate(self, conversation_id: str, event_id: str) -> None:
+        """Make this event the end of what the model is told."""
+        self._check(await self._ask("POST", self._path(conversation_id, "navigate"), json={"event_id": event_id}))
+
+    async def confirm_as(
+        self, conversation_id: str, policy: Mapping[str, Any], analyzer: Mapping[str, Any] | None
+    ) -> None:
+        """Change which actions wait for a confirmation. Blocks while a tool runs."""
+        if analyzer is not None:
+            path = self._path(conversation_id, "security_analyzer")
+            self._check(await self._ask("POST", path, json={"security_analyzer": analyzer}, repeat=True))
+        path = self._path(conversation_id, "confirmation_policy")
+        self._check(await self._ask("POST", path, json={"policy": policy}, repeat=True))
+
     async def update(self, conversation_id: str, *, timeout_s: float = _READ_S, **fields: Any) -> None:
         """Change title or tags. Blocks while a tool runs."""
         path = f"/api/conversations/{conversation_id}"

@@ -10,13 +10,14 @@ from collections.abc import MutableMapping
 import anyio
 
 from opensymphony.agents.openhands.client import Client, Unanswered, Unreached
-from opensymphony.agents.openhands.messages import Event
+from opensymphony.agents.openhands.messages import Event, read
 from opensymphony.agents.openhands.mirror import Mirror, marker
 from opensymphony.agents.openhands.server import Server
 
 _SEND_ATTEMPTS = 3
 _TOOL_WAIT_S = 600
 _LOOK_AGAIN_S = 1.0
+REJECTED = "not carried out yet: the next message says how to go on"
 _EARLIER_LIFE = 0
 """The boot of a server that an earlier daemon started; ours count from 1."""
 
@@ -38,6 +39,7 @@ async def deliver(
                 sent_at_boot.setdefault(conversation_id, _EARLIER_LIFE)
                 await _run_if_unheard(client, conversation_id, found)
                 return
+            await _reject_pending(client, conversation_id)
             sent_at_boot[conversation_id] = boot
             if await client.send(conversation_id, f"{text}\n\n{mark}") == "saved":
                 await client.run(conversation_id)
@@ -47,6 +49,25 @@ async def deliver(
         except Unanswered:
             await _wait_for_tools(server, client, conversation_id)
     raise Unanswered(f"agent-server: message {key} could not be delivered in {_SEND_ATTEMPTS} attempts")
+
+
+async def _reject_pending(client: Client, conversation_id: str) -> None:
+    """A message would carry out what waits for a confirmation: that is rejected first.
+
+    A server that has loaded the conversation anew since then has lost where the rejected call belongs; naming the end of the
+    log as the end of the history brings it back.
+    """
+    tail = await client.newest_events(conversation_id)
+    told = [read(event.value, str) for event in tail if event.key == "execution_status"]
+    if not told:
+        found = await client.get(conversation_id)
+        told = [found.execution_status if found is not None else ""]
+    if told[-1] != "waiting_for_confirmation":
+        return
+    await client.respond(conversation_id, accept=False, reason=REJECTED)
+    found = await client.get(conversation_id)
+    if found is not None and found.leaf_event_id:
+        await client.navigate(conversation_id, found.leaf_event_id)
 
 
 async def _run_if_unheard(client: Client, conversation_id: str, message: Event) -> None:

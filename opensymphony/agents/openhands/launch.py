@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from opensymphony.agents.openhands.messages import ConversationInfo, to_status, to_usage
+from opensymphony.agents.openhands.asking import ASK_PERSON, TOOL
+from opensymphony.agents.openhands.messages import ConversationInfo, read, to_status, to_usage
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import Conversation, ConversationId, Launch, Usage
@@ -53,10 +54,30 @@ def creation_body(
         "agent": agent,
         "max_iterations": policy.max_iterations,
         "stuck_detection": policy.stuck_detection,
-        "confirmation_policy": {"kind": "NeverConfirm"},
+        "confirmation_policy": _confirmation(policy),
+        **({"security_analyzer": {"kind": "LLMSecurityAnalyzer"}} if _goes_by_risk(policy) else {}),
+        **({"client_tools": [ASK_PERSON]} if policy.questions else {}),
         "autotitle": False,  # it would cost a model call of its own
         "tags": tags(request.conversation_id, llm),
     }
+
+
+def _confirmation(policy: ConversationPolicy) -> dict[str, Any]:
+    wanted = policy.confirmation_policy
+    if not _goes_by_risk(policy):
+        return {"kind": wanted.kind}
+    return {"kind": wanted.kind, "threshold": wanted.threshold, "confirm_unknown": wanted.confirm_unknown}
+
+
+def _goes_by_risk(policy: ConversationPolicy) -> bool:
+    return policy.confirmation_policy.kind == "ConfirmRisky"
+
+
+def confirms_alike(found: ConversationInfo, body: Mapping[str, Any]) -> bool:
+    """Whether a conversation asks for approvals as we would have it; told by its kind and thresholds."""
+    has = read(found.confirmation_policy, dict[str, Any])
+    wanted = body["confirmation_policy"]
+    return has is None or all(has.get(name) == value for name, value in wanted.items())
 
 
 def tags(conversation_id: str, llm: Mapping[str, Any]) -> dict[str, str]:
@@ -77,6 +98,7 @@ def why_unfit(found: ConversationInfo, body: Mapping[str, Any]) -> str:
     """What of a conversation that is there can no longer be changed and is not as we would ask for; empty when all is well.
 
     A condenser that is there and would be made otherwise, or not at all, is left as it is: it keeps the history short enough.
+    So is the tool for questions, which the server lists among the agent's: no history is worth less than that.
     """
     agent, wanted = found.agent, body["agent"]
     working_dir = body["workspace"]["working_dir"]
@@ -85,9 +107,9 @@ def why_unfit(found: ConversationInfo, body: Mapping[str, Any]) -> str:
     if agent.kind not in (None, wanted["kind"]):
         return f"its agent is {agent.kind}, not {wanted['kind']}"
     tools = [tool["name"] for tool in wanted["tools"]]
-    if [tool.name for tool in agent.tools] != tools:
-        has = ", ".join(tool.name for tool in agent.tools) or "none"
-        return f"its tools are {has}, not {', '.join(tools) or 'none'}"
+    found_tools = [tool.name for tool in agent.tools if tool.name != TOOL]
+    if found_tools != tools:
+        return f"its tools are {', '.join(found_tools) or 'none'}, not {', '.join(tools) or 'none'}"
     defaults = wanted["include_default_tools"]
     if agent.include_default_tools is not None and sorted(agent.include_default_tools) != sorted(defaults):
         return f"its default tools are {', '.join(agent.include_default_tools) or 'none'}, not {', '.join(defaults) or 'none'}"

@@ -110,6 +110,8 @@ class ConversationInfo(Struct, frozen=True, kw_only=True):
     last_user_message_id: str | None = None
     persistence_dir: str | None = None
     tags: dict[str, str] | None = None
+    leaf_event_id: str | None = None
+    confirmation_policy: Raw = _NULL
 
 
 class ConversationPage(Struct, frozen=True, kw_only=True):

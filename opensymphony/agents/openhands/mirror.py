@@ -76,13 +76,18 @@ class Mirror:
         self.tools: tuple[str, ...] | None = None
         self.activity = ""
         self.progress = Progress()
-        self._open_calls: dict[str, str] = {}
+        self._open_calls: dict[str, Event] = {}
         self._sent: dict[str, int] = {}
 
     @property
     def tool_open(self) -> bool:
         """Whether an action has no result yet, and somebody works on it."""
         return self.status == "running" and bool(self._open_calls)
+
+    @property
+    def open_calls(self) -> tuple[Event, ...]:
+        """Actions without a result, oldest first; while a confirmation is waited for, those that it is about."""
+        return tuple(self._open_calls.values())
 
     def position_of(self, key: str) -> int | None:
         """Where in the log the message with this key is; None when it is not there, or is older than the newest 64."""
@@ -175,7 +180,7 @@ class Mirror:
     def _fold_action(self, event: Event) -> None:
         self.progress.act(event)
         if event.tool_call_id:
-            self._open_calls[event.tool_call_id] = event.tool_name or ""
+            self._open_calls[event.tool_call_id] = event
             if len(self._open_calls) > _OPEN_CALLS_MAX:
                 del self._open_calls[next(iter(self._open_calls))]
         finish = finish_text(event)

@@ -13,7 +13,7 @@ import anyio
 from msgspec import Struct
 
 from opensymphony.agents.openhands.client import Client, ConversationGone, ServerRefused, Unanswered, Unreached
-from opensymphony.agents.openhands.launch import knows_model, why_unfit
+from opensymphony.agents.openhands.launch import confirms_alike, knows_model, why_unfit
 from opensymphony.agents.openhands.messages import ConversationInfo
 from opensymphony.agents.openhands.mirror import MARKER_START
 from opensymphony.agents.openhands.server import Server
@@ -60,6 +60,8 @@ async def _open(client: Client, request: ConversationRequest, body: Mapping[str,
     unfit = why_unfit(info, body)
     if not unfit and not knows_model(info, body["tags"]):
         unfit = await give_model(client, request.conversation_id, body)
+    if not unfit and not confirms_alike(info, body):
+        await client.confirm_as(request.conversation_id, body["confirmation_policy"], body.get("security_analyzer"))
     return Opened(info=info, created=False, prompted=prompted, unfit=unfit)
 
 

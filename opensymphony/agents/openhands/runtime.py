@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -174,7 +174,13 @@ class OpenHandsRuntime:
         await deliver(self._server, self._client, conversation_id, key, text, sent_at_boot=self._sent_at_boot)
 
     async def await_turn(
-        self, conversation_id: ConversationId, key: CommandKey, report: ReportProgress, *, resume: bool
+        self,
+        conversation_id: ConversationId,
+        key: CommandKey,
+        report: ReportProgress,
+        *,
+        resume: bool,
+        granted: Sequence[str] = (),
     ) -> TurnEnd:
         """Wait until the turn that the message `key` began has ended, by the server's own end marker."""
         mirror = self._mirror(conversation_id)
@@ -191,12 +197,17 @@ class OpenHandsRuntime:
             resume=resume,
             boot=self._sent_at_boot.get(conversation_id),
             may_resume=lambda: conversation_id not in self._stopped,
+            granted=granted,
         )
         try:
             end = self._assessed(conversation_id, await turn.wait())
             if await self._mended(conversation_id, end):
                 await turn.go_on()
                 end = self._assessed(conversation_id, await turn.wait())
+            if end.asked is not None and end.asked.kind == "question":
+                # The server tells the agent that its question is on its way, and lets it go on: it is stopped until the answer.
+                usage = await self.stop(conversation_id)
+                end = structs.replace(end, usage=usage or end.usage)
             return end
         except ConversationGone:
             self._forget(conversation_id)

@@ -7,10 +7,11 @@ figures and errors follow it, and a hook may set the agent to work again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
+from opensymphony.agents.openhands.asking import approval_of, question_of
 from opensymphony.agents.openhands.client import Client, ConversationGone, Unanswered, Unreached
 from opensymphony.agents.openhands.failures import OVERFLOW
 from opensymphony.agents.openhands.messages import Event, FullStateValue, to_status
@@ -19,7 +20,7 @@ from opensymphony.agents.openhands.stream import Attached, CaughtUp, FullState, 
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ReportProgress
-from opensymphony.model import AgentFailure, AgentStatus, TurnEnd, TurnProgress
+from opensymphony.model import AgentFailure, AgentStatus, Asked, TurnEnd, TurnProgress
 
 _SETTLE_S = 0.5
 """Silence behind a terminal status after which nothing belated comes any more; measured on the server."""
@@ -52,6 +53,7 @@ class Turn:
         resume: bool,
         boot: int | None,
         may_resume: Callable[[], bool],
+        granted: Sequence[str] = (),
     ) -> None:
         """`resume`: an agent that was stopped by a restart is told to go on, unless `may_resume` says no meanwhile.
 
@@ -66,6 +68,12 @@ class Turn:
         self._report = report
         self._clock = clock
         self._may_resume = may_resume
+        self._granted = set(granted)
+        """Digests of what a person has approved and that was not carried out since; each is good for once."""
+        self._live = False
+        """Whether what comes now happens now; what comes behind an attach has happened."""
+        self._waiting: Asked | None = None
+        """What waits for a confirmation, as far as the log goes."""
         self._resumes = int(resume)
         self._boot = boot
         self._begun_at = -1
@@ -103,6 +111,7 @@ class Turn:
                 if self._boot is not None and item.boot != self._boot:
                     self._resumes = 1
                 self._boot = item.boot
+                self._live = False
             case Replaced():
                 raise ConversationGone(
                     f"agent-server: conversation {self._conversation_id} was made anew by somebody else"
@@ -112,12 +121,19 @@ class Turn:
                 await self._tell(self._mirror.fold(item.seq, item.event))
                 if item.event.kind == "SystemPromptEvent":
                     return await self._check_tools()
+                if item.event.kind == "ActionEvent" and not self._is_old():
+                    question = question_of(item.event)
+                    if question is not None:
+                        return self._end("paused", None, question)
+                if item.event.key == "execution_status":
+                    self._follow_confirmation()
                 return await self._check_condensing(item.event)
             case CaughtUp():
                 # Perhaps no socket can be had at all, and no silence on one: then the time without news decides.
                 if self._mirror.status != "running" and anyio.current_time() - self._logged_at >= _SETTLE_S:
                     return await self._judge()
             case FullState():
+                self._live = True
                 await self._tell(self._mirror.adopt(item.value, with_status=not item.on_attach))
                 if not item.on_attach:
                     return await self._judge()
@@ -159,6 +175,8 @@ class Turn:
             raise AgentServerError(f"agent-server: conversation {self._conversation_id} has no message {self._key}")
         if mirror.status == "running":
             return None
+        if mirror.status == "waiting_for_confirmation" and mirror.status_seq > sent_at:
+            return await self._on_confirmation()  # never told to go on: that would carry out what waits
         if mirror.status == "idle" or mirror.status_seq <= max(sent_at, self._begun_at):
             return await self._remind()
         cut_short = mirror.status == "paused" or (mirror.status == "error" and mirror.failure is None)
@@ -167,6 +185,34 @@ class Turn:
             self._begun_at = mirror.last_seq
             return await self._remind()
         return self._end(mirror.status, mirror.failure)
+
+    def _follow_confirmation(self) -> None:
+        """Remember what waits; what an earlier look of ours has approved, and went on, is used up."""
+        if self._is_old():
+            return
+        if self._mirror.status == "waiting_for_confirmation":
+            self._waiting = approval_of(self._mirror.open_calls)
+        elif self._waiting is not None:
+            if self._mirror.status == "running":
+                self._granted.discard(self._waiting.digest)
+            self._waiting = None
+
+    async def _on_confirmation(self) -> TurnEnd | None:
+        """Carry out what a person has approved; ask for anything else."""
+        asked = self._waiting or approval_of(self._mirror.open_calls)
+        if asked.digest not in self._granted:
+            return self._end("waiting_for_confirmation", None, asked)
+        self._begun_at = self._mirror.last_seq
+        self._settling_s = _START_S
+        if self._live:
+            await self._client.respond(self._conversation_id, accept=True)
+            return None
+        # The server may have loaded the conversation anew, and could not carry it out: the agent has to want it once more.
+        await self._client.respond(self._conversation_id, accept=False, reason="approved: do exactly this once more")
+        found = await self._client.get(self._conversation_id)
+        if found is not None and found.leaf_event_id:
+            await self._client.navigate(self._conversation_id, found.leaf_event_id)
+        return await self._remind()
 
     async def _remind(self) -> TurnEnd | None:
         """The agent has our message and does not run: tell it to go on; a run that is there already is left alone."""
@@ -242,7 +288,7 @@ class Turn:
         repeated = progress.repeats >= _REPORT_REPEATS and progress.repeats != self._told_repeats
         return repeated or progress.actions - self._told_actions >= _REPORT_ACTIONS
 
-    def _end(self, status: AgentStatus, failure: AgentFailure | None) -> TurnEnd:
+    def _end(self, status: AgentStatus, failure: AgentFailure | None, asked: Asked | None = None) -> TurnEnd:
         if status == "error" and failure is None:
             failure = AgentFailure(
                 code="unknown", detail="the server gave no reason; a restart leaves none", kind="transient"
@@ -253,4 +299,5 @@ class Turn:
             failure=failure,
             usage=self._mirror.usage,
             last_seq=self._mirror.last_seq,
+            asked=asked,
         )

@@ -31,6 +31,7 @@ from opensymphony.scheduler.decisions.runs import (
     WorkspaceMarked,
 )
 from opensymphony.scheduler.decisions.tickets import (
+    AskSettled,
     ClaimHeld,
     ClaimLost,
     CommandIssued,
@@ -38,6 +39,7 @@ from opensymphony.scheduler.decisions.tickets import (
     MarkTaken,
     MessageQueued,
     MessagesTaken,
+    PersonAsked,
     RehydrationWanted,
     TicketClosed,
     TicketForgotten,
@@ -93,6 +95,8 @@ Decision = (
     | WorkspaceRemoved
     | ConversationAssigned
     | RehydrationWanted
+    | PersonAsked
+    | AskSettled
     | TurnBegun
     | ProgressNoted
     | SilenceExcused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensymphony.model import Claim, CommandKey, PersonMessage, Ticket
+from opensymphony.model import Asked, Claim, CommandKey, PersonMessage, Ticket
 from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions.roots import Concluded, OfTicket
@@ -19,6 +19,23 @@ class MessagesTaken(OfTicket, frozen=True, kw_only=True):
     """So many of the oldest messages are in the message that is being sent."""
 
     count: int
+
+
+class PersonAsked(OfTicket, frozen=True, kw_only=True):
+    """The agent wants an answer or an approval, and stands still until then."""
+
+    at_ms: int
+    asked: Asked
+    expires_ms: int
+
+
+class AskSettled(OfTicket, frozen=True, kw_only=True):
+    """It was answered, approved, rejected, or is over without that."""
+
+    granted: str = ""
+    """The digest that was approved; good for once."""
+    reason: str | None = None
+    """What the ticket waits for instead; None leaves that as it is."""
 
 
 class RehydrationWanted(OfTicket, frozen=True, kw_only=True):

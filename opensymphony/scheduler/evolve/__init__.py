@@ -51,6 +51,8 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.WorkspaceRemoved: tickets.workspace_removed,
     d.ConversationAssigned: runs.conversation_assigned,
     d.RehydrationWanted: tickets.rehydration_wanted,
+    d.PersonAsked: tickets.person_asked,
+    d.AskSettled: tickets.ask_settled,
     d.TurnBegun: runs.turn_begun,
     d.ProgressNoted: runs.progress_noted,
     d.SilenceExcused: runs.silence_excused,

@@ -26,6 +26,7 @@ def run_started(state: State, decision: d.RunStarted) -> None:
     entry.reason = ""
     entry.stopped_ms = decision.at_ms  # what was said before is no answer to how this run ends
     entry.scope = None
+    entry.asked = None  # whatever it was, the run goes on without or with the answer
     entry.outcome = None
     entry.started_ms = decision.at_ms if entry.started_ms is None else entry.started_ms
     entry.ended_ms = None
@@ -275,6 +276,8 @@ def run_ended(state: State, decision: d.RunEnded) -> None:
     entry.history = (ended, *entry.history[: _HISTORY_MAX - 1])
     entry.failures = decision.failures
     entry.due_ms = decision.due_ms
+    if entry.phase in ("in_review", "needs_person", "closed"):
+        entry.granted = ()  # an approval is for the run that it began, and for those that a failure or a restart makes of it
     if entry.phase not in ("in_review", "needs_person", "closed"):
         entry.resting_mark = None
     if decision.due_ms is not None:

@@ -6,7 +6,7 @@ from opensymphony.model import Phase
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.eligibility import moved_mark, resting_mark
-from opensymphony.scheduler.places import leave, occupy, refresh_ready
+from opensymphony.scheduler.places import leave, occupy, refresh_ready, set_timer
 from opensymphony.scheduler.state import Entry, State, entry_of, run_of
 
 
@@ -84,6 +84,23 @@ def rehydration_wanted(state: State, decision: d.RehydrationWanted) -> None:
     entry.rehydrations += 1
     if entry.run is not None:
         entry.run.overflows += decision.overflow
+
+
+def person_asked(state: State, decision: d.PersonAsked) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.asked = decision.asked
+    entry.asked_ms = decision.at_ms
+    entry.ask_expires_ms = decision.expires_ms
+    set_timer(state, "ask", decision.ticket_id, entry.generation, decision.expires_ms)
+
+
+def ask_settled(state: State, decision: d.AskSettled) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.asked = None
+    if decision.granted and decision.granted not in entry.granted:
+        entry.granted = (*entry.granted, decision.granted)
+    if decision.reason is not None:
+        entry.reason = decision.reason
 
 
 def mark_taken(state: State, decision: d.MarkTaken) -> None:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from opensymphony.workflow.policy.openhands import (
     CondenserPolicy,
+    ConfirmationPolicy,
     ConversationAgentPolicy,
     ConversationPolicy,
     LlmPolicy,
@@ -42,6 +43,7 @@ __all__ = [
     "BudgetLimit",
     "BudgetPolicy",
     "CondenserPolicy",
+    "ConfirmationPolicy",
     "ConversationAgentPolicy",
     "ConversationPolicy",
     "HooksPolicy",

@@ -60,6 +60,17 @@ class ConversationAgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_
     """When long histories are summarised."""
 
 
+class ConfirmationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which actions of an agent a person has to approve first."""
+
+    kind: Literal["NeverConfirm", "AlwaysConfirm", "ConfirmRisky"] = "NeverConfirm"
+    """`ConfirmRisky` goes by what the model itself says of the risk."""
+    threshold: Literal["LOW", "MEDIUM", "HIGH"] = "HIGH"
+    """From which risk on `ConfirmRisky` asks."""
+    confirm_unknown: bool = True
+    """Whether `ConfirmRisky` asks where the model says nothing of the risk."""
+
+
 class ConversationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked of the agent-server for each ticket."""
 
@@ -69,6 +80,14 @@ class ConversationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Agent steps of one turn before the server ends it; the server's own default."""
     stuck_detection: bool = True
     """Let the server end a turn in which the agent repeats itself."""
+    confirmation_policy: ConfirmationPolicy = ConfirmationPolicy()
+    """Which actions of an agent a person has to approve first."""
+    approval_timeout_ms: Milliseconds = 86_400_000
+    """How long an approval can be given; a day, so that nobody approves what nobody remembers."""
+    questions: bool = True
+    """Let the agent ask a person: it has a tool for that, and stands still until it is answered."""
+    question_timeout_ms: Milliseconds = 604_800_000
+    """How long a question can be answered; a week."""
     agent: ConversationAgentPolicy = ConversationAgentPolicy()
     """The agent inside the conversation."""
 
