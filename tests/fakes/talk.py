@@ -83,7 +83,9 @@ class Talk:
         compact = {"model_name": "scripted", "accumulated_cost": self._total("cost")}
         compact["accumulated_token_usage"] = self._tokens()
         self.info["stats"] = {"usage_to_metrics": {"agent": compact | {"token_usages": self._per_call()}}}
-        self.log("ConversationStateUpdateEvent", "environment", key="stats", value={"usage_to_metrics": {"agent": compact}})
+        self.log(
+            "ConversationStateUpdateEvent", "environment", key="stats", value={"usage_to_metrics": {"agent": compact}}
+        )
 
     def _total(self, name: str) -> Any:
         return sum(call[name] for call in self.calls)
