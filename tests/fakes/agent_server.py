@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -33,6 +34,8 @@ INIT_KEY = os.environ.get("OH_SECRET_KEY", "") if os.environ.get("OH_DEFERRED_IN
 KEY = os.environ.get("OH_SESSION_API_KEYS_0", "")
 SUCCESS = {"success": True}
 MISSING = {"detail": "Not Found"}
+RUNS_MAX = int(os.environ.get("OH_MAX_CONCURRENT_RUNS", "10"))
+FRAME_BYTES_MAX = 4 * 1024 * 1024
 
 TALKS: dict[str, Talk] = {}
 BEGAN = time.monotonic()
@@ -74,11 +77,17 @@ async def create(request: Request) -> Response:
     info = start_of(body)
     if info["id"] in TALKS:
         return JSONResponse(TALKS[info["id"]].info)
+    if _is_full():
+        return JSONResponse({"detail": "Too many conversations are running"}, 429)
     talk = TALKS[info["id"]] = Talk(info, [])
     Path(info["workspace"]["working_dir"]).mkdir(parents=True, exist_ok=True)
     talk.save()
     note("create", ticket=talk.key, conversation=info["id"], cwd=info["workspace"]["working_dir"])
     return JSONResponse(info, 201)
+
+
+def _is_full() -> bool:
+    return sum(talk.work is not None for talk in TALKS.values()) >= RUNS_MAX
 
 
 async def search(request: Request) -> Response:
@@ -97,15 +106,17 @@ async def read(request: Request, talk: Talk) -> Response:
 
 
 async def update(request: Request, talk: Talk) -> Response:
+    await talk.free.wait()
     talk.info |= {name: value for name, value in (await request.json()).items() if name in ("title", "tags")}
     talk.save()
     return JSONResponse(SUCCESS)
 
 
 async def delete(request: Request, talk: Talk) -> Response:
+    await talk.free.wait()
     await talk.stop()
     del TALKS[talk.info["id"]]
-    (talk.directory / "base_state.json").unlink()
+    shutil.rmtree(talk.directory)
     return JSONResponse(SUCCESS)
 
 
@@ -117,6 +128,7 @@ def tool_of(name: str) -> Json:
 
 async def send(request: Request, talk: Talk) -> Response:
     body = await request.json()
+    await talk.free.wait()
     if not talk.events:
         tools = [tool_of(tool["name"]) for tool in talk.info["agent"]["tools"]]
         talk.log("SystemPromptEvent", system_prompt={"type": "text", "text": "You are an agent."}, tools=tools)
@@ -127,11 +139,15 @@ async def send(request: Request, talk: Talk) -> Response:
     talk.info["last_user_message_id"] = event["id"]
     talk.save()
     if body.get("run"):
+        if talk.work is None and _is_full():
+            return JSONResponse({"detail": "The message was saved; too many conversations are running"}, 429)
         talk.start()
     return JSONResponse(SUCCESS)
 
 
 async def run(request: Request, talk: Talk) -> Response:
+    if talk.work is None and talk.status != "finished" and _is_full():
+        return JSONResponse({"detail": "Too many conversations are running"}, 429)
     if talk.status != "finished" and not talk.start():
         return JSONResponse({"detail": "Conversation already running"}, 409)
     return JSONResponse(SUCCESS)
@@ -178,6 +194,7 @@ async def session(socket: WebSocket) -> None:
     if wrong_key or talk is None:
         await socket.close(4001 if wrong_key else 4004)
         return
+    await talk.free.wait()
     queue: asyncio.Queue[str] = asyncio.Queue()
     asked = socket.query_params.get("after_seq")
     first = len(talk.events) if asked is None else int(asked) + 1
@@ -200,7 +217,11 @@ async def session(socket: WebSocket) -> None:
 async def _send_all(socket: WebSocket, queue: asyncio.Queue[str]) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
-            await socket.send_text(await queue.get())
+            frame = await queue.get()
+            if len(frame) > FRAME_BYTES_MAX:
+                await socket.close(1013, "frame_too_large")
+                return
+            await socket.send_text(frame)
 
 
 async def info(request: Request) -> Response:

@@ -42,6 +42,9 @@ class Talk:
         self.work: asyncio.Task[None] | None = None
         self.child: asyncio.subprocess.Process | None = None
         self.calls: list[Json] = []
+        self.free = asyncio.Event()
+        """Unset while a tool runs: the real server then holds back messages, changes and the first frame of a socket."""
+        self.free.set()
 
     @property
     def key(self) -> str:
@@ -77,15 +80,26 @@ class Talk:
     def spend(self, call: Json) -> None:
         """One model call more."""
         self.calls.append({"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0, **call})
-        self.info["stats"] = {"usage_to_metrics": {"agent": self._metrics()}}
-        self.log("ConversationStateUpdateEvent", "environment", key="stats", value=self.info["stats"])
+        compact = {"model_name": "scripted", "accumulated_cost": self._total("cost")}
+        compact["accumulated_token_usage"] = self._tokens()
+        self.info["stats"] = {"usage_to_metrics": {"agent": compact | {"token_usages": self._per_call()}}}
+        self.log(
+            "ConversationStateUpdateEvent", "environment", key="stats", value={"usage_to_metrics": {"agent": compact}}
+        )
 
-    def _metrics(self) -> Json:
-        def total(name: str) -> Any:
-            return sum(call[name] for call in self.calls)
+    def _total(self, name: str) -> Any:
+        return sum(call[name] for call in self.calls)
 
-        tokens = {name: total(name) for name in ("prompt_tokens", "completion_tokens")}
-        return {"model_name": "scripted", "accumulated_cost": total("cost"), "accumulated_token_usage": tokens}
+    def _tokens(self) -> Json:
+        return {name: self._total(name) for name in ("prompt_tokens", "completion_tokens")}
+
+    def _per_call(self) -> list[Json]:
+        """As snapshots have it, and events have not."""
+        return [
+            {"model": "scripted", "response_id": f"chatcmpl-{at}"}
+            | {name: call[name] for name in ("prompt_tokens", "completion_tokens")}
+            for at, call in enumerate(self.calls)
+        ]
 
     def full_state(self) -> Json:
         value = {"execution_status": self.status, "stats": self.info["stats"]}
@@ -136,13 +150,14 @@ class Talk:
             self.become(status)
             failure = turn.get("failure")
             if failure is not None:
-                self.log("ConversationErrorEvent", "environment", code=failure["code"], detail=failure["detail"])
+                self.log("ConversationErrorEvent", "environment", **failure)
         except asyncio.CancelledError:
             self._give_up_calls()
             self.become("paused")
             self.log("InterruptEvent", "user")
             raise
         finally:
+            self.free.set()
             self.work = None
             lock.unlink(missing_ok=True)
             note("end", ticket=self.key, turn=number, status=self.status)
@@ -164,6 +179,7 @@ class Talk:
             await self._tool(f"git add -A && git commit -q --allow-empty -m '{turn['commit']}'")
         if turn.get("open_tool"):
             self._action("make test")
+            self.free.clear()
         release = turn.get("hold")
         while release and not (AGENTS / release).exists():
             await asyncio.sleep(POLL_S)
@@ -174,12 +190,14 @@ class Talk:
 
     async def _tool(self, command: str) -> None:
         action = self._action(command)
+        self.free.clear()
         self.child = await asyncio.create_subprocess_shell(
             command, cwd=self._cwd(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
         said, _ = await self.child.communicate()
         code, self.child = self.child.returncode, None
+        self.free.set()
         observation = {"kind": "TerminalObservation", "content": [{"type": "text", "text": said.decode()}]}
         self._answer(action, observation | {"exit_code": code, "is_error": False, "command": command})
 

@@ -3,84 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import msgspec
 import pytest
-from anyio.abc import SocketStream
 
-from opensymphony.agents.openhands.client import Endpoint
 from opensymphony.agents.openhands.ownership import read_record
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.agents.openhands.supervisor import Supervisor
 from opensymphony.clock import Clock
 from opensymphony.demo.model import Message, ModelEndpoint, ToolCall
-from opensymphony.model import ServerState, TurnEnd
+from opensymphony.model import TurnEnd
 from opensymphony.processes import list_processes
+from tests.fakes.cutting_proxy import CuttingProxy
 from tests.live.conftest import Live, Stage, model_environment, policy
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
-
-
-class CuttingProxy:
-    """A TCP proxy in front of the server that cuts every connection on request."""
-
-    def __init__(self, behind: Supervisor) -> None:
-        self._behind = behind
-        self._open: set[SocketStream] = set()
-        self.port = 0
-        self.cuts = 0
-
-    def endpoint(self) -> Endpoint:
-        return msgspec.structs.replace(self._behind.endpoint(), base_url=f"http://127.0.0.1:{self.port}")
-
-    tls = False
-
-    async def renew_key(self) -> bool:
-        return False
-
-    async def wait_cleared(self) -> None:
-        await self._behind.wait_cleared()
-
-    async def wait_ready(self) -> Endpoint:
-        await self._behind.wait_ready()
-        return self.endpoint()
-
-    def state(self) -> ServerState:
-        return self._behind.state()
-
-    async def cut(self) -> None:
-        for stream in list(self._open):
-            self.cuts += 1
-            await stream.aclose()
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        self.port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        async with listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, self._handle)
-            yield
-            tasks.cancel_scope.cancel()
-
-    async def _handle(self, client: SocketStream) -> None:
-        port = int(self._behind.endpoint().base_url.rpartition(":")[2])
-        async with client, await anyio.connect_tcp("127.0.0.1", port) as server, anyio.create_task_group() as tasks:
-            self._open |= {client}
-            tasks.start_soon(self._pump, client, server, tasks.cancel_scope)
-            tasks.start_soon(self._pump, server, client, tasks.cancel_scope)
-        self._open -= {client}
-
-    async def _pump(self, source: SocketStream, sink: SocketStream, scope: anyio.CancelScope) -> None:
-        try:
-            async for chunk in source:
-                await sink.send(chunk)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        scope.cancel()
 
 
 async def test_cut_sockets_do_not_end_a_turn(
