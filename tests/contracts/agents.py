@@ -93,15 +93,23 @@ class World:
         self.behind = behind
         self.line = line
         self.directory = directory
+        self._runtimes: list[OpenHandsRuntime] = []
         self.runtime = self.another_runtime()
         self.client = Client(behind.supervisor.endpoint)
         self.progress: list[TurnProgress] = []
 
     def another_runtime(self) -> OpenHandsRuntime:
         """A daemon that has heard nothing before."""
-        return OpenHandsRuntime(
+        made = OpenHandsRuntime(
             self.line, policy=ConversationPolicy, environment=self.behind.environment, clock=Clock()
         )
+        self._runtimes.append(made)
+        return made
+
+    async def close(self) -> None:
+        for runtime in self._runtimes:
+            await runtime.close()
+        await self.client.close()
 
     def request(self, *turns: Turn) -> ConversationRequest:
         """A conversation in a directory of its own, whose agent does this."""
@@ -175,5 +183,4 @@ async def serving(behind: Behind, directory: Path) -> AsyncIterator[World]:
         try:
             yield world
         finally:
-            await world.runtime.close()
-            await world.client.close()
+            await world.close()

@@ -60,13 +60,13 @@ class TestOpening:
         assert (end.status, end.final_text) == ("finished", "first")
         assert len(await world.messages(conversation.id)) == 1
 
-    async def test_one_of_another_directory_is_refused(self, world: World) -> None:
-        """An agent would work where nobody looks: that needs a person."""
+    async def test_one_of_another_directory_is_unfit(self, world: World) -> None:
+        """An agent would work where nobody looks: another conversation takes its place."""
         request = world.request(Turn())
         conversation = await world.runtime.open(request)
         await world.turn(conversation.id, "k/1")
-        with pytest.raises(ServerRefused, match=r"works in .*workspace\.root"):
-            await world.runtime.open(msgspec.structs.replace(request, working_dir="/elsewhere"))
+        moved = await world.runtime.open(msgspec.structs.replace(request, working_dir="/elsewhere"))
+        assert moved.unfit.endswith("not in /elsewhere")
 
 
 class TestTurns:

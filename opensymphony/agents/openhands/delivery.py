@@ -1,96 +1,147 @@
 """Delivers a message exactly once: its key travels in it, and is looked for wherever an answer was lost.
 
-In: a key and a text. Out: the message in the conversation's log, and an agent that runs.
+In: a key and a text. Out: the message in the conversation's log, and an agent that runs. While a tool call is open the server
+holds messages back, and delivers them when it ends, also those of a daemon that has died: so nothing is sent while one is.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable
 
 import anyio
 
 from opensymphony.agents.openhands.client import Client, Unanswered, Unreached
-from opensymphony.agents.openhands.messages import Event, read
+from opensymphony.agents.openhands.known import Known
+from opensymphony.agents.openhands.messages import Event
 from opensymphony.agents.openhands.mirror import Mirror, marker
 from opensymphony.agents.openhands.server import Server
 
 _SEND_ATTEMPTS = 3
-_TOOL_WAIT_S = 600
+_READS_MAX = 5
+"""Readings of the log in a row that fail before we give up; a server that is not there at all is waited for."""
 _LOOK_AGAIN_S = 1.0
+_LATE_S = 1.0
+"""What was held back is in the log within milliseconds of the end of the call; then nothing comes any more."""
+_SILENT_S = 600.0
+"""A call that is open without any news for so long is looked at: if nothing works behind it, it is interrupted."""
 REJECTED = "not carried out yet: the next message says how to go on"
 _EARLIER_LIFE = 0
 """The boot of a server that an earlier daemon started; ours count from 1."""
 
+IsAtWork = Callable[[], Awaitable[bool]]
+"""Whether anything works behind the open tool call of the conversation."""
+
 
 async def deliver(
-    server: Server, client: Client, conversation_id: str, key: str, text: str, *, sent_at_boot: MutableMapping[str, int]
+    server: Server, client: Client, conversation_id: str, key: str, text: str, *, known: Known, is_at_work: IsAtWork
 ) -> None:
     """Deliver one message and let the agent run; one with this key that is there already is not sent again.
 
-    `sent_at_boot` is told which boot of the server took the message.
+    `known` is told which boot of the server took the message, and whether one may still be on its way. Takes as long as an open
+    tool call takes. What waits for an approval is rejected first: a message would carry it out.
     """
-    mark = marker(key)
-    for _ in range(_SEND_ATTEMPTS):
-        boot = (await server.wait_ready()).boot
+    letter = _Letter(server, client, conversation_id, marker(key), is_at_work)
+    for attempt in range(_SEND_ATTEMPTS + 1):
+        found = await letter.find(0.0 if known.is_certain else _LATE_S)
         try:
-            found = await client.find_message(conversation_id, mark)
             if found is not None:
                 # Sent before we were started: whatever ended that life may have cut the agent short.
-                sent_at_boot.setdefault(conversation_id, _EARLIER_LIFE)
-                await _run_if_unheard(client, conversation_id, found)
+                known.boot = _EARLIER_LIFE if known.boot is None else known.boot
+                await letter.run_if_unheard(found)
+                known.is_certain = True
                 return
-            await _reject_pending(client, conversation_id)
-            sent_at_boot[conversation_id] = boot
-            if await client.send(conversation_id, f"{text}\n\n{mark}") == "saved":
+            if attempt == _SEND_ATTEMPTS:
+                break
+            known.boot, known.is_certain = (await server.wait_ready()).boot, False
+            if await client.send(conversation_id, f"{text}\n\n{letter.mark}") == "saved":
                 await client.run(conversation_id)
+            known.is_certain = True
             return
-        except Unreached:
+        except (Unreached, Unanswered):
             await anyio.sleep(_LOOK_AGAIN_S)
-        except Unanswered:
-            await _wait_for_tools(server, client, conversation_id)
     raise Unanswered(f"agent-server: message {key} could not be delivered in {_SEND_ATTEMPTS} attempts")
 
 
-async def _reject_pending(client: Client, conversation_id: str) -> None:
-    """A message would carry out what waits for a confirmation: that is rejected first.
-
-    A server that has loaded the conversation anew since then has lost where the rejected call belongs; naming the end of the
-    log as the end of the history brings it back.
-    """
-    tail = await client.newest_events(conversation_id)
-    told = [read(event.value, str) for event in tail if event.key == "execution_status"]
-    if not told:
-        found = await client.get(conversation_id)
-        told = [found.execution_status if found is not None else ""]
-    if told[-1] != "waiting_for_confirmation":
-        return
-    await client.respond(conversation_id, accept=False, reason=REJECTED)
-    found = await client.get(conversation_id)
-    if found is not None and found.leaf_event_id:
-        await client.navigate(conversation_id, found.leaf_event_id)
+async def read_tail(client: Client, conversation_id: str) -> Mirror:
+    """What the end of the log says: status and open calls, without the conversation's totals."""
+    mirror = Mirror()
+    mirror.status = "running"  # until an event says otherwise: an open call must not be missed
+    for seq, event in enumerate(await client.newest_events(conversation_id)):
+        mirror.fold(seq, event)
+    return mirror
 
 
-async def _run_if_unheard(client: Client, conversation_id: str, message: Event) -> None:
-    """The message is in the log; a crash or a full server may have kept the agent from being started."""
-    page = await client.events_from(conversation_id, message.id, limit=100)
-    if not any(event.key == "execution_status" for event in page.items):
-        await client.run(conversation_id)
+class _Letter:
+    """One message that is on its way, or perhaps is."""
 
+    def __init__(self, server: Server, client: Client, conversation_id: str, mark: str, is_at_work: IsAtWork) -> None:
+        self.mark = mark
+        self._server = server
+        self._client = client
+        self._conversation_id = conversation_id
+        self._is_at_work = is_at_work
+        self._interrupted = False
+        self._newest, self._heard_at = "", anyio.current_time()
 
-async def _wait_for_tools(server: Server, client: Client, conversation_id: str) -> None:
-    """After a lost answer: while an action has no result the message may still be waiting at the server's door."""
-    with anyio.move_on_after(_TOOL_WAIT_S):
+    async def find(self, quiet_s: float) -> Event | None:
+        """The message; None once nothing can bring it any more: no call is open, and none was for `quiet_s`."""
+        quiet_at: float | None = None
+        failed = 0
         while True:
-            await anyio.sleep(_LOOK_AGAIN_S)
+            await self._server.wait_ready()
             try:
-                tail = await client.newest_events(conversation_id)
+                tail = await self._read()
+                found = await self._client.find_message(self._conversation_id, self.mark)
+                if found is None and tail.status == "waiting_for_confirmation":
+                    await self._reject()
+                failed = 0
             except (Unreached, Unanswered):
-                await server.wait_ready()
+                failed += 1
+                if failed >= _READS_MAX:
+                    raise
+                tail, found = None, None
+            if found is not None:
+                return found
+            if tail is None or tail.open_calls:
+                quiet_at = None
+                await anyio.sleep(_LOOK_AGAIN_S)
                 continue
-            mirror = Mirror()
-            mirror.status = "running"
-            for seq, event in enumerate(tail):
-                mirror.fold(seq, event)
-            if not mirror.tool_open:
-                break
-    await anyio.sleep(_LOOK_AGAIN_S)
+            quiet_at = anyio.current_time() if quiet_at is None else quiet_at
+            if anyio.current_time() - quiet_at >= quiet_s:
+                return None
+            await anyio.sleep(_LOOK_AGAIN_S / 4)
+
+    async def _read(self) -> Mirror:
+        """The end of the log. A call that is silent for long is interrupted if nothing works behind it; else it may take
+        as long as it takes.
+        """
+        tail = await read_tail(self._client, self._conversation_id)
+        if tail.last_event_id != self._newest:
+            self._newest, self._heard_at = tail.last_event_id, anyio.current_time()
+        if (
+            tail.status != "waiting_for_confirmation"
+            and tail.open_calls
+            and anyio.current_time() - self._heard_at >= _SILENT_S
+        ):
+            self._heard_at = anyio.current_time()
+            if not await self._is_at_work():
+                self._interrupted = True
+                await self._client.interrupt(self._conversation_id)
+        return tail
+
+    async def _reject(self) -> None:
+        """End what waits for an approval.
+
+        A server that has loaded the conversation anew since it asked has lost where the rejected call belongs; naming the end
+        of the log as the end of the history brings it back.
+        """
+        await self._client.respond(self._conversation_id, accept=False, reason=REJECTED)
+        found = await self._client.get(self._conversation_id)
+        if found is not None and found.leaf_event_id:
+            await self._client.navigate(self._conversation_id, found.leaf_event_id)
+
+    async def run_if_unheard(self, message: Event) -> None:
+        """The message is in the log; a crash, a full server or our interruption may have kept the agent from being started."""
+        page = await self._client.events_from(self._conversation_id, message.id, limit=100)
+        if self._interrupted or not any(event.key == "execution_status" for event in page.items):
+            await self._client.run(self._conversation_id)

@@ -152,9 +152,14 @@ class Mirror:
             self._open_calls.clear()
 
     def _adopt_usage(self, stats: Stats) -> bool:
-        """One compact figure comes per model call; the full form tells the number of calls itself."""
+        """One compact figure comes per model call; the full form tells the number of calls itself.
+
+        Totals only grow: smaller ones are older than what is known, from a snapshot that the log has overtaken or the reverse.
+        """
         found = to_usage(stats, self._prices())
         before = self.usage
+        if found.total_tokens < before.total_tokens:
+            return False
         changed = found.total_tokens != before.total_tokens or found.cost_micros != before.cost_micros
         calls = found.model_calls or before.model_calls + changed
         self.usage = Usage(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import anyio
 from msgspec import structs
@@ -14,6 +12,7 @@ from opensymphony.agents.openhands import failures
 from opensymphony.agents.openhands.client import Client, ConversationGone
 from opensymphony.agents.openhands.delivery import deliver
 from opensymphony.agents.openhands.handover import hand_over
+from opensymphony.agents.openhands.known import Conversations, Known
 from opensymphony.agents.openhands.launch import creation_body, launch_of, to_conversation
 from opensymphony.agents.openhands.liveness import look_for_work
 from opensymphony.agents.openhands.messages import to_usage
@@ -37,7 +36,6 @@ ReadEnvironment = Callable[[], Awaitable[Mapping[str, str]]]
 
 _ATTACHES_MAX = 8
 """Each attach that waits behind a running tool holds a thread of the server's only pool."""
-_MIRRORS_MAX = 256
 _KEY_CHARS_MIN = 4
 """A shorter one is a word like another; replaced everywhere it would make a text unreadable."""
 
@@ -66,17 +64,11 @@ class OpenHandsRuntime:
         self._read_environment = read_environment
         self._llm_read: LlmPolicy | None = None
         """The policy's section when the environment was read last."""
-        self._bodies: dict[str, dict[str, Any]] = {}
-        """What each conversation works with, as far as it was opened by us."""
         self._clock = clock
         self._prices: Callable[[], LlmPolicy] = prices or LlmPolicy
         self._client = Client(server.endpoint, renew=server.renew_key, tls=server.tls)
         self._attaches = anyio.CapacityLimiter(_ATTACHES_MAX)
-        self._mirrors: OrderedDict[str, Mirror] = OrderedDict()
-        self._sent_at_boot: dict[str, int] = {}
-        self._stopped: set[str] = set()
-        self._tools: dict[str, tuple[str, ...]] = {}
-        """Of conversations that were made as the policy asks; one of an earlier policy keeps the tools it has."""
+        self._conversations = Conversations(lambda: Mirror(self._prices))
 
     async def close(self) -> None:
         """Give back every connection; the server goes on."""
@@ -95,10 +87,14 @@ class OpenHandsRuntime:
         body = creation_body(request, policy, self._environment)
         opened = await open_conversation(self._server, self._client, request, body)
         if opened.created:
-            self._forget(conversation_id)  # an older one of this id was archived: its log is not this one's
+            # An older one of this id was archived: its log is not this one's.
+            self._conversations.forget(conversation_id)
+        known = self._conversations.of(conversation_id)
+        if opened.created:
+            known.is_certain = True
         if not opened.unfit:
-            self._bodies[conversation_id] = body
-        self._tools[conversation_id] = () if opened.unfit else tuple(str(one["name"]) for one in body["agent"]["tools"])
+            known.body = body
+        known.tools = () if opened.unfit else tuple(str(one["name"]) for one in body["agent"]["tools"])
         version = (await self._client.server_info()).version
         found = to_conversation(opened.info, created=opened.created, server_version=version, prices=self._prices())
         return structs.replace(
@@ -134,12 +130,12 @@ class OpenHandsRuntime:
                 raise
             log.warning("the model's key cannot be read again; the one that is known is used", error=str(error))
 
-    async def _bring_up_to_date(self, conversation_id: ConversationId, *, force: bool = False) -> bool:
+    async def _bring_up_to_date(self, conversation_id: ConversationId, known: Known, *, force: bool = False) -> bool:
         """Switch the conversation to the model of now, if that is another one; whether it was switched.
 
         `force`: also to the same one, which a server that lost its key needs. Raises `AgentServerError` when it cannot be.
         """
-        before = self._bodies.get(conversation_id)
+        before = known.body
         if before is None:
             return False
         policy = self._policy()
@@ -157,7 +153,7 @@ class OpenHandsRuntime:
             conversation=conversation_id,
             model=now["agent"]["llm"]["model"],
         )
-        self._bodies[conversation_id] = {
+        known.body = {
             **before,
             "agent": {**before["agent"], "llm": now["agent"]["llm"]},
             "tags": now["tags"],
@@ -166,12 +162,20 @@ class OpenHandsRuntime:
 
     async def send(self, conversation_id: ConversationId, key: CommandKey, text: str) -> None:
         """Deliver one message and let the agent run; a message with this key that is there already is not sent again."""
-        self._stopped.discard(conversation_id)
-        if conversation_id in self._bodies:
+        known = self._conversations.of(conversation_id)
+        known.is_stopped = False
+        if known.body is not None:
             if self._llm_read is not None and self._llm_read != self._policy().agent.llm:
                 await self._refresh()
-            await self._bring_up_to_date(conversation_id)
-        await deliver(self._server, self._client, conversation_id, key, text, sent_at_boot=self._sent_at_boot)
+            await self._bring_up_to_date(conversation_id, known)
+        is_at_work = partial(self._is_at_work, conversation_id)
+        await deliver(self._server, self._client, conversation_id, key, text, known=known, is_at_work=is_at_work)
+
+    async def _is_at_work(self, conversation_id: ConversationId) -> bool:
+        body = self._conversations.of(conversation_id).body
+        if body is None:
+            return await self._client.alive()
+        return (await self.probe(conversation_id, body["workspace"]["working_dir"])).alive
 
     async def await_turn(
         self,
@@ -183,7 +187,8 @@ class OpenHandsRuntime:
         granted: Sequence[str] = (),
     ) -> TurnEnd:
         """Wait until the turn that the message `key` began has ended, by the server's own end marker."""
-        mirror = self._mirror(conversation_id)
+        known = self._conversations.of(conversation_id)
+        mirror = known.mirror
         stream = self._stream(conversation_id, after_seq=mirror.last_seq, last_event_id=mirror.last_event_id)
         turn = Turn(
             client=self._client,
@@ -191,47 +196,47 @@ class OpenHandsRuntime:
             mirror=mirror,
             conversation_id=conversation_id,
             key=key,
-            tools=self._tools.get(conversation_id, ()),
+            tools=known.tools,
             report=report,
             clock=self._clock,
             resume=resume,
-            boot=self._sent_at_boot.get(conversation_id),
-            may_resume=lambda: conversation_id not in self._stopped,
+            boot=known.boot,
+            may_resume=lambda: not known.is_stopped,
             granted=granted,
         )
         try:
-            end = self._assessed(conversation_id, await turn.wait())
-            if await self._mended(conversation_id, end):
+            end = self._assessed(known, await turn.wait())
+            if await self._mended(conversation_id, known, end):
                 await turn.go_on()
-                end = self._assessed(conversation_id, await turn.wait())
+                end = self._assessed(known, await turn.wait())
             if end.asked is not None and end.asked.kind == "question":
                 # The server tells the agent that its question is on its way, and lets it go on: it is stopped until the answer.
                 usage = await self.stop(conversation_id)
                 end = structs.replace(end, usage=usage or end.usage)
             return end
         except ConversationGone:
-            self._forget(conversation_id)
+            self._conversations.forget(conversation_id)
             raise
         finally:
             await stream.close()
 
-    def _assessed(self, conversation_id: ConversationId, end: TurnEnd) -> TurnEnd:
+    def _assessed(self, known: Known, end: TurnEnd) -> TurnEnd:
         if end.failure is None:
             return end
         failure = failures.assess(end.failure, self._policy().agent.llm)
-        key = str(self._bodies.get(conversation_id, {}).get("agent", {}).get("llm", {}).get("api_key", ""))
+        key = str((known.body or {}).get("agent", {}).get("llm", {}).get("api_key", ""))
         if len(key) >= _KEY_CHARS_MIN:  # some providers repeat what they refuse
             failure = structs.replace(failure, detail=failure.detail.replace(key, "***"))
         return structs.replace(end, failure=failure)
 
-    async def _mended(self, conversation_id: ConversationId, end: TurnEnd) -> bool:
+    async def _mended(self, conversation_id: ConversationId, known: Known, end: TurnEnd) -> bool:
         """Whether a turn that failed for its key can go on, since there is another one now, or the server had lost it."""
         failure = end.failure
         if end.status != "error" or failure is None or not failures.is_about_the_key(failure):
             return False
         try:
             await self._refresh()
-            return await self._bring_up_to_date(conversation_id, force=failure.rule == "missing_key")
+            return await self._bring_up_to_date(conversation_id, known, force=failure.rule == "missing_key")
         except OpenSymphonyError as error:
             log.warning("the model's key could not be given anew", conversation=conversation_id, error=str(error))
             return False
@@ -241,15 +246,16 @@ class OpenHandsRuntime:
 
         Returns the totals over all usage ids as of the end; where the server cannot tell them any more, what its events told.
         """
-        self._stopped.add(conversation_id)
+        known = self._conversations.of(conversation_id)
+        known.is_stopped = True
         live = partial(self._stream, conversation_id, after_seq=None)
         end = await interrupt(self._server, self._client, conversation_id, live)
-        mirror = self._mirrors.get(conversation_id)
-        if mirror is None:
+        mirror = known.mirror
+        if mirror.last_seq < 0:
             return to_usage(end.stats, self._prices()) if end is not None and end.stats is not None else None
         if end is not None:
             mirror.adopt(end, with_status=False)
-        return mirror.usage if mirror.last_seq >= 0 or end is not None else None
+        return mirror.usage
 
     async def probe(self, conversation_id: ConversationId, working_dir: str) -> Liveness:
         """Whether anything works behind a silent tool call: the server answers, and a process of the call does something."""
@@ -267,20 +273,3 @@ class OpenHandsRuntime:
             after_seq=after_seq,
             last_event_id=last_event_id,
         )
-
-    def _mirror(self, conversation_id: str) -> Mirror:
-        mirror = self._mirrors.pop(conversation_id, None) or Mirror(self._prices)
-        self._mirrors[conversation_id] = mirror
-        if len(self._mirrors) > _MIRRORS_MAX:
-            oldest, _ = self._mirrors.popitem(last=False)
-            self._sent_at_boot.pop(oldest, None)
-            self._tools.pop(oldest, None)
-            self._bodies.pop(oldest, None)
-        return mirror
-
-    def _forget(self, conversation_id: str) -> None:
-        self._mirrors.pop(conversation_id, None)
-        self._sent_at_boot.pop(conversation_id, None)
-        self._tools.pop(conversation_id, None)
-        self._bodies.pop(conversation_id, None)
-        self._stopped.discard(conversation_id)

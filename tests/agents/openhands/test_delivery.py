@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from opensymphony.agents.openhands import delivery
 from opensymphony.agents.openhands.mirror import marker
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.errors import AgentServerError
@@ -14,6 +15,7 @@ from tests.agents.openhands.fakes import (
     KEY,
     FakeServer,
     Log,
+    always,
 )
 
 
@@ -40,24 +42,87 @@ async def test_a_message_that_did_not_arrive_is_sent_again(fake: FakeServer, run
     assert (log.posts, len(log.events)) == (2, 1)
 
 
-async def test_nothing_is_sent_again_while_a_tool_is_open(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
-    """The lost message may wait behind the tool: it is looked for only when the tool has its result."""
-    log = Log(fake, statuses=[500], delivered=[False])
-    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
-    looks = 0
-    original = log.search
+def comes_at_look(fake: FakeServer, log: Log, number: int) -> None:
+    """At this look at an open call it has its result, and the message that it held back is there."""
+    looks, original = 0, log.search
 
     async def search(request: Request) -> Response:
         nonlocal looks
-        looks += request.query_params.get("sort_order") == "TIMESTAMP_DESC"
-        if looks == 3 and len(log.events) == 1:
+        looks += bool(log.events) and request.query_params.get("sort_order") == "TIMESTAMP_DESC"
+        if looks == number:
+            looks += 1
             log.add("ObservationEvent", tool_call_id="call")
             log.add("MessageEvent", source="user", llm_message={"content": [{"type": "text", "text": marker(KEY)}]})
         return await original(request)
 
     fake.answers["GET /events/search"] = search
+
+
+async def test_nothing_is_sent_again_while_a_tool_is_open(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The lost message may wait behind the tool: it is sent again only when the tool has its result and nothing came."""
+    log = Log(fake, statuses=[500], delivered=[False])
+    post = log.post
+
+    async def held_back(request: Request) -> Response:
+        log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+        return await post(request)
+
+    comes_at_look(fake, log, 3)
+    fake.answers["POST /events"] = held_back
     await runtime.send(ID, KEY, "Do it.")
-    assert (log.posts, looks) == (1, 3)
+    assert (log.posts, len(log.events)) == (1, 3)
+
+
+async def test_what_an_earlier_daemon_sent_is_waited_for(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """It died while the server held its message back: nothing is sent while a call is open."""
+    log = Log(fake, statuses=[], delivered=[])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+    comes_at_look(fake, log, 3)
+    await runtime.send(ID, KEY, "Do it.")
+    assert log.posts == 0
+    assert "POST /run" in fake.requests
+
+
+async def test_a_call_with_nothing_behind_it_is_interrupted(
+    fake: FakeServer, runtime: OpenHandsRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hold every message back for ever; one behind which something works is waited for."""
+    monkeypatch.setattr(delivery, "_SILENT_S", 0.0)
+    log = Log(fake, statuses=[200], delivered=[True])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+
+    async def interrupt(request: Request) -> Response:
+        log.add("AgentErrorEvent", tool_call_id="call")
+        log.add("ConversationStateUpdateEvent", key="execution_status", value="paused")
+        return JSONResponse({})
+
+    fake.answers["POST /interrupt"] = interrupt
+    fake.answers["GET /alive"] = always({}, 503)
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, fake.requests.count("POST /interrupt")) == (1, 1)
+
+
+async def test_what_waits_for_an_approval_is_rejected_before_a_message(
+    fake: FakeServer, runtime: OpenHandsRuntime
+) -> None:
+    """The message would carry it out. When the message is there already the action came after it, and is left alone."""
+    log = Log(fake, statuses=[200], delivered=[True])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+    log.add("ConversationStateUpdateEvent", key="execution_status", value="waiting_for_confirmation")
+
+    async def respond(request: Request) -> Response:
+        assert (await request.json())["accept"] is False
+        log.add("UserRejectObservation", tool_call_id="call")
+        log.add("ConversationStateUpdateEvent", key="execution_status", value="idle")
+        return JSONResponse({})
+
+    fake.answers["POST /events/respond_to_confirmation"] = respond
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, fake.requests.count("POST /events/respond_to_confirmation")) == (1, 1)
+    log.add("ActionEvent", tool_call_id="next", tool_name="terminal")
+    log.add("ConversationStateUpdateEvent", key="execution_status", value="waiting_for_confirmation")
+    await runtime.send(ID, KEY, "Do it.")
+    assert (log.posts, fake.requests.count("POST /events/respond_to_confirmation")) == (1, 1)
 
 
 async def test_a_full_server_has_the_message_already(fake: FakeServer, runtime: OpenHandsRuntime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -88,12 +89,40 @@ def test_usage_is_summed_over_every_usage_id_in_micro_units() -> None:
 
 def test_a_snapshot_tells_the_exact_number_of_calls() -> None:
     """The full form lists each call; one that we missed is counted."""
-    value = {"usage_to_metrics": {"agent": {"accumulated_cost": 0, "token_usages": [{}, {}, {}]}}}
+    figures = {"accumulated_token_usage": {"prompt_tokens": 8}, "token_usages": [{}, {}, {}]}
+    value = {"usage_to_metrics": {"agent": figures}}
     state = read(json.dumps({"execution_status": "running", "stats": value}).encode(), FullStateValue)
     assert state is not None
     mirror = folded(stats(prompt_tokens=1))
     assert mirror.adopt(state, with_status=True) == "status"
     assert (mirror.usage.model_calls, mirror.status) == (3, "running")
+
+
+def test_figures_that_come_out_of_order_count_no_call_twice() -> None:
+    """A snapshot may be ahead of the log or behind it: its calls are those of the log."""
+
+    def figures(calls: int) -> dict[str, Any]:
+        return {"usage_to_metrics": {"agent": {"accumulated_token_usage": {"prompt_tokens": 100 * calls}}}}
+
+    def snapshot(calls: int) -> FullStateValue:
+        stats = figures(calls)
+        stats["usage_to_metrics"]["agent"]["token_usages"] = [{}] * calls
+        found = read(msgspec.json.encode({"execution_status": "running", "stats": stats}), FullStateValue)
+        assert found is not None
+        return found
+
+    def logged(calls: int) -> Event:
+        raw = msgspec.json.encode({"kind": "ConversationStateUpdateEvent", "key": "stats", "value": figures(calls)})
+        return msgspec.json.decode(raw, type=Event)
+
+    mirror = Mirror()
+    mirror.fold(0, logged(1))
+    mirror.adopt(snapshot(3), with_status=False)
+    mirror.fold(1, logged(2))
+    mirror.fold(2, logged(3))
+    mirror.adopt(snapshot(2), with_status=False)
+    mirror.fold(3, logged(4))
+    assert (mirror.usage.model_calls, mirror.usage.prompt_tokens) == (4, 400)
 
 
 def test_a_snapshot_of_an_attach_is_no_authority_on_status() -> None:
