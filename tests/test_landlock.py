@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,3 +71,72 @@ def test_a_place_that_vanished_is_told_before_anything_runs(tmp_path: Path) -> N
     done = run("echo ran", [*SYSTEM, "/usr"], [str(tmp_path / "gone")])
     assert (done.returncode, done.stdout) == (127, "")
     assert "gone" in done.stderr
+
+
+class Kernel:
+    """One of another version, which only takes notes."""
+
+    def __init__(self, version: int, fails: int | None = None) -> None:
+        self.version, self.fails = version, fails
+        self.calls: list[tuple[int, ...]] = []
+        self.sizes: list[int] = []
+        self.handled: list[int] = []
+        self.allowed: list[int] = []
+
+    def syscall(self, number: int, *arguments: Any) -> int:
+        self.calls.append((number,))
+        if number == self.fails:
+            ctypes.set_errno(errno.EPERM)
+            return -1
+        match number:
+            case landlock._CREATE_RULESET if arguments[0] is None:
+                return self.version
+            case landlock._CREATE_RULESET:
+                self.handled += [arguments[0]._obj.handled_fs, arguments[0]._obj.scoped]
+                self.sizes.append(arguments[1].value)
+                return os.open(os.devnull, os.O_RDONLY)
+            case landlock._ADD_RULE:
+                self.allowed.append(arguments[2]._obj.allowed)
+        return 0
+
+    def prctl(self, option: int, *_: int) -> int:
+        self.calls.append((option,))
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "handled", "scoped"),
+    [(1, 8, 13, 0), (2, 8, 14, 0), (3, 8, 15, 0), (4, 16, 15, 0), (5, 16, 16, 0), (6, 24, 16, 3)],
+)
+def test_an_older_kernel_is_asked_for_what_it_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int, size: int, handled: int, scoped: int
+) -> None:
+    """It refuses anything else. A file takes no rights of directories, and no rule more than is handled."""
+    kernel = Kernel(version)
+    monkeypatch.setattr(landlock, "_system", lambda: kernel)
+    (tmp_path / "file").touch()
+    landlock.restrict([str(tmp_path)], [str(tmp_path / "file"), str(tmp_path)])
+    assert (kernel.sizes, kernel.handled) == ([size], [(1 << handled) - 1, scoped])
+    reading, file, directory = kernel.allowed
+    assert reading == landlock._READ
+    assert file == landlock._OF_FILES & kernel.handled[0]
+    assert directory == kernel.handled[0]
+    assert kernel.calls[-2:] == [(landlock._PR_SET_NO_NEW_PRIVS,), (landlock._RESTRICT_SELF,)]
+    assert ((landlock._PR_CAPBSET_DROP,) in kernel.calls) == (os.geteuid() == 0)
+
+
+def test_what_the_kernel_refuses_is_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other program is not begun."""
+    begun: list[str] = []
+    monkeypatch.setattr(os, "execvp", lambda file, argv: begun.append(file))
+    rules = json.dumps({"readable": [str(tmp_path)], "writable": []})
+    monkeypatch.setattr(landlock, "_system", lambda: Kernel(6, fails=landlock._RESTRICT_SELF))
+    with pytest.raises(SystemExit) as left:
+        landlock.main([rules, "--", "true"])
+    assert (left.value.code, begun) == (127, [])
+    assert capsys.readouterr().err == "true: landlock: Operation not permitted\n"
+    monkeypatch.setattr(landlock, "_system", lambda: Kernel(6))
+    landlock.main([rules, "--", "true"])
+    assert begun == ["true"]

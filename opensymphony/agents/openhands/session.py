@@ -74,6 +74,8 @@ class Turn:
         """Whether what comes now happens now; what comes behind an attach has happened."""
         self._waiting: Asked | None = None
         """What waits for a confirmation, as far as the log goes."""
+        self._waits_here = False
+        """Whether it began to wait while we looked on, so that the server can carry it out."""
         self._resumes = int(resume)
         self._boot = boot
         self._begun_at = -1
@@ -111,7 +113,7 @@ class Turn:
                 if self._boot is not None and item.boot != self._boot:
                     self._resumes = 1
                 self._boot = item.boot
-                self._live = False
+                self._live = self._waits_here = False
             case Replaced():
                 raise ConversationGone(
                     f"agent-server: conversation {self._conversation_id} was made anew by somebody else"
@@ -191,7 +193,7 @@ class Turn:
         if self._is_old():
             return
         if self._mirror.status == "waiting_for_confirmation":
-            self._waiting = approval_of(self._mirror.open_calls)
+            self._waiting, self._waits_here = approval_of(self._mirror.open_calls), self._live
         elif self._waiting is not None:
             if self._mirror.status == "running":
                 self._granted.discard(self._waiting.digest)
@@ -204,7 +206,7 @@ class Turn:
             return self._end("waiting_for_confirmation", None, asked)
         self._begun_at = self._mirror.last_seq
         self._settling_s = _START_S
-        if self._live:
+        if self._waits_here:
             await self._client.respond(self._conversation_id, accept=True)
             return None
         # The server may have loaded the conversation anew, and could not carry it out: the agent has to want it once more.

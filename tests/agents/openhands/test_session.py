@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 import anyio
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from websockets.asyncio.server import ServerConnection
 
 from opensymphony.agents.openhands import session as session_module
 from opensymphony.agents.openhands.client import ConversationGone
@@ -377,3 +380,135 @@ async def test_a_tool_that_opens_or_closes_is_told_at_once(fake: FakeServer, run
     ]
     _, told = await turn(runtime)
     assert [(one.last_seq, one.tool_open) for one in told] == [(1, False), (2, True), (3, False), (4, False)]
+
+
+def action(seq: int, command: str = "rm -r build") -> str:
+    return durable(
+        seq,
+        kind="ActionEvent",
+        tool_name="terminal",
+        tool_call_id=f"t{seq}",
+        action={"command": command},
+        source="agent",
+    )
+
+
+async def granted_turn(runtime: OpenHandsRuntime, *digests: str) -> TurnEnd:
+    async def report(progress: TurnProgress) -> None:
+        pass
+
+    with anyio.fail_after(20):
+        return await runtime.await_turn(ID, KEY, report, resume=False, granted=digests)
+
+
+async def test_what_waits_for_an_approval_is_told_exactly(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The action with its arguments, whose digest no other has; nothing is carried out, and nobody is told to go on."""
+    asked: list[Any] = []
+    for command in ("rm -r build", "rm -r /"):
+        fake.scenes = [
+            live(
+                status(1, "running"),
+                action(2, command),
+                status(3, "waiting_for_confirmation"),
+                full_state("waiting_for_confirmation"),
+            )
+        ]
+        fake.cursors.clear()
+        end, _ = await turn(runtime)
+        assert (end.status, end.failure) == ("waiting_for_confirmation", None)
+        asked.append(end.asked)
+        runtime._conversations.forget(ID)
+    assert [one.text for one in asked] == ['terminal {"command":"rm -r build"}', 'terminal {"command":"rm -r /"}']
+    assert asked[0].digest != asked[1].digest
+    assert not [one for one in fake.requests if one.startswith("POST")]
+
+
+async def test_what_was_approved_is_let_through_once(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """While we look on, the same action is carried out; wanted a second time it is asked about anew."""
+    waits = [
+        status(1, "running"),
+        action(2),
+        status(3, "waiting_for_confirmation"),
+        full_state("waiting_for_confirmation"),
+    ]
+    fake.scenes = [live(*waits)]
+    first, _ = await turn(runtime)
+    assert first.asked is not None
+    runtime._conversations.forget(ID)
+    bodies: list[Any] = []
+    accepted = anyio.Event()
+
+    async def respond(request: Request) -> Response:
+        bodies.append(await request.json())
+        accepted.set()
+        return JSONResponse({})
+
+    async def scene(connection: ServerConnection) -> None:
+        for frame in (sync(0), message(0), full_state("idle"), *waits):
+            await connection.send(frame)
+        await accepted.wait()
+        result = durable(5, kind="ObservationEvent", tool_call_id="t2", source="environment")
+        again = [action(6), status(7, "waiting_for_confirmation"), full_state("waiting_for_confirmation")]
+        for frame in (status(4, "running"), result, *again):
+            await connection.send(frame)
+        await connection.wait_closed()
+
+    fake.answers["POST /events/respond_to_confirmation"] = respond
+    fake.scenes = [scene]
+    fake.cursors.clear()
+    end = await granted_turn(runtime, first.asked.digest)
+    assert [body["accept"] for body in bodies] == [True]
+    assert end.asked == first.asked
+
+
+async def test_what_was_approved_is_wanted_anew_after_a_restart(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """A server that has loaded the conversation since then cannot carry it out: rejected, navigated, and run."""
+    waits = (status(1, "running"), action(2), status(3, "waiting_for_confirmation"))
+    fake.scenes = [say(sync(3), message(0), *waits, full_state("waiting_for_confirmation"))]
+    first, _ = await turn(runtime)
+    assert first.asked is not None
+    runtime._conversations.forget(ID)
+    bodies: list[Any] = []
+    done = anyio.Event()
+
+    async def respond(request: Request) -> Response:
+        bodies.append(await request.json())
+        return JSONResponse({})
+
+    async def run(request: Request) -> Response:
+        done.set()
+        return JSONResponse({})
+
+    async def scene(connection: ServerConnection) -> None:
+        for frame in (sync(3), message(0), *waits, full_state("waiting_for_confirmation")):
+            await connection.send(frame)
+        await done.wait()
+        for frame in (status(4, "running"), status(5, "finished"), full_state("finished")):
+            await connection.send(frame)
+        await connection.wait_closed()
+
+    fake.answers |= {
+        "GET ": always({"id": "c1", "execution_status": "idle", "leaf_event_id": "e3"}),
+        "POST /events/respond_to_confirmation": respond,
+        "POST /navigate": always({}),
+        "POST /run": run,
+    }
+    fake.scenes = [scene]
+    fake.cursors.clear()
+    end = await granted_turn(runtime, first.asked.digest)
+    assert end.status == "finished"
+    assert [body["accept"] for body in bodies] == [False]
+    said = [one for one in fake.requests if one.startswith("POST")]
+    assert said == ["POST /events/respond_to_confirmation", "POST /navigate", "POST /run"]
+
+
+async def test_a_question_ends_the_turn(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The server would let the agent go on without an answer: it is interrupted."""
+    call = durable(2, kind="ActionEvent", tool_name="ask_person", tool_call_id="t", action={"question": "Which?"})
+    fake.scenes = [live(status(1, "running"), call)]
+    stopped = say(sync(2), full_state("paused"))
+    fake.scenes.append(stopped)
+    end, _ = await turn(runtime)
+    assert end.asked is not None
+    assert (end.status, end.asked.kind, end.asked.text) == ("paused", "question", "Which?")
+    assert "POST /interrupt" in fake.requests
