@@ -71,11 +71,11 @@ class Turn:
         self._granted = set(granted)
         """Digests of what a person has approved and that was not carried out since; each is good for once."""
         self._live = False
-        """Whether what comes now happens now; what comes behind an attach has happened."""
+        """Whether what comes now happened in the server that runs; what comes behind an attach may be older."""
         self._waiting: Asked | None = None
         """What waits for a confirmation, as far as the log goes."""
         self._waits_here = False
-        """Whether it began to wait while we looked on, so that the server can carry it out."""
+        """Whether it began to wait in the server that runs, which then can carry it out."""
         self._resumes = int(resume)
         self._boot = boot
         self._begun_at = -1
@@ -112,8 +112,11 @@ class Turn:
             case Attached():
                 if self._boot is not None and item.boot != self._boot:
                     self._resumes = 1
+                if item.boot == self._boot:
+                    self._live = True  # it has taken our message: what came since then it has in memory
+                else:
+                    self._live = self._waits_here = False
                 self._boot = item.boot
-                self._live = self._waits_here = False
             case Replaced():
                 raise ConversationGone(
                     f"agent-server: conversation {self._conversation_id} was made anew by somebody else"
