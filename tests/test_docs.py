@@ -159,6 +159,12 @@ def test_the_tables_of_the_machine_are_those_of_the_scheduler():
     assert between == script["generated"](), "run python docs/generate_machine.py"
 
 
+def test_what_is_said_of_other_systems_is_what_tests_show():
+    """docs/parity.md is what `python docs/generate_parity.py` writes."""
+    script = runpy.run_path(str(DOCS / "generate_parity.py"))
+    assert (DOCS / "parity.md").read_text() == script["page"](), "run python docs/generate_parity.py"
+
+
 def code_of(page):
     """Every line of code in a page: of blocks, and between backticks."""
     text = page.read_text()

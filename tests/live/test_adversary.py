@@ -149,6 +149,7 @@ async def let_loose(daemon: DaemonUnderTest, stage: Stage, level: Level) -> tupl
 
 
 @pytest.mark.parametrize("level", ["sandbox", pytest.param("restrict", marks=pytest.mark.faults)])
+@pytest.mark.fixes(1)
 async def test_it_finds_nothing_where_it_is_isolated(daemon: DaemonUnderTest, stage: Stage, level: Level) -> None:
     """No canary anywhere, nothing of ours changed, nothing of its own run by us; in a sandbox nothing of it is left."""
     assert hindrance(level) == "", "the checks of isolation cannot run on this machine"

@@ -161,6 +161,8 @@ async def test_a_key_that_is_rotated_during_a_turn_costs_nothing(
     assert endpoint.keys[-1] == "rotated"
 
 
+@pytest.mark.parity("condenses_long_history_without_prompt_overflow")
+@pytest.mark.fixes(27)
 async def test_a_history_that_is_too_long_is_handed_over(desk: Desk, stage: Stage) -> None:
     """Without a condenser the turn fails at the context window; its successor knows what was done, and the old one is kept."""
     desk.use(condenser=CondenserPolicy(enabled=False))

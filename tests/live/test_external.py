@@ -14,6 +14,7 @@ from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, s
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 
+@pytest.mark.parity("authenticates_external_http_and_websocket_paths")
 async def test_a_server_of_others_is_used_and_never_ended(
     daemon: DaemonUnderTest, supervisor: Supervisor, stage: Stage
 ) -> None:

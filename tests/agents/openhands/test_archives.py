@@ -47,6 +47,8 @@ def plain(*ids: str) -> list[str]:
     return [one.replace("-", "") for one in ids]
 
 
+@pytest.mark.parity("move_to_archive_from_active")
+@pytest.mark.parity("keeps_existing_archived_archived")
 def test_closed_ones_are_put_away_and_wanted_ones_taken_out(store: Store) -> None:
     """Whole, each once; what nobody spoke of stays where it is."""
     store.add(ONE)
@@ -177,6 +179,7 @@ def test_of_two_the_longer_one_wins(store: Store) -> None:
     assert len(os.listdir(store.archived / plain(ONE)[0] / "events")) == 2
 
 
+@pytest.mark.parity("move_to_archive_migrates_legacy")
 def test_what_is_ours_leaves_the_flat_store(store: Store, tmp_path: Path) -> None:
     """Conversations of others stay there; one that has a newer copy in use goes into the archive."""
     legacy = tmp_path / "flat"
@@ -187,6 +190,7 @@ def test_what_is_ours_leaves_the_flat_store(store: Store, tmp_path: Path) -> Non
     assert (*store.names(), os.listdir(legacy)) == (plain(TWO), plain(ONE), plain(THREE))
 
 
+@pytest.mark.parity("store_paths_are_repo_scoped")
 def test_several_servers_have_stores_of_their_own(store: Store, tmp_path: Path) -> None:
     """What is wanted and lies in any of them stays there; what is closed leaves each."""
     second = tmp_path / "active-2"

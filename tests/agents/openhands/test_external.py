@@ -56,6 +56,9 @@ def made(fake: FakeServer, keys: Keys | None, prefix: str = "/a/b") -> ExternalS
     return ExternalServer(f"{fake.endpoint().base_url}{prefix}/", keys)
 
 
+@pytest.mark.parity("stopping_external_never_kills")
+@pytest.mark.parity("external_path_prefix")
+@pytest.mark.parity("path_prefixed_base_urls_preserve_auth")
 async def test_it_is_used_below_its_path_and_never_ended(fake: FakeServer) -> None:
     """Every request keeps the path that a proxy adds; at the end of ours nothing is asked of it."""
     answers(fake, "/a/b", ["k"])
@@ -116,6 +119,7 @@ async def test_a_key_that_stays_refused_ends_it(fake: FakeServer) -> None:
     assert server.state().status == "failed"
 
 
+@pytest.mark.parity("refuses_unpinned")
 async def test_one_that_is_too_old_is_refused(fake: FakeServer) -> None:
     """Both versions are named."""
     answers(fake, "", ["k"], version="1.43.1")

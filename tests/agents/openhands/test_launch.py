@@ -19,6 +19,9 @@ REQUEST = ConversationRequest(conversation_id=ConversationId("c1"), working_dir=
 ENVIRONMENT = {"LLM_MODEL": "openai/m", "LLM_API_KEY": "k", "LLM_BASE_URL": "http://127.0.0.1:1/v1"}
 
 
+@pytest.mark.parity("forwards_condenser")
+@pytest.mark.parity("honors_agent_tool_overrides")
+@pytest.mark.parity("forwards_llm_provider_overrides")
 def test_the_conversation_is_asked_for_as_the_policy_says() -> None:
     """Every choice of the policy stands in the request, the key comes from the named variable, nothing is left to defaults."""
     agent = ConversationAgentPolicy(
@@ -43,6 +46,8 @@ def test_the_conversation_is_asked_for_as_the_policy_says() -> None:
     assert (body["max_iterations"], body["autotitle"], "initial_message" in body) == (7, False, False)
 
 
+@pytest.mark.parity("fails_when_provider_env_missing")
+@pytest.mark.fixes(23)
 def test_no_model_is_said_before_anything_is_made() -> None:
     """Neither policy nor environment names a model: one line with both remedies."""
     with pytest.raises(AgentServerError, match="LLM_MODEL"):

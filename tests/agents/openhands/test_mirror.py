@@ -98,6 +98,7 @@ def test_a_snapshot_tells_the_exact_number_of_calls() -> None:
     assert (mirror.usage.model_calls, mirror.status) == (3, "running")
 
 
+@pytest.mark.parity("keeps_latest_state_when_out_of_order_events_arrive")
 def test_figures_that_come_out_of_order_count_no_call_twice() -> None:
     """A snapshot may be ahead of the log or behind it: its calls are those of the log."""
 
@@ -125,6 +126,7 @@ def test_figures_that_come_out_of_order_count_no_call_twice() -> None:
     assert (mirror.usage.model_calls, mirror.usage.prompt_tokens) == (4, 400)
 
 
+@pytest.mark.parity("prefers_cached_running_state_over_stale_terminal_summary")
 def test_a_snapshot_of_an_attach_is_no_authority_on_status() -> None:
     """It may be older than the log that was sent before it."""
     mirror = folded(status("running"))

@@ -51,6 +51,7 @@ async def test_an_orphan_is_ended_with_all_that_carries_its_nonce(tmp_path: Path
     assert await end_orphan(path) == 0
 
 
+@pytest.mark.parity("rejects_foreign_ready_server")
 async def test_what_only_looks_like_an_orphan_is_left_alone(tmp_path: Path) -> None:
     """The recorded pid belongs to another process now; only what carries the nonce is ended."""
     nonce, path = new_id(), tmp_path / "record.json"

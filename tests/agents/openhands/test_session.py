@@ -77,6 +77,7 @@ def live(*frames: str) -> Scene:
 
 
 @pytest.mark.parametrize("value", [*sorted(set(get_args(AgentStatus)) - {"idle", "running"}), "never heard of"])
+@pytest.mark.fixes(21)
 async def test_every_status_ends_a_turn(fake: FakeServer, runtime: OpenHandsRuntime, value: str) -> None:
     """Whatever an agent ends in is told, also a status that this release has no name for; none hangs."""
     fake.scenes = [live(status(1, "running"), status(2, value), full_state(value))]

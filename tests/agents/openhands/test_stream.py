@@ -51,6 +51,7 @@ async def test_the_log_comes_with_its_snapshots(fake: FakeServer, stream: Stream
     assert fake.cursors == ["-1"]
 
 
+@pytest.mark.fixes(10)
 async def test_a_cut_line_is_taken_up_where_it_was(fake: FakeServer, stream: Stream) -> None:
     """No close frame, a goodbye of a server that ends, a missed ping: the next socket asks for what follows."""
     fake.scenes = [
@@ -64,6 +65,7 @@ async def test_a_cut_line_is_taken_up_where_it_was(fake: FakeServer, stream: Str
     assert fake.cursors == ["-1", "0", "1", "2"]
 
 
+@pytest.mark.parity("path_prefixed_base_urls_preserve_auth")
 async def test_the_path_of_a_proxy_is_kept(fake: FakeServer, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket is asked for below the address that was named."""
     plain = fake.wait_ready
@@ -90,6 +92,7 @@ async def test_the_boot_of_the_server_comes_with_each_attach(fake: FakeServer, s
     assert Attached(boot=2) in found
 
 
+@pytest.mark.parity("event_cache_orders_by_timestamp_and_deduplicates_ids")
 async def test_doubles_are_dropped(fake: FakeServer, stream: Stream) -> None:
     """An event that came before is not given twice."""
     fake.scenes = [say(sync(1), durable(0), durable(1), durable(0), durable(1), durable(2))]
@@ -103,6 +106,8 @@ async def test_a_gap_is_asked_for_again_once(fake: FakeServer, stream: Stream) -
     assert fake.cursors == ["-1", "0"]
 
 
+@pytest.mark.parity("wait_for_readiness_ignores_non_state_frames")
+@pytest.mark.parity("wait_for_readiness_accepts_forward_compatible_state_update_kind")
 async def test_odd_frames_are_passed_over(fake: FakeServer, stream: Stream) -> None:
     """Deltas, frames of a newer server and garbage harm nothing."""
     odd = ['{"type":"delta","kind":"text","content":"x"}', '{"type":"new"}', "no json", "[]", '{"type":"durable"}']
@@ -167,6 +172,7 @@ def held_back(released: anyio.Event, *frames: str) -> Scene:
     return scene
 
 
+@pytest.mark.parity("reconciliation_walks_multiple_pages")
 async def test_the_log_is_read_by_rest_while_a_tool_holds_the_first_frame_back(
     fake: FakeServer, stream: Stream
 ) -> None:
@@ -209,6 +215,7 @@ async def test_a_page_of_another_log_is_told(fake: FakeServer, stream: Stream) -
     assert Replaced() in await items(stream, 3)
 
 
+@pytest.mark.fixes(11)
 async def test_a_slow_consumers_socket_is_opened_again(fake: FakeServer, stream: Stream) -> None:
     """Close code 1013 for any other reason loses nothing."""
     fake.scenes = [say(sync(0), durable(0), code=1013, reason="slow_consumer"), say(sync(1), durable(1))]

@@ -98,6 +98,7 @@ async def first_failure(supervisor: Supervisor, kind: type[Exception]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parity("start_and_stop_report_owned_process_metadata")
 async def test_a_server_is_started_told_and_ended(python: str, places: Places) -> None:
     """Ready with address, pid and version; agents interrupted before the end; after it nothing is left but its files."""
     supervisor = make(python, places)
@@ -263,6 +264,7 @@ async def test_what_was_left_is_found_and_ended_without_a_daemon(python: str, pl
     assert "asked /api/conversations/c1/interrupt" in places.log.read_text()
 
 
+@pytest.mark.parity("unexpected_exit_before_readiness")
 async def test_a_server_that_exits_at_its_start_is_noticed_at_once(python: str, places: Places) -> None:
     """Not the time limit but the exit is told, with the last lines of the log, of whatever kind."""
     told = await first_failure(make(python, places, mode="exit"), ServerFailed)
@@ -272,6 +274,7 @@ async def test_a_server_that_exits_at_its_start_is_noticed_at_once(python: str, 
     assert "\n" not in told
 
 
+@pytest.mark.parity("startup_timeout_kills_unready_child")
 async def test_a_server_that_stays_silent_is_given_up(python: str, places: Places) -> None:
     """After the policy's time."""
     supervisor = make(python, places, mode="silent", startup_timeout_ms=1_000)
@@ -318,6 +321,7 @@ async def test_a_server_that_dies_is_started_again(python: str, places: Places) 
         assert supervisor.state().restarts == 1
 
 
+@pytest.mark.parity("status_preserves_exited_state")
 async def test_a_server_that_dies_too_often_is_given_up(python: str, places: Places) -> None:
     """The budget is kept, whoever waits is told, and the daemon lives on."""
     async with running(make(python, places, max_restarts=1)) as supervisor:
