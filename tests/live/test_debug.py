@@ -51,6 +51,11 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    async def interrupt(self) -> None:
+        """Ctrl-C, a moment after the prompt: before it waits for keys, Python holds the signal until the next key."""
+        await anyio.sleep(0.5)
+        self.type("\x03")
+
     async def until(self, pattern: str, seconds: float = 90) -> None:
         """Read until this is seen behind what was seen before."""
         with anyio.move_on_after(seconds):
@@ -98,7 +103,7 @@ async def test_without_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
         shown.type("What did you do? \\\nTell me.\n")
         await shown.until(r"starting an agent-server")
         await shown.until(r"the turn has ended: finished[\s\S]*debug> ")
-        shown.type("\x03")
+        await shown.interrupt()
         await shown.until("Ctrl-C again")
         shown.type("/quit\n")
         assert await shown.ended() == 0
@@ -120,7 +125,7 @@ async def test_beside_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
         await shown.until(r"LIVE-1: running[\s\S]*debug> ")
         shown.type("/follow\n")
         await anyio.sleep(1)
-        shown.type("\x03")
+        await shown.interrupt()
         await shown.until(r"left alone[\s\S]*debug> ")
         shown.type("use tabs\n")
         await shown.until("the agent gets it|next turn")

@@ -121,6 +121,23 @@ def test_neither_a_message_nor_a_retry_is_an_approval(action: str) -> None:
     assert book.entry("A-1").asked is None
 
 
+def test_what_comes_too_early_or_too_late_approves_nothing() -> None:
+    """Nothing is asked, its run is ending, something else is meant, or the time is over."""
+    book = at_work()
+    assert ask(book, "approve") == (False, "no approval is waited for")
+    turn_ends(book, TurnEnd(status="waiting_for_confirmation", asked=APPROVAL))
+    for action in ("approve", "reject"):
+        refused, why = ask(book, action)
+        assert (refused, "its run is ending" in why) == (False, True)
+    book.settle_all()
+    for digest in (DIGEST[:3], "f" * 12):
+        assert ask(book, "approve", digest=digest) == (False, f"something else is waited for now: {DIGEST[:12]}")
+    assert ask(book, "reject", digest="f" * 12)[0] is False
+    book.now_ms = book.entry("A-1").ask_expires_ms
+    assert "has expired" in ask(book, "approve")[1]
+    assert book.entry("A-1").granted == ()
+
+
 def test_a_question_cannot_be_approved() -> None:
     """It wants an answer."""
     assert ask(asking(QUESTION), "approve") == (False, "it waits for an answer, not for an approval: use `message`")
