@@ -5,7 +5,7 @@ import pytest
 from opensymphony.model import AgentFailure, TurnEnd, Work
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler.turns import CONTINUATION_DELAY_MS
-from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, TransitionsPolicy
+from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, RepositoryPolicy, TransitionsPolicy
 from tests.scheduler.playbook import GOOD_WORK, Playbook, policy
 
 
@@ -166,3 +166,60 @@ def test_what_helps_is_the_runtimes_to_say(failure: AgentFailure, phase: str, wo
     if failure.retry_after_ms is not None:
         assert entry.due_ms is not None
         assert entry.due_ms >= entry.since_ms + failure.retry_after_ms
+
+
+def test_files_that_stay_uncommitted_are_left_to_a_person() -> None:
+    """After two turns about them; they are named."""
+    book = Playbook()
+    book.ticket("A-1")
+    for _ in range(3):
+        book.until(c.CollectWork)
+        book.answer(c.CollectWork, work=Work(commit="d" * 40, commits_ahead=1, uncommitted=("left.py",)))
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.outcome, "left.py" in entry.reason) == ("needs_input", True)
+
+
+def test_work_that_is_not_to_be_pushed_stays_where_it_is() -> None:
+    """`repository.push: false`: verified, and done."""
+    book = Playbook(policy(repository=RepositoryPolicy(url="/repository", push=False)))
+    book.ticket("A-1")
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork)
+    assert "PushCommit" not in book.kinds()
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
+
+
+def test_a_branch_that_cannot_be_named_needs_a_person() -> None:
+    """Before anything is made; a text of the ticket may be empty."""
+    book = Playbook(policy(repository=RepositoryPolicy(url="/repository", branch="{{ issue.description }}")))
+    book.ticket("A-1")
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert (entry.phase, entry.workspace) == ("needs_person", None)
+    assert "branch" in entry.reason
+
+
+def test_a_history_that_is_too_long_twice_needs_a_person() -> None:
+    """Once it goes on with a summary in another conversation, if the run has a turn left."""
+    too_long = AgentFailure(code="context_overflow", detail="too long", kind="unknown", action="rehydrate")
+    end = TurnEnd(status="error", failure=too_long)
+    book = Playbook()
+    book.ticket("A-1")
+    first = book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=end)
+    opened = book.until(c.OpenConversation)
+    assert isinstance(first, c.AwaitTurn)
+    assert isinstance(opened, c.OpenConversation)
+    assert (opened.predecessor, opened.conversation_id == first.conversation_id) == (first.conversation_id, False)
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=end)
+    book.settle_all()
+    assert "make the ticket smaller" in book.entry("A-1").reason
+    book = Playbook(policy(agent=AgentPolicy(max_turns=1)))
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=end)
+    book.settle_all()
+    assert "1 turns (agent.max_turns)" in book.entry("A-1").reason

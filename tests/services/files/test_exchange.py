@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -212,3 +213,19 @@ async def test_nothing_that_a_person_saves_is_lost(tmp_path: Path) -> None:
     text = path.read_text()
     assert text.startswith("---\ntitle: version 199\nstate: Done\n") and text.endswith(" 199\n")
     assert not [name for name in os.listdir(tmp_path) if exchange.is_leftover(name)]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_text_and_nothing_else(
+    folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a text is never put in place, nor left beside."""
+    (tmp_path / "T.md").write_bytes(b"before")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        exchange.replace(folder, "T.md", exchange.read(folder, "T.md", 100), b"after")
+    assert (tmp_path / "T.md").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["T.md"]
