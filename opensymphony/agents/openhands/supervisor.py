@@ -7,12 +7,9 @@ interrupted, or ended where it is not as good as a new one; a foreign one is nev
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -39,6 +36,7 @@ from opensymphony.agents.openhands.ownership import (
     new_record,
     write_record,
 )
+from opensymphony.agents.openhands.server_log import last_lines, limit_log, open_log, warn_of
 from opensymphony.clock import Clock, new_id, new_secret
 from opensymphony.errors import AgentServerError, OpenSymphonyError
 from opensymphony.isolation import NOT_ISOLATED, Isolation
@@ -48,16 +46,14 @@ from opensymphony.model import ServerState
 from opensymphony.processes import end_all, end_child, process_start_time
 from opensymphony.workflow.policy import LocalServerPolicy
 
-LOG_BYTES_MAX = 20 * 1024 * 1024
 _BUDGET_MS = 600_000
 _PROBE_S = 0.1
 _WATCH_S = 5.0
+_DEAF_S = 60.0
+"""A server whose loop stands still is silent for seconds, not for so long: it is frozen, and everything in it."""
 _STOP_GRACE_S = 10
 _REST_GRACE_MS = 2_000
 _BACKOFF_MAX_S = 30
-_TAIL_BYTES = 8_192
-_TAIL_LINES = 3
-_LINE_MAX = 200
 
 log = get_logger(__name__)
 
@@ -249,7 +245,7 @@ class Supervisor:
         def begin() -> LastingProcess:
             env = prepare(self.places, nonce=self._nonce, init_key=init_key, extra=self._extra())
             write_record(self.places.owner_record, record)
-            null, output = os.open(os.devnull, os.O_RDONLY), _open_log(self.places.log)
+            null, output = os.open(os.devnull, os.O_RDONLY), open_log(self.places.log)
             try:
                 argv = command_line(self._python, record.port, self._policy.command)
                 view = view_of(self.places, self._python, self._workspace_root)
@@ -303,13 +299,20 @@ class Supervisor:
             raise ServerFailed(f"agent-server: {who} was quicker to give it its keys (log: {self.places.log})")
 
     async def _watch(self) -> str:
-        """Wait for the server to die, and keep its log short meanwhile. Returns how it died."""
+        """Wait for the server to die or to stop answering, and keep its log short meanwhile. Returns what became of it."""
         process = self._process
         assert process is not None
+        heard_at = anyio.current_time()
         while process.alive:
             with anyio.move_on_after(_WATCH_S):
                 await process.wait()
             await anyio.to_thread.run_sync(limit_log, self.places.log)
+            if not process.alive or await self._client.alive():
+                heard_at = anyio.current_time()
+                continue
+            silent_s = anyio.current_time() - heard_at
+            if silent_s >= _DEAF_S:
+                return f"did not answer for {silent_s:.0f} s"
         return _exit_text(process)
 
     async def _end(self) -> None:
@@ -328,7 +331,7 @@ class Supervisor:
             try:
                 await anyio.to_thread.run_sync(forget_record, self.places.owner_record)
             except OSError as error:  # the next start finds nothing alive behind it
-                _warn("the record of an ended agent-server stays", self.places.owner_record, error)
+                warn_of("the record of an ended agent-server stays", self.places.owner_record, error)
 
     def _set(self, status: str, *, detail: str = "", pid: int | None = None, version: str | None = None) -> None:
         self._state = msgspec.structs.replace(
@@ -343,55 +346,8 @@ class Supervisor:
         self._changed = anyio.Event()
 
 
-def limit_log(path: Path, bytes_max: int = LOG_BYTES_MAX) -> None:
-    """Move a log that grew too long aside; its writer appends, so the file can be emptied under it.
-
-    Where there is no room for the copy the log is emptied all the same: it must not fill a full disk. Never raises.
-    """
-    try:
-        if path.stat().st_size <= bytes_max:
-            return
-        try:
-            shutil.copyfile(path, path.with_suffix(".log.1"))
-        except OSError as error:
-            _warn("the agent-server's log is emptied without a copy", path, error)
-        os.truncate(path, 0)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        _warn("the agent-server's log cannot be kept short", path, error)
-
-
-def _warn(what: str, path: Path, error: OSError) -> None:
-    log.warning(what, file=str(path), error=error.strerror or type(error).__name__)
-
-
-def last_lines(path: Path) -> str:
-    """The end of the server's log, as one line for a person."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return "no log"
-    told = [_message(line) for line in lines if line.strip()]
-    return " | ".join(told[-_TAIL_LINES:]) or "its log is empty"
-
-
-def _message(line: str) -> str:
-    """The log is JSON lines, but what goes wrong early is plain text."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeError):
-        line = str(msgspec.json.decode(line, type=dict[str, object]).get("message", line))
-    return " ".join(line.split())[:_LINE_MAX]
-
-
 def _exit_text(process: LastingProcess) -> str:
     code = process.exit_code
     if code is None:
         return "ended"  # it was no child of ours: nobody tells us how
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-
-
-def _open_log(path: Path) -> int:
-    limit_log(path)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)

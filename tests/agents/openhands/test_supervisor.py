@@ -16,11 +16,12 @@ import msgspec
 import pytest
 
 from opensymphony.agents import end_left_running, left_running
+from opensymphony.agents.openhands import client as client_module
 from opensymphony.agents.openhands import supervisor as supervisor_module
 from opensymphony.agents.openhands.environment import Places
 from opensymphony.agents.openhands.ownership import choose_port, listener_pid, read_record, write_record
 from opensymphony.agents.openhands.runtime import OpenHandsRuntime
-from opensymphony.agents.openhands.supervisor import ServerFailed, Supervisor, last_lines, limit_log
+from opensymphony.agents.openhands.supervisor import ServerFailed, Supervisor
 from opensymphony.clock import Clock, new_id
 from opensymphony.errors import AgentServerError, InstanceError
 from opensymphony.model import ConversationId
@@ -346,17 +347,22 @@ async def test_a_deaf_server_is_killed(python: str, places: Places, monkeypatch:
     assert not is_alive(pid, began)
 
 
-def test_a_log_without_room_for_a_copy_is_emptied(tmp_path: Path) -> None:
-    """Whatever stands in the way of the copy ends neither the daemon nor the limit."""
-    log = tmp_path / "agent-server.log"
-    log.write_text("old\n" * 10)
-    log.with_suffix(".log.1").mkdir()
-    limit_log(log, bytes_max=20)
-    assert log.read_text() == ""
-    log.unlink()
-    log.mkdir()
-    limit_log(log, bytes_max=0)
-    assert last_lines(log) == "no log"
+async def test_a_server_that_answers_no_more_is_started_again(
+    python: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process lives and does nothing, as when it is frozen: it is ended, and the agents go on in the next one."""
+    for name, value in (("_WATCH_S", 0.05), ("_DEAF_S", 0.3), ("_STOP_GRACE_S", 0.2), ("_REST_GRACE_MS", 100)):
+        monkeypatch.setattr(supervisor_module, name, value)
+    monkeypatch.setattr(client_module, "_PROBE_S", 0.2)
+    async with running(make(python, places)) as supervisor:
+        pid = supervisor.state().pid or 0
+        began = process_start_time(pid)
+        os.kill(pid, signal.SIGSTOP)
+        with anyio.fail_after(20):
+            while supervisor.state().restarts == 0 or supervisor.state().status != "ready":
+                await anyio.sleep(0.02)
+        assert supervisor.state().pid != pid
+        assert not is_alive(pid, began)
 
 
 async def test_a_disk_that_is_full_is_told_in_one_line(
@@ -377,17 +383,3 @@ async def test_a_disk_that_is_full_is_told_in_one_line(
     told = await first_failure(supervisor, ServerFailed)
     assert told == f"agent-server: {places.owner_record}: No space left on device"
     assert list_processes(supervisor.nonce) == ()
-
-
-def test_the_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
-    """A writer that appends goes on at the beginning; what was there is kept once."""
-    log = tmp_path / "agent-server.log"
-    with log.open("ab", buffering=0) as writer:
-        writer.write(b"old\n" * 10)
-        limit_log(log, bytes_max=20)
-        writer.write(b"new\n")
-    assert log.read_text() == "new\n"
-    assert log.with_suffix(".log.1").read_text() == "old\n" * 10
-    assert last_lines(log) == "new"
-    limit_log(tmp_path / "absent.log")
-    assert last_lines(tmp_path / "absent.log") == "no log"
