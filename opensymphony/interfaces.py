@@ -21,6 +21,7 @@ from opensymphony.model import (
     ConversationId,
     HookResult,
     Liveness,
+    LogPosition,
     ServerState,
     Ticket,
     TicketId,
@@ -184,11 +185,14 @@ class AgentRuntime(Protocol):
         *,
         resume: bool,
         granted: Sequence[str] = (),
+        after: LogPosition | None = None,
     ) -> TurnEnd:
         """Wait until the turn that the message `key` began has ended, by the server's own end marker.
 
         A turn also ends with a question to a person, or with actions that a person has to approve; those whose digest is in
         `granted` are carried out, each at most once.
+
+        What comes up to `after` in the log need not be read again.
 
         Survives dropped connections and a restarted server. With `resume` (we were away: a crash of ours) an agent that
         a restart paused is told to go on; the message is never sent again.

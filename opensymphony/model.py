@@ -194,6 +194,15 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Names it; of an approval it is made of tools and arguments alone: the same actions have the same one."""
 
 
+class LogPosition(Struct, frozen=True, kw_only=True):
+    """A place in a conversation's log up to which everything is known, and the totals there."""
+
+    seq: int
+    event_id: str
+    """By which a log that was replaced is told."""
+    usage: Usage = Usage()
+
+
 class TurnEnd(Struct, frozen=True, kw_only=True):
     """How one turn of the agent ended."""
 
@@ -204,6 +213,7 @@ class TurnEnd(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     """The conversation's totals so far, not this turn's share."""
     last_seq: int = -1
+    last_event_id: str = ""
     asked: Asked | None = None
     """What it wants from a person; the agent stands still until then."""
 

@@ -226,7 +226,12 @@ class Executor:
                     )
 
                 ended = await runtime.await_turn(
-                    command.conversation_id, command.message_key, report, resume=recovered, granted=command.granted
+                    command.conversation_id,
+                    command.message_key,
+                    report,
+                    resume=recovered,
+                    granted=command.granted,
+                    after=command.after,
                 )
                 return self._settled(e.TurnEnded, command, end=ended)
 

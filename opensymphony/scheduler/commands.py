@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from opensymphony.interfaces import WorkspaceRequest
-from opensymphony.model import Claim, CommandKey, ConversationId, TicketId, Workspace
+from opensymphony.model import Claim, CommandKey, ConversationId, LogPosition, TicketId, Workspace
 
 
 class Effect(Struct, frozen=True, kw_only=True, tag=True):
@@ -76,6 +76,8 @@ class AwaitTurn(Effect, frozen=True, kw_only=True):
     message_key: CommandKey
     granted: tuple[str, ...] = ()
     """Digests of actions that a person has approved."""
+    after: LogPosition | None = None
+    """Up to where the conversation's log is known, and has no message of this turn."""
 
 
 class CollectWork(Effect, frozen=True, kw_only=True):

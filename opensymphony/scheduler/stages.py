@@ -362,6 +362,7 @@ def _sent(plan: Plan, command: c.Command) -> None:
         conversation_id=command.conversation_id,
         message_key=command.key,
         granted=plan.entry.granted,
+        after=plan.entry.position,
     )
     agent = plan.policy.agent
     if agent.stall_timeout_ms > 0:

@@ -15,6 +15,7 @@ from opensymphony.model import (
     CommandKey,
     ConversationId,
     Launch,
+    LogPosition,
     PersonMessage,
     Phase,
     Ticket,
@@ -170,6 +171,8 @@ class Entry(Struct, kw_only=True):
     ended_ms: int | None = None
     workspace: Workspace | None = None
     conversation_id: ConversationId | None = None
+    position: LogPosition | None = None
+    """In the conversation's log: the end of its last turn, after which the next one is looked for."""
     prompted: bool = False
     """The conversation has had the full prompt."""
     prompt_kind: str = ""

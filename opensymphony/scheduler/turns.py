@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opensymphony.errors import ConfigurationError
-from opensymphony.model import AgentFailure, ConversationId, TurnEnd, Usage, Verification, Work
+from opensymphony.model import AgentFailure, ConversationId, LogPosition, TurnEnd, Usage, Verification, Work
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import messages
@@ -25,7 +25,10 @@ CONTINUATION_DELAY_MS = 1_000
 
 
 def turn_settled(plan: Plan, end: TurnEnd) -> d.TurnSettled:
-    return d.TurnSettled(at_ms=plan.at_ms, ticket_id=plan.ticket.id, usage=end.usage, final_text=end.final_text)
+    position = LogPosition(seq=end.last_seq, event_id=end.last_event_id, usage=end.usage) if end.last_event_id else None
+    return d.TurnSettled(
+        at_ms=plan.at_ms, ticket_id=plan.ticket.id, usage=end.usage, final_text=end.final_text, position=position
+    )
 
 
 def turn_ended(plan: Plan, end: TurnEnd) -> None:

@@ -28,6 +28,7 @@ from opensymphony.model import (
     Conversation,
     ConversationId,
     Liveness,
+    LogPosition,
     ServerState,
     TurnEnd,
     TurnProgress,
@@ -149,6 +150,7 @@ class ScriptedRuntime:
         *,
         resume: bool,
         granted: Sequence[str] = (),
+        after: LogPosition | None = None,
     ) -> TurnEnd:
         self._reach()
         talk = self._world.talks[conversation_id]

@@ -223,3 +223,24 @@ def test_a_history_that_is_too_long_twice_needs_a_person() -> None:
     book.answer(c.AwaitTurn, end=end)
     book.settle_all()
     assert "1 turns (agent.max_turns)" in book.entry("A-1").reason
+
+
+def test_the_next_turn_is_looked_for_behind_the_one_before() -> None:
+    """Over a restart too; another conversation has another log."""
+    book = Playbook()
+    book.ticket("A-1")
+    first = book.until(c.AwaitTurn)
+    assert isinstance(first, c.AwaitTurn)
+    assert first.after is None
+    book.answer(c.AwaitTurn, end=TurnEnd(status="finished", last_seq=9, last_event_id="e9"))
+    book.until(c.VerifyWork)
+    book.answer(c.VerifyWork, passed=False)
+    second = book.until(c.AwaitTurn)
+    assert isinstance(second, c.AwaitTurn)
+    assert second.after is not None
+    assert (second.after.seq, second.after.event_id) == (9, "e9")
+    too_long = AgentFailure(code="context_overflow", detail="too long", kind="unknown", action="rehydrate")
+    book.answer(c.AwaitTurn, end=TurnEnd(status="error", failure=too_long, last_seq=20, last_event_id="e20"))
+    third = book.until(c.AwaitTurn)
+    assert isinstance(third, c.AwaitTurn)
+    assert (third.conversation_id == second.conversation_id, third.after) == (False, None)

@@ -23,7 +23,7 @@ from opensymphony.agents.openhands.messages import (
     tool_names,
 )
 from opensymphony.agents.openhands.progress import Progress
-from opensymphony.model import AgentFailure, AgentStatus, Usage
+from opensymphony.model import AgentFailure, AgentStatus, LogPosition, Usage
 from opensymphony.workflow.policy import LlmPolicy
 
 Change = Literal["status", "usage", "activity", "nothing"]
@@ -88,6 +88,10 @@ class Mirror:
     def open_calls(self) -> tuple[Event, ...]:
         """Actions without a result, oldest first; while a confirmation is waited for, those that it is about."""
         return tuple(self._open_calls.values())
+
+    def begin_at(self, position: LogPosition) -> None:
+        """Know of the log up to there no more than its end: no call is open there, or none that matters any more."""
+        self.last_seq, self.last_event_id, self.usage = position.seq, position.event_id, position.usage
 
     def position_of(self, key: str) -> int | None:
         """Where in the log the message with this key is; None when it is not there, or is older than the newest 64."""

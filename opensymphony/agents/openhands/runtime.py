@@ -26,7 +26,16 @@ from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError, OpenSymphonyError
 from opensymphony.interfaces import ConversationRequest, ReportProgress
 from opensymphony.logs import get_logger
-from opensymphony.model import CommandKey, Conversation, ConversationId, Liveness, ServerState, TurnEnd, Usage
+from opensymphony.model import (
+    CommandKey,
+    Conversation,
+    ConversationId,
+    Liveness,
+    LogPosition,
+    ServerState,
+    TurnEnd,
+    Usage,
+)
 from opensymphony.workflow.policy import ConversationPolicy, LlmPolicy
 
 log = get_logger(__name__)
@@ -185,10 +194,13 @@ class OpenHandsRuntime:
         *,
         resume: bool,
         granted: Sequence[str] = (),
+        after: LogPosition | None = None,
     ) -> TurnEnd:
         """Wait until the turn that the message `key` began has ended, by the server's own end marker."""
         known = self._conversations.of(conversation_id)
         mirror = known.mirror
+        if after is not None and mirror.last_seq < 0:
+            mirror.begin_at(after)
         stream = self._stream(conversation_id, after_seq=mirror.last_seq, last_event_id=mirror.last_event_id)
         turn = Turn(
             client=self._client,

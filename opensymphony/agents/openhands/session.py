@@ -304,5 +304,6 @@ class Turn:
             failure=failure,
             usage=self._mirror.usage,
             last_seq=self._mirror.last_seq,
+            last_event_id=self._mirror.last_event_id,
             asked=asked,
         )

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from opensymphony.model import AgentStatus, CommandKey, ConversationId, Launch, Usage, Verification, Work, Workspace
+from opensymphony.model import (
+    AgentStatus,
+    CommandKey,
+    ConversationId,
+    Launch,
+    LogPosition,
+    Usage,
+    Verification,
+    Work,
+    Workspace,
+)
 from opensymphony.scheduler.budget import BudgetScope
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions.roots import OfTicket
@@ -107,6 +117,8 @@ class TurnSettled(OfTicket, frozen=True, kw_only=True):
     at_ms: int
     usage: Usage
     final_text: str
+    position: LogPosition | None = None
+    """The end of the turn in the conversation's log."""
 
 
 class WorkNoted(OfTicket, frozen=True, kw_only=True):

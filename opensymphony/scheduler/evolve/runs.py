@@ -106,6 +106,7 @@ def conversation_assigned(state: State, decision: d.ConversationAssigned) -> Non
 def _begin_conversation(entry: Entry, run: Run, decision: d.ConversationAssigned) -> None:
     """The totals of a conversation begin at nothing, and so does what is measured of its progress."""
     entry.prompted = False
+    entry.position = None
     entry.conversation_usage = Usage()
     entry.conversation_ms = run.stage_ms
     entry.launch = None
@@ -195,6 +196,7 @@ def usage_settled(state: State, decision: d.UsageSettled) -> None:
 def turn_settled(state: State, decision: d.TurnSettled) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
     note_usage(state, entry, run, decision.usage)
+    entry.position = decision.position
     run.calling = False
     run.final_text = decision.final_text
     run.tool_open = False

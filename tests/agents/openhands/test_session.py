@@ -19,7 +19,7 @@ from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
 from opensymphony.errors import AgentServerError
 from opensymphony.interfaces import ConversationRequest
-from opensymphony.model import AgentStatus, CommandKey, ConversationId, TurnEnd, TurnProgress
+from opensymphony.model import AgentStatus, CommandKey, ConversationId, LogPosition, TurnEnd, TurnProgress, Usage
 from opensymphony.workflow.policy import ConversationPolicy
 from tests.agents.openhands.fakes import FakeServer, Scene, always, durable, full_state, in_turn, say, sync
 
@@ -513,3 +513,25 @@ async def test_a_question_ends_the_turn(fake: FakeServer, runtime: OpenHandsRunt
     assert end.asked is not None
     assert (end.status, end.asked.kind, end.asked.text) == ("paused", "question", "Which?")
     assert "POST /interrupt" in fake.requests
+
+
+async def test_what_is_known_of_the_log_is_not_read_again(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """After a restart of ours the log is asked for from the end of the turn before, and calls are counted on from there."""
+    known = LogPosition(seq=40, event_id="e40", usage=Usage(prompt_tokens=900, model_calls=5))
+    content = [{"type": "text", "text": f"Do it.\n\n{marker(KEY)}"}]
+    sent = durable(41, kind="MessageEvent", source="user", llm_message={"content": content})
+    agent = {"accumulated_token_usage": {"prompt_tokens": 1_000}}
+    stats = durable(43, kind="ConversationStateUpdateEvent", key="stats", value={"usage_to_metrics": {"agent": agent}})
+    frames = (sent, status(42, "running"), stats, status(44, "finished"), full_state("finished"))
+    fake.scenes = [say(sync(44), durable(40), *frames)]
+    fake.answers["GET /events/e40"] = always({"id": "e40"})
+
+    async def report(progress: TurnProgress) -> None:
+        told.append(progress)
+
+    told: list[TurnProgress] = []
+    with anyio.fail_after(20):
+        end = await runtime.await_turn(ID, KEY, report, resume=False, after=known)
+    assert fake.cursors[0] in ("39", "40")
+    assert (end.status, end.last_seq, end.last_event_id) == ("finished", 44, "e44")
+    assert (end.usage.prompt_tokens, end.usage.model_calls) == (1_000, 6)
