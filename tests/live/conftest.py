@@ -99,6 +99,17 @@ class Live:
                 await anyio.sleep(0.05)
 
 
+def sleeps_in(directory: Path) -> bool:
+    """Whether a command of an agent sleeps in its directory."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if "sleep" in (entry / "comm").read_text() and str((entry / "cwd").readlink()) == str(directory):
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def policy() -> ConversationPolicy:
     return ConversationPolicy()
 

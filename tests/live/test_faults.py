@@ -16,7 +16,7 @@ from opensymphony.agents.openhands.runtime import OpenHandsRuntime
 from opensymphony.clock import Clock
 from opensymphony.demo.model import ModelEndpoint, ToolCall
 from opensymphony.model import CommandKey
-from tests.live.conftest import Live, Stage, model_environment, policy
+from tests.live.conftest import Live, Stage, model_environment, policy, sleeps_in
 from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, once, scripted, shell
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
@@ -32,7 +32,7 @@ async def test_a_message_at_the_door_when_its_daemon_dies(
     conversation_id = await live.open()
     await live.runtime.send(conversation_id, CommandKey("k/1"), "Do it.")
     client = Client(live.supervisor.endpoint)
-    await live.until(lambda: _holds(tmp_path / conversation_id))
+    await live.until(lambda: sleeps_in(tmp_path / conversation_id))
     with anyio.move_on_after(2):
         await client.send(conversation_id, f"More.\n\n{marker('k/2')}")
         pytest.fail("the server took a message while a tool ran: it holds none back any more")
@@ -48,17 +48,6 @@ async def test_a_message_at_the_door_when_its_daemon_dies(
     assert len([text for text in said if "k/2" in text]) == 1
     await later.close()
     await client.close()
-
-
-def _holds(directory: Path) -> bool:
-    """Whether a shell of the agent works in its directory."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if "sleep" in (entry / "comm").read_text() and str((entry / "cwd").readlink()) == str(directory):
-                return True
-        except OSError:
-            continue
-    return False
 
 
 @pytest.mark.faults
