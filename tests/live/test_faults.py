@@ -70,3 +70,28 @@ async def test_a_frozen_server_is_started_again(daemon: DaemonUnderTest, stage: 
     await daemon.signal(signal.SIGTERM)
     assert await daemon.ended() == 0
     assert daemon.processes() == {}
+
+
+@pytest.mark.faults
+async def test_a_model_that_never_answers(daemon: DaemonUnderTest, stage: Stage) -> None:
+    """The agent is stopped when it has been silent for too long, and the ticket says so; when the model answers again,
+    `retry` goes on in the same conversation."""
+    hangs = [True]
+
+    def first() -> ToolCall:
+        return shell("true", delay_ms=600_000 if hangs[0] else 0)
+
+    stage.play = scripted({"HANG-1": [first, commit("HANG-1"), finish()]})
+    await daemon.lay_out(agent="stall_timeout_ms: 8000, max_failures: 1")
+    daemon.ticket("HANG-1")
+    await daemon.start("run")
+    seen = await daemon.until("it waits for a person", has("HANG-1", phase="needs_person"))
+    conversation = seen.tickets[0].conversation_id
+    assert "nothing was heard from the agent for" in daemon.comments("HANG-1"), daemon.comments("HANG-1")
+    hangs[0] = False
+    assert (await daemon.command("retry", "HANG-1"))[0] == 0
+    await daemon.until("it is done", has("HANG-1", phase="in_review", conversation_id=conversation))
+    assert await daemon.commits("opensymphony/HANG-1") == ["HANG-1 1"]
+    assert len(daemon.stored_conversations()) == 1
+    await daemon.signal(signal.SIGTERM)
+    assert await daemon.ended() == 0
