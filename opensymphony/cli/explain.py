@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from opensymphony.cli import ask, output
 
 if TYPE_CHECKING:
-    from opensymphony.views import BudgetView, Explanation
+    from opensymphony.views import BudgetView, Explanation, TicketView
+
+_ASKED_CHARS_MAX = 300
 
 
 def explain(
@@ -45,6 +47,7 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
     view = found.ticket
     yield f"{view.identifier}: {found.sentence}{_since(found.since_ms, now_ms)}"
     yield f"  {view.title}"
+    yield from (f"  {line}" for line in asked_lines(view, now_ms))
     standing = [f"state {view.state}", view.phase.replace("_", " ")]
     standing += [f"run {view.generation}"] if view.generation else []
     standing += ["paused"] if view.paused else []
@@ -101,3 +104,20 @@ def _iso(at_ms: int) -> str:
     from opensymphony.clock import iso
 
     return iso(at_ms)
+
+
+def asked_lines(view: TicketView, now_ms: int) -> list[str]:
+    """What the agent wants from a person, and the command that answers; nothing when it wants nothing."""
+    asked = view.asked
+    if asked is None:
+        return []
+    words = " / ".join(line.strip() for line in asked.text.splitlines() if line.strip())
+    shown = words if len(words) <= _ASKED_CHARS_MAX else f"{words[:_ASKED_CHARS_MAX]}..."
+    left = f"for {output.duration(asked.expires_ms - now_ms)} more" if asked.expires_ms > now_ms else "no more"
+    if asked.kind == "question":
+        return [f"asks: {shown}", f'answer with: opensymphony message {view.identifier} "..." ({left})']
+    name, digest = view.identifier, asked.digest[:12]
+    return [
+        f"wants to: {shown}",
+        f"answer with: opensymphony approve {name} --digest {digest}, or reject {name} --reason ... ({left})",
+    ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opensymphony.cli import ask, output
-from opensymphony.cli.explain import budget_line
+from opensymphony.cli.explain import asked_lines, budget_line
 
 if TYPE_CHECKING:
     from opensymphony.views import Snapshot, TicketView
@@ -61,7 +61,9 @@ def lines(snapshot: Snapshot) -> list[str]:
     found += [f"ticket problem: {problem}" for problem in snapshot.problems]
     day = f" ({snapshot.day})" if snapshot.day else ""
     found += [f"budget of the {budget_line(one).replace('day:', f'day{day}:', 1)}" for one in snapshot.budgets]
-    found += [_ticket(view) for view in snapshot.tickets]
+    for view in snapshot.tickets:
+        found.append(_ticket(view))
+        found += [f"{'':<12} {line}" for line in asked_lines(view, snapshot.at_ms)]
     if not snapshot.tickets:
         found.append("no ticket is known")
     return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from opensymphony.cli.explain import budget_line, lines
+from opensymphony.cli.explain import asked_lines, budget_line, lines
 from opensymphony.model import TicketId
-from opensymphony.views import BudgetView, Explanation, Rule, TicketView
+from opensymphony.views import AskView, BudgetView, Explanation, Rule, TicketView
 from tests.cli.program import call, played
 
 MINUTE_MS = 60_000
@@ -113,3 +114,30 @@ def test_trouble_is_one_line(status: int, body: bytes, here: Path) -> None:
     with played(here, status, body):
         said = call("explain", "A-2")
     assert (said.code, said.out, len(said.lines)) == (1, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("question", ["asks: Which colour? / - red", 'answer with: opensymphony message A-1 "..." (for 1 min more)']),
+        (
+            "approval",
+            [
+                "wants to: Which colour? / - red",
+                "answer with: opensymphony approve A-1 --digest 3f3f3f3f3f3f, or reject A-1 --reason ... (for 1 min more)",
+            ],
+        ),
+    ],
+)
+def test_what_the_agent_wants_is_told_with_its_answer(kind: Any, told: list[str]) -> None:
+    """In `status` and in `explain`, shortened, with the command and how long it can be given."""
+    asked = AskView(kind=kind, text="Which colour?\n\n- red\n", digest="3f" * 32, asked_ms=1, expires_ms=61_000)
+    view = TicketView(
+        id=TicketId("1"), identifier="A-1", title="T", state="Todo", phase="needs_person", reason="it asks", asked=asked
+    )
+    assert asked_lines(view, 1_000) == told
+    long = msgspec.structs.replace(view, asked=msgspec.structs.replace(asked, text="x" * 5_000))
+    first, last = asked_lines(long, 61_000)
+    assert len(first) < 400
+    assert last.endswith("(no more)")
+    assert asked_lines(msgspec.structs.replace(view, asked=None), 1) == []

@@ -11,7 +11,7 @@ import pytest
 from opensymphony.api.client import ADDRESS_FILE
 from opensymphony.cli.status import lines
 from opensymphony.model import ServerState, TicketId, Usage
-from opensymphony.views import BudgetView, Snapshot, TicketView
+from opensymphony.views import AskView, BudgetView, Snapshot, TicketView
 from tests.api.test_client import answering
 from tests.cli.program import call, write_workflow
 
@@ -155,3 +155,14 @@ def test_the_store_is_found_although_the_workflow_is_bad(store: Path, tmp_path: 
     with answering(200, msgspec.json.encode(SNAPSHOT), tmp_path) as (address, _):
         (store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
         assert call("status").code == 0
+
+
+def test_what_an_agent_wants_stands_below_its_ticket() -> None:
+    """With the command that answers it."""
+    asked = AskView(kind="question", text="Which colour?", digest="3f" * 32, asked_ms=1, expires_ms=60_002)
+    ticket = msgspec.structs.replace(SNAPSHOT.tickets[0], asked=asked)
+    shown = lines(msgspec.structs.replace(SNAPSHOT, tickets=(ticket,)))
+    assert [line.strip() for line in shown[-2:]] == [
+        "asks: Which colour?",
+        'answer with: opensymphony message A-1 "..." (for 1 min more)',
+    ]
