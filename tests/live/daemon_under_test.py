@@ -283,7 +283,7 @@ def once(mark: Path, command: str) -> str:
 
 def commit(name: str, number: int = 1) -> ToolCall:
     """One commit, also when it is made twice or a first try was killed half-way."""
-    write = f"rm -f .git/index.lock; echo {name} > {name}-{number}.txt; git add -A"
+    write = f"find .git -name '*.lock' -delete; echo {name} > {name}-{number}.txt; git add -A"
     return shell(f"{write}; git diff --cached --quiet || git commit -qm '{name} {number}'")
 
 
