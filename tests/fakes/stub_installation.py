@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import anyio
 import msgspec
 
 from opensymphony import bundled
@@ -51,18 +44,3 @@ def install_fake(tool_dir: Path, agents: Path) -> Path:
         tool_dir,
         f'while [ "$1" != -c ]; do shift; done; shift 2\nFAKE_AGENTS={shlex.quote(str(agents))} exec {words} "$@"',
     )
-
-
-@asynccontextmanager
-async def serving_fake(directory: Path, turns: list[dict[str, Any]]) -> AsyncIterator[tuple[str, str]]:
-    """Address and key of a fake server whose agents play these turns."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (directory / "default.json").write_text(json.dumps(turns))
-    given = {"FAKE_AGENTS": str(directory), "OH_CONVERSATIONS_PATH": str(directory / "store")}
-    argv = [sys.executable, "-c", FAKE, str(ROOT), "--host", "127.0.0.1", "--port", str(port)]
-    async with await anyio.open_process(argv, env=os.environ | given | {"OH_SESSION_API_KEYS_0": "key"}) as process:
-        try:
-            yield f"127.0.0.1:{port}", "key"
-        finally:
-            process.terminate()

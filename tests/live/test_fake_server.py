@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +21,27 @@ from opensymphony.agents.openhands.launch import creation_body
 from opensymphony.demo.model import Message, ModelEndpoint, Reply, ToolCall, text_of
 from opensymphony.interfaces import ConversationRequest
 from opensymphony.model import ConversationId
-from tests.fakes.stub_installation import serving_fake
+from tests.fakes.stub_installation import FAKE, ROOT
 from tests.live.conftest import Live, Stage, model_environment, policy
 
 pytestmark = pytest.mark.live
 
 Json = dict[str, Any]
+
+
+@asynccontextmanager
+async def fake(directory: Path, turns: list[Json]) -> AsyncIterator[tuple[str, str]]:
+    """Address and key of a fake server whose agents play these turns."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (directory / "default.json").write_text(json.dumps(turns))
+    given = {"FAKE_AGENTS": str(directory), "OH_CONVERSATIONS_PATH": str(directory / "store")}
+    argv = [sys.executable, "-c", FAKE, str(ROOT), "--host", "127.0.0.1", "--port", str(port)]
+    async with await anyio.open_process(argv, env=os.environ | given | {"OH_SESSION_API_KEYS_0": "key"}) as process:
+        try:
+            yield f"127.0.0.1:{port}", "key"
+        finally:
+            process.terminate()
 
 
 async def told(address: str, key: str, directory: Path, environment: Mapping[str, str]) -> list[Json]:
@@ -115,6 +134,6 @@ async def test_frames_of_the_fake_are_those_of_the_real_one(
     real_dir.mkdir()
     fake_dir.mkdir()
     real = await told(here.base_url.removeprefix("http://"), here.session_key, real_dir, environment)
-    async with serving_fake(tmp_path, [{"run": ["echo hi"]}, {"run": ["sleep 600"]}]) as (address, key):
+    async with fake(tmp_path, [{"run": ["echo hi"]}, {"run": ["sleep 600"]}]) as (address, key):
         ours = await told(address, key, fake_dir, environment)
     assert line(ours) == line(real)
