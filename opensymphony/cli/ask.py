@@ -19,6 +19,10 @@ ConfigOption = Annotated[
 ]
 TicketArgument = Annotated[str, typer.Argument(metavar="ID", help="Identifier of a ticket, such as PROJ-1.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is shown with the ticket.")]
+DigestOption = Annotated[
+    str,
+    typer.Option("--digest", metavar="HEX", help="The beginning of the digest that was shown, at least six digits."),
+]
 RequestOption = Annotated[
     str | None,
     typer.Option(

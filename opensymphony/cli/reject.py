@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from opensymphony.cli import ask
 
 
 def reject(
     ticket: ask.TicketArgument,
-    digest: Annotated[
-        str,
-        typer.Option(
-            "--digest", metavar="HEX", help="The beginning of the digest that was shown, at least six digits."
-        ),
-    ] = "",
+    digest: ask.DigestOption = "",
     reason: ask.ReasonOption = "",
     workflow: ask.WorkflowOption = None,
     config: ask.ConfigOption = None,

@@ -42,8 +42,6 @@ def approve(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
     asked, why = _open_approval(plan, event)
     if asked is None:
         return False, why
-    if plan.entry.run is not None:
-        return False, "its run is ending: approve it when that has ended"
     text = f"Approved. Carry out exactly this, with the same arguments, and go on:\n\n{_fenced(asked.text)}"
     return _settle(plan, event, text, granted=asked.digest)
 
@@ -53,8 +51,6 @@ def reject(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
     asked, why = _open_approval(plan, event)
     if asked is None:
         return False, why
-    if plan.entry.run is not None:
-        return False, "its run is ending: reject it when that has ended"
     because = f" Because: {event.text.strip()[:_REASON_CHARS_MAX]}" if event.text.strip() else ""
     text = f"Not approved. Do not do this, nor the same in another way:\n\n{_fenced(asked.text)}\n\n{because}".rstrip()
     return _settle(plan, event, text)
@@ -72,6 +68,8 @@ def _open_approval(plan: Plan, event: e.OperatorAsked) -> tuple[Asked | None, st
     said = event.digest.strip().lower()
     if said and (len(said) < DIGEST_CHARS_MIN or not asked.digest.startswith(said)):
         return None, f"something else is waited for now: {asked.digest[:12]}"
+    if plan.entry.run is not None:
+        return None, "its run is ending: answer when that has ended"
     return asked, ""
 
 

@@ -74,10 +74,9 @@ def _goes_by_risk(policy: ConversationPolicy) -> bool:
 
 
 def confirms_alike(found: ConversationInfo, body: Mapping[str, Any]) -> bool:
-    """Whether a conversation asks for approvals as we would have it; told by its kind and thresholds."""
-    has = read(found.confirmation_policy, dict[str, Any])
-    wanted = body["confirmation_policy"]
-    return has is None or all(has.get(name) == value for name, value in wanted.items())
+    """Whether a conversation asks for approvals as we would have it; one that does not tell asks for none."""
+    has = read(found.confirmation_policy, dict[str, Any]) or {"kind": "NeverConfirm"}
+    return all(has.get(name) == value for name, value in body["confirmation_policy"].items())
 
 
 def tags(conversation_id: str, llm: Mapping[str, Any]) -> dict[str, str]:

@@ -119,7 +119,6 @@ async def test_a_key_that_stays_refused_ends_it(fake: FakeServer) -> None:
     assert server.state().status == "failed"
 
 
-@pytest.mark.parity("refuses_unpinned")
 async def test_one_that_is_too_old_is_refused(fake: FakeServer) -> None:
     """Both versions are named."""
     answers(fake, "", ["k"], version="1.43.1")

@@ -52,7 +52,6 @@ CASES: list[tuple[str, str, str, str]] = [
 @pytest.mark.parametrize(
     ("code", "kind", "text", "rule"), CASES, ids=[f"{one[3] or 'unknown'}-{one[2][:24]}" for one in CASES]
 )
-@pytest.mark.parity("condenser_error_detection")
 def test_failures_are_told_apart(code: str, kind: str, text: str, rule: str) -> None:
     """Code, kind and text together say what it is, also where the server's own classification is wrong."""
     assessed = assess(AgentFailure(code=code, kind=kind, detail=text), LLM)

@@ -9,6 +9,7 @@ from opensymphony.agents.openhands.known import Conversations
 from opensymphony.agents.openhands.mirror import Mirror
 
 
+@pytest.mark.fixes(11)
 def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those used last are kept, with all that is known of them."""
     monkeypatch.setattr(known_module, "_CONVERSATIONS_MAX", 2)

@@ -98,7 +98,6 @@ def test_a_snapshot_tells_the_exact_number_of_calls() -> None:
     assert (mirror.usage.model_calls, mirror.status) == (3, "running")
 
 
-@pytest.mark.parity("keeps_latest_state_when_out_of_order_events_arrive")
 def test_figures_that_come_out_of_order_count_no_call_twice() -> None:
     """A snapshot may be ahead of the log or behind it: its calls are those of the log."""
 

@@ -128,7 +128,6 @@ class Found:
         ({"workspace": {"working_dir": "/v"}}, "it works in /v, not in /w"),
     ],
 )
-@pytest.mark.parity("resets_when_persisted_reuse_policy_drifts")
 async def test_what_cannot_be_changed_any_more_is_told(
     fake: FakeServer, runtime: OpenHandsRuntime, difference: dict[str, Any], why: str
 ) -> None:
@@ -140,7 +139,6 @@ async def test_what_cannot_be_changed_any_more_is_told(
     assert (found.switched, "DELETE " in fake.requests) == ([], False)
 
 
-@pytest.mark.parity("reuses_despite_llm_config_changes")
 async def test_a_conversation_that_fits_goes_on(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
     """It is given the model once, and not again as long as that stays the same, also not by the next daemon."""
     found = Found(fake)
@@ -160,7 +158,6 @@ async def test_the_servers_history_says_whether_it_was_prompted(fake: FakeServer
     assert (await runtime.open(REQUEST)).prompted is False
 
 
-@pytest.mark.fixes(1)
 async def test_nothing_of_the_key_is_told(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
     """Tags and launch profile hold a fingerprint; another key has another one, another conversation too."""
     found = Found(fake)
@@ -177,6 +174,7 @@ async def test_nothing_of_the_key_is_told(fake: FakeServer, runtime: OpenHandsRu
     assert len(found.switched) == 2
 
 
+@pytest.mark.parity("reuses_despite_llm_config_changes")
 async def test_a_key_that_changes_between_two_turns_is_given_before_the_next(fake: FakeServer) -> None:
     """The policy's model section was edited: environment read again, conversation switched, then the message sent."""
     found, policy = Found(fake), ConversationPolicy()
@@ -222,7 +220,6 @@ async def test_a_key_that_cannot_be_read_again_leaves_the_one_that_is_known(fake
     assert found.switched[0]["api_key"] == "k"
 
 
-@pytest.mark.parity("rehydrate_deletes_old_and_creates_new_with_token_preservation")
 @pytest.mark.fixes(27)
 async def test_a_successor_is_told_what_was_done(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
     """The old conversation is stopped and read, never deleted; one that cannot be read costs nothing but its summary."""

@@ -92,7 +92,6 @@ async def test_the_boot_of_the_server_comes_with_each_attach(fake: FakeServer, s
     assert Attached(boot=2) in found
 
 
-@pytest.mark.parity("event_cache_orders_by_timestamp_and_deduplicates_ids")
 async def test_doubles_are_dropped(fake: FakeServer, stream: Stream) -> None:
     """An event that came before is not given twice."""
     fake.scenes = [say(sync(1), durable(0), durable(1), durable(0), durable(1), durable(2))]
@@ -215,7 +214,6 @@ async def test_a_page_of_another_log_is_told(fake: FakeServer, stream: Stream) -
     assert Replaced() in await items(stream, 3)
 
 
-@pytest.mark.fixes(11)
 async def test_a_slow_consumers_socket_is_opened_again(fake: FakeServer, stream: Stream) -> None:
     """Close code 1013 for any other reason loses nothing."""
     fake.scenes = [say(sync(0), durable(0), code=1013, reason="slow_consumer"), say(sync(1), durable(1))]
