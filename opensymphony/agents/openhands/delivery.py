@@ -24,7 +24,7 @@ _LATE_S = 1.0
 """What was held back is in the log within milliseconds of the end of the call; then nothing comes any more."""
 _SILENT_S = 600.0
 """A call that is open without any news for so long is looked at: if nothing works behind it, it is interrupted."""
-REJECTED = "not carried out yet: the next message says how to go on"
+_REJECTED = "not carried out yet: the next message says how to go on"
 _EARLIER_LIFE = 0
 """The boot of a server that an earlier daemon started; ours count from 1."""
 
@@ -71,6 +71,18 @@ async def read_tail(client: Client, conversation_id: str) -> Mirror:
     return mirror
 
 
+async def reject(client: Client, conversation_id: str, reason: str) -> None:
+    """End what waits for an approval without carrying it out.
+
+    A server that has loaded the conversation anew since it asked has lost where the rejected call belongs; naming the end of the
+    log as the end of the history brings it back.
+    """
+    await client.respond(conversation_id, accept=False, reason=reason)
+    found = await client.get(conversation_id)
+    if found is not None and found.leaf_event_id:
+        await client.navigate(conversation_id, found.leaf_event_id)
+
+
 class _Letter:
     """One message that is on its way, or perhaps is."""
 
@@ -93,7 +105,7 @@ class _Letter:
                 tail = await self._read()
                 found = await self._client.find_message(self._conversation_id, self.mark)
                 if found is None and tail.status == "waiting_for_confirmation":
-                    await self._reject()
+                    await reject(self._client, self._conversation_id, _REJECTED)
                 failed = 0
             except (Unreached, Unanswered):
                 failed += 1
@@ -128,17 +140,6 @@ class _Letter:
                 self._interrupted = True
                 await self._client.interrupt(self._conversation_id)
         return tail
-
-    async def _reject(self) -> None:
-        """End what waits for an approval.
-
-        A server that has loaded the conversation anew since it asked has lost where the rejected call belongs; naming the end
-        of the log as the end of the history brings it back.
-        """
-        await self._client.respond(self._conversation_id, accept=False, reason=REJECTED)
-        found = await self._client.get(self._conversation_id)
-        if found is not None and found.leaf_event_id:
-            await self._client.navigate(self._conversation_id, found.leaf_event_id)
 
     async def run_if_unheard(self, message: Event) -> None:
         """The message is in the log; a crash, a full server or our interruption may have kept the agent from being started."""

@@ -13,6 +13,7 @@ import anyio
 
 from opensymphony.agents.openhands.asking import approval_of, question_of
 from opensymphony.agents.openhands.client import Client, ConversationGone, Unanswered, Unreached
+from opensymphony.agents.openhands.delivery import reject
 from opensymphony.agents.openhands.failures import OVERFLOW
 from opensymphony.agents.openhands.messages import Event, FullStateValue, to_status
 from opensymphony.agents.openhands.mirror import Change, Mirror
@@ -213,10 +214,7 @@ class Turn:
             await self._client.respond(self._conversation_id, accept=True)
             return None
         # The server may have loaded the conversation anew, and could not carry it out: the agent has to want it once more.
-        await self._client.respond(self._conversation_id, accept=False, reason="approved: do exactly this once more")
-        found = await self._client.get(self._conversation_id)
-        if found is not None and found.leaf_event_id:
-            await self._client.navigate(self._conversation_id, found.leaf_event_id)
+        await reject(self._client, self._conversation_id, "approved: do exactly this once more")
         return await self._remind()
 
     async def _remind(self) -> TurnEnd | None:
