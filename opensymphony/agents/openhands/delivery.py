@@ -74,8 +74,8 @@ async def read_tail(client: Client, conversation_id: str) -> Mirror:
 async def reject(client: Client, conversation_id: str, reason: str) -> None:
     """End what waits for an approval without carrying it out.
 
-    A server that has loaded the conversation anew since it asked has lost where the rejected call belongs; naming the end of the
-    log as the end of the history brings it back.
+    A server that has loaded the conversation anew since it asked has lost where the rejected call belongs; naming the end
+    of the log as the end of the history brings it back.
     """
     await client.respond(conversation_id, accept=False, reason=reason)
     found = await client.get(conversation_id)
