@@ -345,6 +345,8 @@ class ServerState(Struct, frozen=True, kw_only=True):
     version: str | None = None
     detail: str = ""
     restarts: int = 0
+    servers: tuple[ServerState, ...] = ()
+    """Of several, each; empty for one that is alone."""
 
 
 class Activity(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,15 @@ class AgentServer(Protocol):
     def state(self) -> ServerState: ...
 
 
+class StoresAtRest(Struct, frozen=True, kw_only=True):
+    """The directories of conversations that no server uses while one starts."""
+
+    store: Path
+    """Its own."""
+    abandoned: tuple[Path, ...] = ()
+    """Those of servers that there are not any more; told to the first server alone."""
+
+
 class Runtime(Struct, frozen=True, kw_only=True):
     """A runtime and the server it works on."""
 
@@ -48,73 +57,80 @@ def open_runtime(
     clock: Clock,
     prices: Callable[[], LlmPolicy] | None = None,
     read_environment: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
-    before_start: Callable[[], Awaitable[None]] | None = None,
+    before_start: Callable[[StoresAtRest], Awaitable[None]] | None = None,
     fresh: bool = False,
     read_session_key: Callable[[], Awaitable[str]] | None = None,
     isolation: Isolation = NOT_ISOLATED,
+    only: str | None = None,
 ) -> Runtime:
-    """Agents on an OpenHands agent-server: one of our own, or the one that the policy names.
+    """Agents on OpenHands agent-servers: of our own, as many as the policy asks for, or the one that it names.
 
     Raises `InstallationError` when our own is not installed whole.
 
     `environment` is where the names in the policy's `llm` section are looked up: the model's key goes to the server with
     each conversation and nowhere else; `read_environment` reads it again, where a key may have been changed. `prices` is the
     model with its prices filled in, for what a server that does not know them calls free. `before_start` is awaited before
-    each start of our server, while none runs; `fresh`: one that an earlier start left is ended, not taken over.
-    `read_session_key` reads the key of another's server.
+    the first start of each server of ours, one after the other; `fresh`: those that an earlier start left are ended, not taken
+    over. `read_session_key` reads the key of another's server. `only`: of ours, the one alone that has this conversation.
     """
-    from opensymphony.agents.openhands.environment import Places
     from opensymphony.agents.openhands.external import ExternalServer
-    from opensymphony.agents.openhands.installation import check, python_path
+    from opensymphony.agents.openhands.fleet import open_fleet
     from opensymphony.agents.openhands.runtime import OpenHandsRuntime
-    from opensymphony.agents.openhands.supervisor import Supervisor
+    from opensymphony.agents.openhands.server import Server
+
+    def agents_on(server: Server) -> AgentRuntime:
+        return OpenHandsRuntime(
+            server,
+            policy=lambda: policy().openhands.conversation,
+            environment=environment,
+            clock=clock,
+            prices=prices,
+            read_environment=read_environment,
+        )
 
     openhands = policy().openhands
     if openhands.is_external:
         server = ExternalServer(openhands.transport.base_url or "", read_session_key)
-    else:
-        installed = check(tool_dir)
-        if installed.status != "complete" and openhands.local_server.command is None:
-            raise InstallationError(f"{installed.detail}: run `opensymphony install openhands`")
-        server = Supervisor(
-            python=python_path(tool_dir),
-            places=Places(state=state_dir, conversations=conversations_dir),
-            policy=openhands.local_server,
-            clock=clock,
-            port=openhands.wanted_port,
-            before_start=before_start,
-            fresh=fresh,
-            isolation=isolation,
-            workspace_root=policy().workspace.root,
-        )
-    agents = OpenHandsRuntime(
-        server,
-        policy=lambda: policy().openhands.conversation,
-        environment=environment,
+        return Runtime(agents=agents_on(server), server=server)
+    fleet = open_fleet(
+        agents_on,
+        python=_python(tool_dir, needed=openhands.local_server.command is None),
+        state_dir=state_dir,
+        conversations_dir=conversations_dir,
+        policy=policy(),
         clock=clock,
-        prices=prices,
-        read_environment=read_environment,
+        before_start=before_start,
+        fresh=fresh,
+        isolation=isolation,
+        only=only,
     )
-    return Runtime(agents=agents, server=server)
+    return Runtime(agents=fleet, server=fleet)
 
 
-def left_running(state_dir: Path) -> int | None:
-    """The pid of an agent-server that an earlier daemon left and nobody looks after; None when there is none. Blocking."""
-    from opensymphony.agents.openhands.environment import Places
-    from opensymphony.agents.openhands.ownership import left_running as find
+def _python(tool_dir: Path, *, needed: bool) -> str:
+    from opensymphony.agents.openhands.installation import check, python_path
 
-    return find(Places(state=state_dir, conversations=state_dir).owner_record)
+    installed = check(tool_dir)
+    if installed.status != "complete" and needed:
+        raise InstallationError(f"{installed.detail}: run `opensymphony install openhands`")
+    return python_path(tool_dir)
+
+
+def left_running(state_dir: Path) -> tuple[int, ...]:
+    """The pids of agent-servers that an earlier daemon left and nobody looks after. Blocking."""
+    from opensymphony.agents.openhands.fleet import all_left_running
+
+    return all_left_running(state_dir)
 
 
 async def end_left_running(state_dir: Path) -> int:
-    """Interrupt its agents and end it, with everything it started; how many processes there were.
+    """Interrupt their agents and end them, with everything they started; how many processes there were.
 
-    Raises `InstanceError` when a daemon looks after it.
+    Raises `InstanceError` when a daemon looks after one.
     """
-    from opensymphony.agents.openhands.environment import Places
-    from opensymphony.agents.openhands.ownership import end_orphan
+    from opensymphony.agents.openhands.fleet import end_all_left
 
-    return await end_orphan(Places(state=state_dir, conversations=state_dir).owner_record)
+    return await end_all_left(state_dir)
 
 
 def installation_state(tool_dir: Path) -> tuple[str, str]:
@@ -133,20 +149,22 @@ def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
 
 
 def archive_conversations(
-    conversations_dirs: Sequence[Path],
+    conversations_dir: Path,
     archives_dir: Path,
     *,
     closed: frozenset[str],
     wanted: frozenset[str],
-    legacy_dir: Path | None = None,
+    leaving: Sequence[Path] = (),
+    in_use: Sequence[Path] = (),
 ) -> tuple[int, int]:
-    """Put conversations of closed tickets away and take wanted ones out again; how many of each. Only while no server runs.
+    """Put conversations of closed tickets away and take wanted ones out again; how many of each.
 
-    Those wanted come into the first of the directories. Blocking; never raises.
+    Only while no server uses the directory. Those wanted also leave the stores `leaving`; those of stores `in_use` stay.
+    Blocking; never raises.
     """
     from opensymphony.agents.openhands.archives import put_in_order
 
-    return put_in_order(conversations_dirs, archives_dir, closed=closed, wanted=wanted, legacy=legacy_dir)
+    return put_in_order([conversations_dir], archives_dir, closed=closed, wanted=wanted, leaving=leaving, in_use=in_use)
 
 
 def read_transcript(conversation_dir: Path, *, after: int = -1, last: int | None = None) -> list[TranscriptEntry]:

@@ -71,12 +71,15 @@ def _left_hint(store_dir: str) -> str:
     from opensymphony.errors import OpenSymphonyError
 
     try:
-        pid = left_running(Path(store_dir))
+        pids = left_running(Path(store_dir))
     except OpenSymphonyError:
         return ""
-    if pid is None:
+    if not pids:
         return ""
-    return f" (an agent-server was left running, pid {pid}: `run` goes on with its agents, `shutdown` ends them)"
+    which = f"an agent-server was left running, pid {pids[0]}"
+    if pids[1:]:
+        which = f"{len(pids)} agent-servers were left running, pids {', '.join(map(str, pids))}"
+    return f" ({which}: `run` goes on with {'their' if pids[1:] else 'its'} agents, `shutdown` ends them)"
 
 
 def act(

@@ -70,7 +70,7 @@ def shutdown(
 
 
 def _end_left_running(workflow: str | None, config: str | None) -> bool:
-    """End the agent-server that a daemon which is gone has left; False when there is none."""
+    """End the agent-servers that a daemon which is gone has left; False when there are none."""
     from pathlib import Path
 
     import anyio
@@ -82,14 +82,17 @@ def _end_left_running(workflow: str | None, config: str | None) -> bool:
     settings, _ = load_settings(workflow or "WORKFLOW.md", config_path=config)
     store = Path(settings.store_dir)
     try:
-        pid = left_running(store)
-        if pid is None:
+        pids = left_running(store)
+        if not pids:
             return False
-        output.say(f"no daemon runs; interrupting the agents of the agent-server that was left (pid {pid})")
+        which = f"the agent-server that was left (pid {pids[0]})"
+        if pids[1:]:
+            which = f"the {len(pids)} agent-servers that were left (pids {', '.join(map(str, pids))})"
+        output.say(f"no daemon runs; interrupting the agents of {which}")
         anyio.run(end_left_running, store)
     except OpenSymphonyError as error:
         output.fail(str(error), output.FAILED)
-    output.data(f"the agent-server that was left (pid {pid}) has ended")
+    output.data(f"{which} {'have' if pids[1:] else 'has'} ended")
     return True
 
 

@@ -10,6 +10,7 @@ from opensymphony.cli import ask, output
 from opensymphony.cli.explain import asked_lines, budget_line
 
 if TYPE_CHECKING:
+    from opensymphony.model import ServerState
     from opensymphony.views import Snapshot, TicketView
 
 
@@ -41,10 +42,9 @@ def status(
 def lines(snapshot: Snapshot) -> list[str]:
     """The picture as text, a line for each thing: the daemon, what is in the way, what may be spent, every ticket."""
     server = snapshot.server
-    where = f" at {server.base_url}" if server.base_url else ""
-    found = [
-        f"daemon {snapshot.status} ({snapshot.instance}); agent-server {server.status}{where} {server.detail}".rstrip()
-    ]
+    found = [f"daemon {snapshot.status} ({snapshot.instance}); agent-server {_server(server)}"]
+    for number, one in enumerate(server.servers, start=1):
+        found.append(f"server {number}: {_server(one)}")
     if snapshot.paused:
         since = _since(snapshot.paused_since_ms, snapshot.at_ms)
         found.append(f"everything is paused{since}: `opensymphony resume --all` goes on")
@@ -67,6 +67,11 @@ def lines(snapshot: Snapshot) -> list[str]:
     if not snapshot.tickets:
         found.append("no ticket is known")
     return found
+
+
+def _server(state: ServerState) -> str:
+    where = f" at {state.base_url}" if state.base_url else ""
+    return f"{state.status}{where} {state.detail}".rstrip()
 
 
 def _since(at_ms: int | None, now_ms: int) -> str:

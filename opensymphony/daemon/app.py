@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -313,7 +314,7 @@ class Daemon:
             fresh=self._fresh_server,
             isolation=self.isolation,
             read_session_key=session_key(self.settings, self.policy),
-            before_start=lambda: archive(state, self.settings, self.policy, clock),
+            before_start=partial(archive, state, self.settings, self.policy, clock),
         )
 
     async def _environment_again(self) -> Mapping[str, str]:

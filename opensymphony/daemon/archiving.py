@@ -1,6 +1,6 @@
 """Which conversations belong into the archive: those of tickets that have been closed for a day.
 
-A server keeps its conversations in memory, so that they are moved only while none runs. A ticket that is re-opened before that
+A server keeps its conversations in memory, so that they are moved only before it starts. A ticket that is re-opened before that
 goes on in its conversation; later its conversation is taken out of the archive at the next start, and until then a new
 one is made.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from opensymphony.agents import archive_conversations
+from opensymphony.agents import StoresAtRest, archive_conversations
 from opensymphony.clock import Clock
 from opensymphony.model import Ticket
 from opensymphony.scheduler.plan import conversation_id_for
@@ -67,16 +67,17 @@ def places_of_conversations(state: State, now_ms: int) -> tuple[frozenset[str], 
     return frozenset(closed - wanted), frozenset(wanted)
 
 
-async def archive(state: State, settings: Settings, policy: Policy, clock: Clock) -> None:
-    """Move what is in the wrong place; only to be called while no agent-server runs."""
+async def archive(state: State, settings: Settings, policy: Policy, clock: Clock, at_rest: StoresAtRest) -> None:
+    """Move what is in the wrong place, in the stores that no agent-server uses at the moment."""
     closed, wanted = places_of_conversations(state, clock.now_ms())
     move = partial(
         archive_conversations,
-        active_dirs(settings, policy),
+        at_rest.store,
         archives_dir(settings, policy),
         closed=closed,
         wanted=wanted,
-        legacy_dir=legacy_dir(settings),
+        leaving=(*at_rest.abandoned, legacy_dir(settings)),
+        in_use=[place for place in active_dirs(settings, policy) if place not in (at_rest.store, *at_rest.abandoned)],
     )
     await anyio.to_thread.run_sync(move)
 

@@ -79,7 +79,7 @@ def own_server(settings: Settings, policy: Policy, conversation_id: str) -> Gene
     with ExitStack() as stack:
         for directory, what in ((store, "the store"), (root, "the workspace root")):
             stack.enter_context(InstanceLock(directory / LOCK_FILE, f"{what} {directory}"))
-        was_there = left_running(store) is not None
+        left = left_running(store)
         portal = stack.enter_context(start_blocking_portal())
         runtime = open_runtime(
             lambda: chosen,
@@ -90,13 +90,14 @@ def own_server(settings: Settings, policy: Policy, conversation_id: str) -> Gene
             clock=Clock(),
             read_session_key=session_key(settings, chosen),
             isolation=isolation,
+            only=conversation_id,
         )
         life, _ = portal.start_task(runtime.server.run)
         server = OwnServer(portal, runtime, conversation_id)
         try:
             yield server
         finally:
-            if was_there or server.working:
+            if runtime.server.state().pid in left or server.working:
                 portal.call(runtime.server.detach)
             life.cancel()
             with suppress(BaseException):  # its cancellation is how it ends

@@ -32,7 +32,6 @@ _NOT_IN_EFFECT = {
     "routing": _LATER,
     "openhands.websocket": f"{_LATER}: the session socket needs no settings",
     "openhands.local_server.readiness_probe_path": f"{_LATER}: the daemon knows where to probe",
-    "openhands.local_server.count": f"{_LATER}: one agent-server is started",
     "openhands.conversation.agent.log_completions": _LATER,
     "openhands.conversation.agent.llm.credential_mode": f"{_LATER}: an API key is used",
     "openhands.conversation.agent.llm.subscription": f"{_LATER}: an API key is used",

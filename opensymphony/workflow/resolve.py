@@ -371,6 +371,8 @@ def _check_transport(openhands: OpenHandsPolicy, reader: Reader) -> None:
     elif address.scheme == "http" and not is_loopback(address.hostname):
         message = "must be https where the server is on another machine: the session key and every prompt go there"
         reader.note(key, message)
+    elif openhands.is_external and openhands.local_server.count > 1:
+        reader.note("openhands.local_server.count", f"means nothing where {key} names a server of others: delete one")
 
 
 def _check_budget(policy: Policy, reader: Reader) -> None:

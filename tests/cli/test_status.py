@@ -166,3 +166,17 @@ def test_what_an_agent_wants_stands_below_its_ticket() -> None:
         "asks: Which colour?",
         'answer with: opensymphony message A-1 "..." (for 1 min more)',
     ]
+
+
+def test_each_of_several_servers_has_a_line() -> None:
+    """Behind that of the daemon, which tells of the worst."""
+    servers = (
+        ServerState(status="ready", base_url="http://127.0.0.1:8000"),
+        ServerState(status="restarting", detail="it died"),
+    )
+    fleet = ServerState(status="restarting", detail="1 of 2 servers are ready", servers=servers)
+    assert lines(msgspec.structs.replace(SNAPSHOT, server=fleet))[:3] == [
+        "daemon running (one); agent-server restarting 1 of 2 servers are ready",
+        "server 1: ready at http://127.0.0.1:8000",
+        "server 2: restarting it died",
+    ]

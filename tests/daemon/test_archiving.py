@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opensymphony.agents import StoresAtRest
 from opensymphony.clock import Clock
 from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir, places_of_conversations
 from opensymphony.model import ConversationId, TicketId
@@ -64,9 +65,9 @@ async def test_the_directories_move(world: World) -> None:
     name = of("over").replace("-", "")
     place = conversations_dir(settings, policy) / name
     place.mkdir(parents=True)
-    await archive(state(over="closed"), settings, policy, Clock())
+    await archive(state(over="closed"), settings, policy, Clock(), StoresAtRest(store=place.parent))
     assert not place.exists()
     assert (archives_dir(settings, policy) / name).is_dir()
-    await archive(state(over="waiting_to_start"), settings, policy, Clock())
+    await archive(state(over="waiting_to_start"), settings, policy, Clock(), StoresAtRest(store=place.parent))
     assert place.is_dir()
     assert Path(settings.tool_dir) in place.parents

@@ -2,8 +2,8 @@
 
 In: the servers' directories of conversations, the archive beside them, and which belong where. Out: each a directory in
 its place. First a plan is made by looking alone, then it is carried out; a crash in between leaves each conversation whole in
-one place at least, and the next plan ends what was begun. Only to be called while no server runs: it keeps its
-catalogue in memory, and a directory that comes or goes under it is an error to it. A ticket that is re-opened while the
+one place at least, and the next plan ends what was begun. Only to be called while no server of these stores runs: it keeps
+its catalogue in memory, and a directory that comes or goes under it is an error to it. A ticket that is re-opened while the
 server runs begins a new conversation under the same id; of two, the one with more events is taken out again later.
 """
 
@@ -85,19 +85,20 @@ def plan(
     *,
     closed: Collection[str],
     wanted: Collection[str],
-    legacy: Path | None = None,
+    leaving: Sequence[Path] = (),
+    in_use: Sequence[Path] = (),
 ) -> tuple[Move, ...]:
     """What is in the wrong place. `closed` and `wanted` are ids; what is in neither stays where it is.
 
-    The first of `actives` takes what comes out of the archive. `legacy` is the flat store of the time before stores had
-    repositories: it may hold conversations of others, and only what is named leaves it. To be removed with release 1.0.
+    The first of `actives` takes what comes out of the archive, and what is wanted of the stores that nobody uses any more,
+    `leaving`. What is in a store `in_use` by another server stays there, and nothing of the same id is put beside it.
     """
     away, out = _names(closed), _names(wanted)
     moves: list[Move] = []
-    at_home: dict[str, Path] = {}
+    at_home = {name: store / name for store in in_use for name in _directories(store)}
     occupied = set(_entries(archived))
     put_away = {name: archived / name for name in _directories(archived)}
-    for store in [*actives, *([legacy] if legacy is not None else [])]:
+    for store in (*actives, *leaving):
         for name in _directories(store):
             source = store / name
             if name in away or (name in out and name in at_home):
@@ -107,7 +108,7 @@ def plan(
                     moves.append(move)
                     if name in away:
                         put_away[name] = source if move.target.name == name else archived / name
-            elif name in out and store == legacy and actives:
+            elif name in out and store in leaving and actives:
                 moves.append(Move(source=source, target=actives[0] / name))
                 at_home[name] = source
             else:
@@ -130,7 +131,8 @@ def put_in_order(
     *,
     closed: Collection[str],
     wanted: Collection[str],
-    legacy: Path | None = None,
+    leaving: Sequence[Path] = (),
+    in_use: Sequence[Path] = (),
     disk: Disk | None = None,
 ) -> tuple[int, int]:
     """Carry out the plan; how many were put away and how many were taken out. Blocking; never raises."""
@@ -139,8 +141,8 @@ def put_in_order(
     try:
         if archived.is_symlink():
             return 0, 0
-        _clean((*actives, archived, *([legacy] if legacy is not None else [])), disk)
-        for move in plan(actives, archived, closed=closed, wanted=wanted, legacy=legacy):
+        _clean((*actives, archived, *leaving), disk)
+        for move in plan(actives, archived, closed=closed, wanted=wanted, leaving=leaving, in_use=in_use):
             make_private_directory(move.target.parent)
             carry_out(move, disk)
             put += move.target.parent == archived

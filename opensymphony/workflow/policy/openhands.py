@@ -112,6 +112,8 @@ class LocalServerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A cold start without compiled bytecode on a slow disk was measured at 18 s; ten times that."""
     max_restarts: Annotated[int, Meta(ge=0, le=1_000)] = 5
     """Restarts within ten minutes before the daemon stops trying and says so."""
+    count: Annotated[int, Meta(ge=1, le=16)] = 1
+    """How many servers share the tickets, each ticket staying on its own: one that dies takes only its own agents along."""
     env: dict[str, Value] = field(default_factory=dict[str, str])
     """Further environment of the agent-server; no secret belongs here."""
 

@@ -99,7 +99,7 @@ def test_only_directories_of_conversations_are_moved(store: Store, tmp_path: Pat
 
 def test_trouble_keeps_nobody_from_starting(store: Store, tmp_path: Path) -> None:
     """A store that is not there yet, or an archive that cannot be made: told in the log, and that is all."""
-    assert archive_conversations([tmp_path / "none"], tmp_path / "no", closed=frozenset({ONE}), wanted=frozenset()) == (
+    assert archive_conversations(tmp_path / "none", tmp_path / "no", closed=frozenset({ONE}), wanted=frozenset()) == (
         0,
         0,
     )
@@ -179,6 +179,24 @@ def test_of_two_the_longer_one_wins(store: Store) -> None:
     assert len(os.listdir(store.archived / plain(ONE)[0] / "events")) == 2
 
 
+def test_stores_of_several_servers(store: Store, tmp_path: Path) -> None:
+    """What another server uses is left there, and nothing is put beside it; what servers that are gone had comes along."""
+    in_use, gone = tmp_path / "active-2", tmp_path / "active-3"
+    for place in (in_use, gone):
+        place.mkdir()
+    used = with_events(store.add(ONE, archived=True), "a").parent
+    with_events(store.add(ONE), "a", "b").rename(in_use / plain(ONE)[0])
+    with_events(store.add(TWO), "a").rename(in_use / plain(TWO)[0])
+    with_events(store.add(THREE), "a").rename(gone / plain(THREE)[0])
+    assert used == store.archived
+    put_in_order([store.active], store.archived, closed={TWO}, wanted={ONE, THREE}, leaving=[gone], in_use=[in_use])
+    assert store.names() == (plain(THREE), plain(ONE))
+    assert (sorted(os.listdir(in_use)), os.listdir(gone)) == (plain(ONE, TWO), [])
+    put_in_order([in_use], store.archived, closed={TWO}, wanted={ONE, THREE}, in_use=[store.active])
+    assert store.names() == (plain(THREE), plain(ONE, TWO))
+    assert os.listdir(in_use) == plain(ONE)
+
+
 @pytest.mark.parity("move_to_archive_migrates_legacy")
 def test_what_is_ours_leaves_the_flat_store(store: Store, tmp_path: Path) -> None:
     """Conversations of others stay there; one that has a newer copy in use goes into the archive."""
@@ -186,7 +204,7 @@ def test_what_is_ours_leaves_the_flat_store(store: Store, tmp_path: Path) -> Non
     legacy.mkdir()
     for conversation_id in (ONE, TWO, THREE):
         with_events(store.add(conversation_id), "a").rename(legacy / conversation_id.replace("-", ""))
-    put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, legacy=legacy)
+    put_in_order([store.active], store.archived, closed={ONE}, wanted={TWO}, leaving=[legacy])
     assert (*store.names(), os.listdir(legacy)) == (plain(TWO), plain(ONE), plain(THREE))
 
 

@@ -257,11 +257,11 @@ async def test_a_server_that_was_gone_on_with_is_watched(python: str, places: Pl
 async def test_what_was_left_is_found_and_ended_without_a_daemon(python: str, places: Places) -> None:
     """Its pid is told, and it is interrupted and ended with everything it started; afterwards there is none."""
     pid = await detached(make(python, places))
-    assert left_running(places.state) is None, "its daemon, which is this process, is alive"
+    assert left_running(places.state) == (), "its daemon, which is this process, is alive"
     forget_daemon(places)
-    assert left_running(places.state) == pid
+    assert left_running(places.state) == (pid,)
     assert await end_left_running(places.state) == 2
-    assert left_running(places.state) is None
+    assert left_running(places.state) == ()
     assert "asked /api/conversations/c1/interrupt" in places.log.read_text()
 
 

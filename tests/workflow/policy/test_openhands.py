@@ -40,6 +40,12 @@ def test_a_plain_loopback_address_is_for_a_server_of_ours(read, section: str, ex
         ("{transport: {base_url: 'http://[::1'}}", URL, "not a readable address"),
         ("{transport: {session_api_key_env: KEY}}", "openhands.transport.session_api_key_env", "means nothing without"),
         ("{local_server: {enabled: false}}", "openhands.local_server.enabled", "names no other server"),
+        (
+            "{transport: {base_url: 'https://a.example'}, local_server: {count: 2}}",
+            "openhands.local_server.count",
+            "means nothing where",
+        ),
+        ("{local_server: {count: 0}}", "openhands.local_server.count", ""),
         ("{local_server: {command: []}}", "openhands.local_server.command", "none of them blank"),
         ("{local_server: {command: [a, ' ']}}", "openhands.local_server.command", ""),
     ],
