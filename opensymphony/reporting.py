@@ -34,6 +34,8 @@ class Report(Struct, frozen=True, kw_only=True):
     elapsed_ms: int = 0
     workspace_note: str = ""
     asked: Asked | None = None
+    answer_here: bool = False
+    """Whether comments on the ticket are instructions."""
 
 
 def compose(report: Report) -> str:
@@ -42,7 +44,7 @@ def compose(report: Report) -> str:
     if report.reason:
         lines += [_one_line(report.reason), ""]
     if report.asked is not None:
-        lines += [*_asked(report.asked, report.identifier), ""]
+        lines += [*_asked(report.asked, report.identifier, here=report.answer_here), ""]
     lines += [f"- {name}: {text}" for name, text in _facts(report)]
     if report.work is not None and report.work.files_changed:
         shown = report.work.files_changed[:_FILES_MAX]
@@ -59,15 +61,18 @@ def compose(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _asked(asked: Asked, identifier: str) -> list[str]:
+def _asked(asked: Asked, identifier: str, *, here: bool) -> list[str]:
     """The agent's words, and how they are answered."""
     name = _code(identifier)
     if asked.kind == "question":
         quoted = [f"> {line}".rstrip() for line in asked.text.strip().splitlines()]
-        return [*quoted, "", f'Answer with `opensymphony message {name} "..."`.']
+        how = ", or answer with a comment here" if here else ""
+        return [*quoted, "", f'Answer with `opensymphony message {name} "..."`{how}.']
     shown = asked.text.replace("````", "`\u200b```").strip()
     approve = f"`opensymphony approve {name} --digest {asked.digest[:12]}`"
     how = f"{approve} lets it do exactly this, once; `opensymphony reject {name} --reason ...` does not."
+    if here:
+        how = f"{how} On the ticket: a comment `/approve {asked.digest[:12]}` or `/reject` with the reason."
     return ["````text", shown, "````", "", how]
 
 

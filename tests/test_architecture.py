@@ -24,7 +24,6 @@ WITHOUT_MIRROR = {
     "clock.py",
     "errors.py",
     "interfaces.py",
-    "model.py",
     "workflow/policy/__init__.py",
     "workflow/policy/scalars.py",
 }

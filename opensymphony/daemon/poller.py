@@ -19,6 +19,7 @@ from opensymphony.model import Ticket, TicketId, encodable
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.comments import unheard
 from opensymphony.scheduler.eligibility import GONE
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.workflow.policy import PollingPolicy
@@ -170,6 +171,10 @@ class Poller:
             if entry is None or structs.replace(ticket, claim=entry.ticket.claim) != entry.ticket:
                 self._stir()
             await self._post(e.TicketChanged(at_ms=self._clock.now_ms(), ticket=ticket, read_ms=began_ms))
+        if entry is not None:
+            for comment in unheard(entry, ticket):
+                self._stir()
+                await self._post(e.TicketCommented(at_ms=self._clock.now_ms(), ticket_id=ticket.id, comment=comment))
         await self._give_way()
 
     async def _give_way(self) -> None:

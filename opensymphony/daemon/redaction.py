@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 from msgspec import Struct
 
 from opensymphony.model import CommandKey, ConversationId, TicketId, Verification
+from opensymphony.scheduler.comments import read_instruction
 from opensymphony.scheduler.eligibility import GONE, limits_of
 from opensymphony.scheduler.progress import failing_tests
 
@@ -34,6 +35,9 @@ Meaning = Literal[
     "limit",
     "mark",
     "output",
+    "account",
+    "instruction",
+    "digest",
 ]
 
 _NAMED: dict[object, Meaning] = {TicketId: "ticket", CommandKey: "key", ConversationId: "conversation"}
@@ -55,6 +59,11 @@ _MEANINGS: dict[str, Meaning] = {
     "resting_mark": "mark",
     "Verification.output_tail": "output",
     "State.running": "limit",
+    "instructions_from": "account",
+    "TicketComment.author": "account",
+    "TicketComment.text": "instruction",
+    "digest": "digest",
+    "granted": "digest",
     "hold": "word",
     "kind": "word",
     "AgentFailure.code": "word",
@@ -84,6 +93,7 @@ _HEAPS: dict[str, tuple[Meaning, ...]] = {
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)?)?")
+_DIGEST = re.compile(r"[0-9a-fA-F]{1,64}")
 _SEPARATOR = "\x1f"
 
 Rewrite = Callable[[str], str]
@@ -127,6 +137,21 @@ class Rewriter:
     def output(self, value: str) -> str:
         """What a failed check said: which tests failed is compared."""
         return self.text(value)
+
+    def account(self, value: str) -> str:
+        """Compared without case; `*` is everybody."""
+        return value if value == "*" else self.text(value.casefold())
+
+    def instruction(self, value: str) -> str:
+        """What somebody says on a ticket: a verb at its beginning is decided by."""
+        said = read_instruction(value)
+        if not said.verb:
+            return self.text(value)
+        return " ".join(filter(None, (f"/{said.verb}", said.digest, self.text(said.text))))
+
+    def digest(self, value: str) -> str:
+        """Names what was asked for; its beginning is compared."""
+        return value if _DIGEST.fullmatch(value) else self.text(value)
 
     def keep(self, value: str) -> str:
         return value

@@ -27,6 +27,7 @@ from opensymphony.scheduler.asks import expire
 from opensymphony.scheduler.breakers import check_stall, check_wall, turn_progressed
 from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
+from opensymphony.scheduler.comments import ticket_commented
 from opensymphony.scheduler.eligibility import GONE, as_gone, is_terminal, resting_mark, why_not_ours
 from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket, wake
 from opensymphony.scheduler.heaps import in_order
@@ -334,6 +335,7 @@ _HANDLERS: dict[type, Callable[[State, Any], tuple[d.Decision, ...]]] = {
     e.TurnProgressed: turn_progressed,
     e.TicketChanged: _ticket_changed,
     e.TicketVanished: _ticket_vanished,
+    e.TicketCommented: ticket_commented,
     e.TimePassed: _time_passed,
     e.PollCompleted: _poll_completed,
     e.PollFailed: _poll_failed,

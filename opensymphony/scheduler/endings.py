@@ -314,5 +314,6 @@ def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = No
             elapsed_ms=plan.at_ms - run.started_ms,
             workspace_note=entry.note,
             asked=entry.asked if ending else None,
+            answer_here=bool(plan.policy.tracker.instructions_from),
         )
     )

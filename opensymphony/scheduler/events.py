@@ -18,6 +18,7 @@ from opensymphony.model import (
     HookResult,
     Liveness,
     Ticket,
+    TicketComment,
     TicketId,
     TransitionAnswer,
     TurnEnd,
@@ -70,6 +71,13 @@ class TicketVanished(Happened, frozen=True, kw_only=True):
     """A ticket that we knew is gone from the tracker."""
 
     ticket_id: TicketId
+
+
+class TicketCommented(Happened, frozen=True, kw_only=True):
+    """Somebody has said something on a ticket. A comment that was heard before changes nothing."""
+
+    ticket_id: TicketId
+    comment: TicketComment
 
 
 class PollCompleted(Happened, frozen=True, kw_only=True):
@@ -237,6 +245,7 @@ Event = (
     | PolicyRejected
     | TicketChanged
     | TicketVanished
+    | TicketCommented
     | PollCompleted
     | PollFailed
     | TimePassed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opensymphony.model import PersonMessage, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -23,13 +25,14 @@ def operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ..
         return _for_everything(state, event)
     entry = state.entries.get(event.ticket_id)
     if entry is None or state.policy is None:
-        return _answered(event, False, "no such ticket is known")
+        return answered(event, False, "no such ticket is known")
     plan = Plan(state, entry, event.at_ms)
-    accepted, answer = _ACTIONS[event.action](plan, event)
-    return (*plan.decisions, *_answered(event, accepted, answer))
+    accepted, answer = ACTIONS[event.action](plan, event)
+    return (*plan.decisions, *answered(event, accepted, answer))
 
 
-def _answered(event: e.OperatorAsked, accepted: bool, answer: str) -> tuple[d.Decision, ...]:
+def answered(event: e.OperatorAsked, accepted: bool, answer: str) -> tuple[d.Decision, ...]:
+    """What a request was answered, to be found by its id."""
     noted = d.RequestNoted(
         request_id=event.request_id, accepted=accepted, answer=answer, subject=subject(event.action, event.ticket_id)
     )
@@ -43,10 +46,10 @@ def subject(action: e.OperatorAction, ticket_id: TicketId | None) -> str:
 
 def _for_everything(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ...]:
     if event.action not in ("pause", "resume"):
-        return _answered(event, False, f"{event.action} needs a ticket")
+        return answered(event, False, f"{event.action} needs a ticket")
     wanted = event.action == "pause"
     if state.paused == wanted:
-        return _answered(event, False, "everything is paused already" if wanted else "nothing is paused as a whole")
+        return answered(event, False, "everything is paused already" if wanted else "nothing is paused as a whole")
     decisions: list[d.Decision] = [d.PauseSet(at_ms=event.at_ms, ticket_id=None, paused=wanted)]
     stopped = 0
     if wanted and not event.finish and state.policy is not None:
@@ -63,7 +66,7 @@ def _for_everything(state: State, event: e.OperatorAsked) -> tuple[d.Decision, .
         answer = f"nothing new starts; {running} at work may finish"
     else:
         answer = f"nothing new starts; {stopped} at work {'is' if stopped == 1 else 'are'} being stopped"
-    return (*decisions, *_answered(event, True, answer))
+    return (*decisions, *answered(event, True, answer))
 
 
 def _stop(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
@@ -154,7 +157,7 @@ def _why(reason: str, event: e.OperatorAsked) -> str:
     return f"{reason}{said}" + (f": {note}" if note else "")
 
 
-_ACTIONS = {
+ACTIONS: dict[e.OperatorAction, Callable[[Plan, e.OperatorAsked], tuple[bool, str]]] = {
     "stop": _stop,
     "retry": _retry,
     "pause": _pause,

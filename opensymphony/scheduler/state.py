@@ -150,6 +150,10 @@ class Entry(Struct, kw_only=True):
     paused_ms: int = 0
     messages: tuple[PersonMessage, ...] = ()
     """Of operators, to be given to the agent with its next turn."""
+    heard: tuple[str, ...] = ()
+    """Ids of the ticket's newest comments that were taken in."""
+    heard_from: int = 0
+    """The first comment that we saw; older ones, which may come to light when others are deleted, are no news."""
     stopped_ms: int = 0
     """When its last run began, or began to be stopped; what a person has said since then is an answer to how it ends."""
     scope: BudgetScope | None = None
@@ -207,7 +211,6 @@ class Entry(Struct, kw_only=True):
     note: str = ""
     claim: Claim | None = None
     """Ours, while we hold it."""
-    comment_key: CommandKey | None = None
     comment: str = ""
     """The body last asked for."""
 

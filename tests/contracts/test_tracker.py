@@ -284,6 +284,25 @@ class TestComments:
             assert text.count(part) == 1
         assert "ours, one" not in text
 
+    async def test_what_people_say_comes_with_the_ticket(self, world: TrackerWorld, tracker: Tracker) -> None:
+        """In order, with author and text; what we write is not among it; a comment keeps its id and its number rises."""
+        ticket_id = await world.create()
+        assert (await read(tracker, ticket_id)).comments == ()
+        await world.comment(ticket_id, "Use the *old* parser.", "ada")
+        await tracker.upsert_comment(ticket_id, "status", "Working on it.")
+        first = (await read(tracker, ticket_id)).comments
+        assert [(one.author_name, one.text) for one in first] == [("ada", "Use the *old* parser.")]
+        assert first[0].author
+        await world.comment(ticket_id, "/retry", "bob")
+        await tracker.upsert_comment(ticket_id, "status", "Done.")
+        second = (await read(tracker, ticket_id)).comments
+        assert second[0] == first[0]
+        assert [one.author_name for one in second] == ["ada", "bob"]
+        assert second[0].number < second[1].number
+        assert second[0].id != second[1].id
+        (candidate,) = (await tracker.fetch_candidates(["Todo"])).tickets
+        assert candidate.comments == second
+
     async def test_a_body_cannot_break_out_of_its_comment(self, world: TrackerWorld, tracker: Tracker) -> None:
         """What ends a comment in this tracker has no power inside one; the next edit still replaces all of it."""
         ticket_id = await world.create()

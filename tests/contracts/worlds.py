@@ -38,7 +38,7 @@ class TrackerWorld(Protocol):
 
     async def relabel(self, ticket_id: TicketId, labels: Sequence[str]) -> None: ...
 
-    async def comment(self, ticket_id: TicketId, text: str) -> None:
+    async def comment(self, ticket_id: TicketId, text: str, author: str = "ada") -> None:
         """A comment of a person's own."""
         ...
 

@@ -15,6 +15,7 @@ from opensymphony.model import (
     ConversationId,
     PersonMessage,
     Ticket,
+    TicketComment,
     TicketId,
     TicketRef,
     Verification,
@@ -64,6 +65,7 @@ def canary_policy() -> Policy:
             required_labels=(f"{CANARY.lower()}-label",),
             active_states=(canary("todo"), "Todo", canary("doing"), "In Progress"),
             assignee=canary("ada"),
+            instructions_from=(canary("eve").upper(), "*"),
         ),
         workspace=WorkspacePolicy(root=f"/{CANARY}/root"),
         repository=RepositoryPolicy(url=f"git@{CANARY}.example:x.git", base=CANARY, branch=CANARY + "/{{ issue.key }}"),
@@ -86,6 +88,7 @@ def canary_ticket(number: int, **fields: Any) -> Ticket:
         parent=TicketRef(id=TicketId(f"{CANARY}-id-9"), identifier=f"{CANARY}-9", state=canary("open")),
         url=f"https://{CANARY}.example/1",
         branch_name=canary("branch"),
+        comments=(TicketComment(id=canary("comment"), number=1, author=canary("bob"), text=canary("please")),),
         created_at="2026-01-02T03:04:05Z",
         claim=Claim(instance=canary("laptop"), generation=1, heartbeat_ms=1),
         native_ref={CANARY: {"path": f"/{CANARY}"}},
@@ -117,6 +120,8 @@ def canary_life() -> CanaryBook:
             author=canary("ada"),
         )
     )
+    said = TicketComment(id=canary("later"), number=2, author=canary("eve"), text=f"/answer {canary('blue')}")
+    book.send(e.TicketCommented(at_ms=book.now_ms, ticket_id=TicketId(f"{CANARY}-id-2"), comment=said))
     book.until(c.VerifyWork)
     said = Verification(
         passed=False, exit_code=1, output_tail=f"FAILED tests/test_{CANARY}.py\n{CANARY}", duration_ms=1
@@ -309,3 +314,16 @@ def test_the_shape_says_only_whether_there_is_a_text() -> None:
     changed = Shaper().rewritten(queued)
     assert (changed.ticket_id, changed.message) == ("A-1", PersonMessage(text="*", at_ms=1, author=""))
     assert Shaper().rewritten(canary_ticket(1)).state == canary("todo")
+
+
+def test_what_instructions_are_decided_by_stays() -> None:
+    """The verb and the number behind it, who everybody is, and that an account is the one that the policy names."""
+    said = TicketComment(id="1", number=1, author="Ada-1", text=f"/approve 3F2A9C81D04E {CANARY}")
+    tracker = TrackerPolicy(kind="files", instructions_from=("ADA-1", "*"))
+    redactor = redactor_for(said, tracker)
+    text = redactor.rewritten(said).text
+    assert text.startswith("/approve 3f2a9c81d04e text-")
+    named, everybody = redactor.rewritten(tracker).instructions_from
+    assert (redactor.rewritten(said).author, everybody) == (named, "*")
+    assert redactor.digest("3f2a9c81d04e") == "3f2a9c81d04e"
+    assert CANARY not in redactor.digest(CANARY)

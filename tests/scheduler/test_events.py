@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from opensymphony.model import CommandKey, TicketId, TurnProgress
+from opensymphony.model import CommandKey, TicketComment, TicketId, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decide
 from opensymphony.scheduler import events as e
@@ -15,6 +15,10 @@ SAMPLES: dict[type, dict[str, object]] = {
     e.PolicyLoaded: {"policy": policy()},
     e.PolicyRejected: {"error": "x"},
     e.TicketChanged: {"ticket": ticket("A-1")},
+    e.TicketCommented: {
+        "ticket_id": TicketId("A-1"),
+        "comment": TicketComment(id="1", number=1, author="ada", text="/stop"),
+    },
     e.TicketVanished: {"ticket_id": TicketId("A-1")},
     e.PollFailed: {"error": "x"},
     e.OperatorAsked: {"request_id": "r", "ticket_id": TicketId("A-1"), "action": "stop"},

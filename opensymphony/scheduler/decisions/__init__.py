@@ -36,6 +36,7 @@ from opensymphony.scheduler.decisions.tickets import (
     ClaimLost,
     CommandIssued,
     CommandSettled,
+    CommentHeard,
     MarkTaken,
     MessageQueued,
     MessagesTaken,
@@ -73,6 +74,7 @@ Decision = (
     | RequestNoted
     | PauseSet
     | MessageQueued
+    | CommentHeard
     | MessagesTaken
     | DrainBegun
     | TimersTaken

@@ -21,6 +21,12 @@ class MessagesTaken(OfTicket, frozen=True, kw_only=True):
     count: int
 
 
+class CommentHeard(OfTicket, frozen=True, kw_only=True):
+    """A comment of the ticket was taken in, whatever followed from it."""
+
+    comment_id: str
+
+
 class PersonAsked(OfTicket, frozen=True, kw_only=True):
     """The agent wants an answer or an approval, and stands still until then."""
 

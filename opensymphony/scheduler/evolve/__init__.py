@@ -30,6 +30,7 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.PauseSet: whole.pause_set,
     d.MessageQueued: tickets.message_queued,
     d.MessagesTaken: tickets.messages_taken,
+    d.CommentHeard: tickets.comment_heard,
     d.DrainBegun: whole.drain_begun,
     d.TimersTaken: whole.timers_taken,
     d.TimerSet: whole.timer_set,

@@ -53,6 +53,8 @@ def stage_entered(state: State, decision: d.StageEntered) -> None:
     run.calling = run.calling or decision.stage == "sending"
     if isinstance(decision.command, c.VerifyWork):
         run.verify_command = decision.command.command
+    elif isinstance(decision.command, c.WriteComment):
+        entry.comment = decision.command.body
     entry.step += 1
     state.pending[decision.command.key] = decision.command
     occupy(state, entry)

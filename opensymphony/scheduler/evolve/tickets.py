@@ -9,6 +9,9 @@ from opensymphony.scheduler.eligibility import moved_mark, resting_mark
 from opensymphony.scheduler.places import leave, occupy, refresh_ready, set_timer
 from opensymphony.scheduler.state import Entry, State, entry_of, run_of
 
+_HEARD_MAX = 200
+"""Far more than a reading of a ticket shows at once."""
+
 
 def ticket_tracked(state: State, decision: d.TicketTracked) -> None:
     ticket = decision.ticket
@@ -16,6 +19,8 @@ def ticket_tracked(state: State, decision: d.TicketTracked) -> None:
     if entry is None:
         known = state.generations.pop(ticket.id, 0)
         entry = state.entries[ticket.id] = Entry(ticket=ticket, since_ms=decision.at_ms, generation=known)
+        entry.heard = tuple(comment.id for comment in ticket.comments)
+        entry.heard_from = min((comment.number for comment in ticket.comments), default=0)
     entry.ticket = ticket
     if ticket.claim is not None and ticket.claim.instance != state.instance:
         state.others_ms = max(state.others_ms, decision.at_ms)
@@ -72,6 +77,11 @@ def message_queued(state: State, decision: d.MessageQueued) -> None:
     entry.messages = (*entry.messages, decision.message)
 
 
+def comment_heard(state: State, decision: d.CommentHeard) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.heard = (*entry.heard, decision.comment_id)[-_HEARD_MAX:]
+
+
 def messages_taken(state: State, decision: d.MessagesTaken) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
     run.giving = entry.messages[: decision.count]
@@ -121,7 +131,6 @@ def command_issued(state: State, decision: d.CommandIssued) -> None:
     entry.step += 1
     state.pending[command.key] = command
     if isinstance(command, c.WriteComment):
-        entry.comment_key = command.key
         entry.comment = command.body
     elif entry.run is not None and isinstance(command, c.ProbeAgent | c.FingerprintWorkspace):
         entry.run.look_key = command.key
@@ -132,8 +141,6 @@ def command_settled(state: State, decision: d.CommandSettled) -> None:
     entry = state.entries.get(command.ticket_id)
     if entry is None:
         return
-    if entry.comment_key == decision.key:
-        entry.comment_key = None
     if entry.run is not None and entry.run.look_key == decision.key:
         entry.run.look_key = None
     if isinstance(command, c.ReleaseClaim):

@@ -1,17 +1,58 @@
 """Our comments in `<id>.comments.md`, between lines that mark them; everything else in that file belongs to people.
 
-In: the bytes of the file. Out: the bytes with our section added or edited in place.
+In: the bytes of the file. Out: the bytes with our section added or edited in place; or what people say in it, each comment
+below a heading of the second level with its author's name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from urllib.parse import quote
+
+from opensymphony.model import TicketComment
 
 BODY_CHARACTERS_MAX = 65_536
 """As much as the strictest of the other trackers takes."""
 
 _LOOKS_LIKE_OURS = re.compile(r"<!--(?=\s*/?\s*opensymphony:comment)", re.IGNORECASE)
+
+
+COMMENTS_MAX = 20
+COMMENT_CHARACTERS_MAX = 4_000
+
+_OURS = re.compile(
+    r"^<!-- opensymphony:comment (?P<name>\S+) -->[ \t]*\r?$.*?(?:^<!-- /opensymphony:comment (?P=name) -->[ \t]*\r?$|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_HEADING = re.compile(r"^##[ \t]+(?P<author>[^\r\n#][^\r\n]{0,99}?)[ \t]*#*[ \t]*\r?$", re.MULTILINE)
+
+
+def read(data: bytes) -> tuple[TicketComment, ...]:
+    """What people say, the newest at the end. A text that is no UTF-8 says nothing."""
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return ()
+    text = _OURS.sub("", text)
+    headings = list(_HEADING.finditer(text))
+    ends = [*(heading.start() for heading in headings), len(text)][1:]
+    found: list[TicketComment] = []
+    times: dict[str, int] = {}
+    for number, (heading, end) in enumerate(zip(headings, ends, strict=True), start=1):
+        author, said = heading["author"].strip(), text[heading.end() : end].replace("\r\n", "\n").strip()
+        digest = hashlib.sha256(f"{author}\n{said}".encode()).hexdigest()[:16]
+        times[digest] = times.get(digest, 0) + 1
+        found.append(
+            TicketComment(
+                id=f"{digest}.{times[digest]}",
+                number=number,
+                author=author,
+                author_name=author,
+                text=said[:COMMENT_CHARACTERS_MAX],
+            )
+        )
+    return tuple(comment for comment in found if comment.text)[-COMMENTS_MAX:]
 
 
 def name_of(marker: str) -> str:

@@ -19,8 +19,8 @@ from msgspec import Struct
 
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, Refused, ServiceError, Unreachable
-from opensymphony.model import Ticket, TicketId, TicketPage, TicketRef
-from opensymphony.services.files import exchange, ticket_file
+from opensymphony.model import Ticket, TicketComment, TicketId, TicketPage, TicketRef
+from opensymphony.services.files import comment_file, exchange, ticket_file
 from opensymphony.services.files.front_matter import FILE_BYTES_MAX, Malformed
 from opensymphony.services.files.ticket_file import IDENTIFIER, TicketFile
 
@@ -35,6 +35,8 @@ _GONE_PAUSE_S = 0.05
 _SETTLED_MS = 2_000
 """A file system's clock may tick this slowly: two saves within one tick look alike, so a younger reading is repeated."""
 _IGNORED = re.compile(r"\..*|.*~|#.*#|.*\.(swp|swo|tmp|bak|orig)|.*\.comments\.md|readme\.md", re.IGNORECASE)
+
+_TALK = ".comments.md"
 
 _Key = tuple[int, int, int, int]
 
@@ -56,6 +58,14 @@ class _Known(Struct, frozen=True, kw_only=True):
     content: TicketFile | Broken
 
 
+class _Talk(Struct, frozen=True, kw_only=True):
+    """What people say about one ticket, as of a reading."""
+
+    key: _Key
+    read_ms: int
+    comments: tuple[TicketComment, ...]
+
+
 class Scan(Struct, frozen=True, kw_only=True):
     """The folder at one moment, sorted by name."""
 
@@ -64,6 +74,7 @@ class Scan(Struct, frozen=True, kw_only=True):
     oddities: tuple[str, ...]
     """Problems of files that are not tickets at all."""
     children: dict[str, tuple[str, ...]]
+    comments: dict[str, tuple[TicketComment, ...]] = {}
 
     def page(self, states: Iterable[str]) -> TicketPage:
         """The tickets in these states, and every problem of the folder."""
@@ -94,6 +105,7 @@ class Scan(Struct, frozen=True, kw_only=True):
             parent=None if content.parent is None else self._ref(content.parent),
             children=tuple(self._ref(child) for child in self.children.get(content.identifier, ())),
             blocked_by=tuple(self._ref(blocker) for blocker in content.blocked_by),
+            comments=self.comments.get(content.identifier, ()),
             created_at=content.created_at,
             created_ms=content.created_ms,
             claim=content.claim,
@@ -127,17 +139,22 @@ class Folder:
         self.path = str(path)
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._talks: dict[str, _Talk] = {}
         self._recovered = False
 
     def scan(self) -> Scan:
         """Raises `Unreachable` when the folder is not there and `Refused` when it may not be read."""
         with translated(self.path), exchange.opened(self.path) as folder:
             self._recover(folder)
-            names, oddities = self._listing(folder)
+            names, talks, oddities = self._listing(folder)
+            self._talks = {identifier: self._talk(folder, identifier, key) for identifier, key in talks}
             files = {identifier: self._content(folder, identifier, key) for identifier, key in names}
         self._known = {identifier: self._known[identifier] for identifier in files if identifier in self._known}
         found = {identifier: content for identifier, content in files.items() if content is not None}
-        return Scan(folder=self.path, files=found, oddities=tuple(oddities), children=_children(found))
+        comments = {identifier: talk.comments for identifier, talk in self._talks.items() if talk.comments}
+        return Scan(
+            folder=self.path, files=found, oddities=tuple(oddities), children=_children(found), comments=comments
+        )
 
     def tickets(self, ids: Sequence[TicketId]) -> tuple[Ticket, ...]:
         """These tickets, without those that are gone. Raises `BadAnswer` for one that cannot be understood."""
@@ -177,8 +194,10 @@ class Folder:
         except exchange.Busy:
             return
 
-    def _listing(self, folder: int) -> tuple[list[tuple[str, _Key]], list[str]]:
+    def _listing(self, folder: int) -> tuple[list[tuple[str, _Key]], list[tuple[str, _Key]], list[str]]:
+        """Files of tickets, files of comments, and what is odd."""
         found: list[tuple[str, _Key]] = []
+        talks: list[tuple[str, _Key]] = []
         oddities: list[str] = []
         size = 0
         with os.scandir(folder) as entries:
@@ -186,21 +205,33 @@ class Folder:
                 problem = _oddity(entry)
                 if problem is not None:
                     oddities.append(f"{os.path.join(self.path, printable(entry.name))}: {problem}")
-                elif _is_ticket_name(entry.name):
+                elif (is_talk := entry.name.endswith(_TALK)) or _is_ticket_name(entry.name):
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
                     size += status.st_size
                     key = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-                    found.append((entry.name.removesuffix(".md"), key))
+                    name = entry.name.removesuffix(_TALK if is_talk else ".md")
+                    (talks if is_talk else found).append((name, key))
         if len(found) > TICKETS_MAX or size > BYTES_MAX:
             raise ServiceError(
                 SERVICE,
                 f"{self.path} holds {len(found):,} tickets of {size // 1_048_576:,} MiB, more than {TICKETS_MAX:,} or "
                 f"{BYTES_MAX // 1_048_576} MiB; move closed tickets to a folder inside it",
             )
-        return sorted(found), sorted(oddities)
+        return sorted(found), talks, sorted(oddities)
+
+    def _talk(self, folder: int, identifier: str, key: _Key) -> _Talk:
+        """What people say about a ticket; what cannot be read says nothing, and is told when we write there."""
+        known, now_ms = self._talks.get(identifier), self._clock.now_ms()
+        if known is not None and known.key == key and known.read_ms - key[0] // 1_000_000 >= _SETTLED_MS:
+            return known
+        try:
+            comments = comment_file.read(exchange.read(folder, f"{identifier}{_TALK}", FILE_BYTES_MAX).data)
+        except (OSError, exchange.NotAFile):
+            comments = ()
+        return _Talk(key=key, read_ms=now_ms, comments=comments)
 
     def _content(self, folder: int, identifier: str, key: _Key) -> TicketFile | Broken | None:
         """None when the file has gone since the listing."""

@@ -83,6 +83,8 @@ class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """States in which a blocker no longer blocks. None: the terminal states."""
     assignee: str | None = None
     """Only tickets assigned to this name. Left out, any."""
+    instructions_from: tuple[Value, ...] = ()
+    """Whose comments on a ticket are instructions: ids of accounts, or `*` for everybody. Those of others are context."""
 
 
 class PollingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

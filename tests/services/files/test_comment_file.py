@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensymphony.services.files.comment_file import BODY_CHARACTERS_MAX, name_of, upsert
+from opensymphony.services.files.comment_file import BODY_CHARACTERS_MAX, name_of, read, upsert
 
 
 def test_a_section_is_added_below_what_people_wrote() -> None:
@@ -59,6 +59,29 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     """Nothing is written into a file that we cannot read."""
     with pytest.raises(UnicodeDecodeError):
         upsert(b"\xff", "m", "x")
+
+
+def test_what_people_say_is_read() -> None:
+    """Each below a heading with its author; ours are none; the same words twice are two comments, each with its own id."""
+    talk = b"Notes.\n\n## ada\n\nFirst.\n\n"
+    talk += b"<!-- opensymphony:comment status -->\n## us\nours\n<!-- /opensymphony:comment status -->\n"
+    talk += b"## Bob Dole ##\r\n\r\nSecond,\r\nlonger.\r\n### not a comment\n## ada\nFirst.\n## empty\n\n"
+    found = read(talk)
+    assert [(one.number, one.author, one.text) for one in found] == [
+        (1, "ada", "First."),
+        (2, "Bob Dole", "Second,\nlonger.\n### not a comment"),
+        (3, "ada", "First."),
+    ]
+    assert len({one.id for one in found}) == 3
+    # What stands before does not change who it is; what is changed is another comment.
+    assert [one.id for one in read(b"## x\nnew\n" + talk)][1:] == [one.id for one in found]
+    assert read(talk.replace(b"Second", b"2nd"))[1].id != found[1].id
+    assert read(b"\xff## ada\nx") == ()
+    assert read(b"") == ()
+    many = read(b"".join(b"## a\n%d\n" % number for number in range(100)) + b"## a\n" + b"x" * 9_000)
+    assert (len(many), many[-1].number, len(many[-1].text)) == (20, 101, 4_000)
+    unended = b"<!-- opensymphony:comment status -->\n## us\nnobody ended this"
+    assert read(unended) == (), "what may be ours is nobody's instruction"
 
 
 _PIECES = st.lists(

@@ -80,9 +80,9 @@ class FilesWorld:
     async def relabel(self, ticket_id: TicketId, labels: Sequence[str]) -> None:
         self._set(ticket_id, "labels", ", ".join(labels))
 
-    async def comment(self, ticket_id: TicketId, text: str) -> None:
+    async def comment(self, ticket_id: TicketId, text: str, author: str = "ada") -> None:
         with (self.folder / f"{ticket_id}.comments.md").open("a", encoding="utf-8") as file:
-            file.write(f"\n{text}\n")
+            file.write(f"\n## {author}\n\n{text}\n")
 
     async def comments(self, ticket_id: TicketId) -> str:
         return (self.folder / f"{ticket_id}.comments.md").read_text(encoding="utf-8")
