@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketRef, TransitionAnswer
+from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketComment, TicketId, TicketRef, TransitionAnswer
 
 TERMINAL = ("Done", "Cancelled")
 
@@ -28,6 +28,8 @@ class Card(Struct, kw_only=True):
     deleted: bool = False
     comments: list[tuple[str, int, str]] = field(default_factory=list[tuple[str, int, str]])
     """Instance, generation and key of every write of the one comment, repeated ones left out."""
+    says: tuple[TicketComment, ...] = ()
+    """What people say, oldest first."""
 
 
 class Board:
@@ -76,6 +78,7 @@ class Board:
                 parent=self._reference(card.parent) if card.parent else None,
                 children=tuple(map(self._reference, card.children)),
                 blocked_by=tuple(map(self._reference, card.blocked_by)),
+                comments=card.says[-20:],
                 created_ms=card.created_ms,
                 claim=card.claim,
             )

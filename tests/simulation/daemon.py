@@ -14,6 +14,7 @@ from opensymphony.model import CommandKey, TicketId, TurnEnd, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import evolve, step
+from opensymphony.scheduler.comments import unheard
 from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.eligibility import GONE
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
@@ -353,6 +354,7 @@ class Daemon:
             entry = entries.get(ticket.id)
             if entry is None or entry.ticket != ticket:
                 self.post(e.TicketChanged(at_ms=now_ms, ticket=ticket, read_ms=began_ms))
+            self._hear(entry, ticket)
         for ticket_id, ticket in kept.items():
             entry = entries.get(ticket_id)
             if entry is None:
@@ -360,6 +362,15 @@ class Daemon:
             if ticket is None:
                 if entry.ticket.state != GONE:
                     self.post(e.TicketVanished(at_ms=now_ms, ticket_id=ticket_id))
-            elif entry.ticket != ticket:
-                self.post(e.TicketChanged(at_ms=now_ms, ticket=ticket, read_ms=began_ms))
+            else:
+                if entry.ticket != ticket:
+                    self.post(e.TicketChanged(at_ms=now_ms, ticket=ticket, read_ms=began_ms))
+                self._hear(entry, ticket)
         self.post(e.PollCompleted(at_ms=now_ms))
+
+    def _hear(self, entry: Any, ticket: Any) -> None:
+        for comment in unheard(entry, ticket) if entry is not None else ():
+            said = e.TicketCommented(at_ms=self.now_ms, ticket_id=ticket.id, comment=comment)
+            self.post(said)
+            if self.world.random.random() < 0.1:  # another reading shows it before this one is taken in
+                self.post(said)

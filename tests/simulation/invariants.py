@@ -141,7 +141,7 @@ def who_waits_for_a_person_is_woken_by_one(ledger: Ledger, woken: d.TicketWoken,
     """What waits for a person is woken by a person, a new day or a new policy; never by a poll or a timer."""
     if ledger.phases.get(woken.ticket_id) not in ("needs_person", "in_review"):
         return None
-    known = (e.TicketChanged, e.OperatorAsked, e.DayBegan, e.PolicyLoaded, e.CommandOutcome)
+    known = (e.TicketChanged, e.TicketCommented, e.OperatorAsked, e.DayBegan, e.PolicyLoaded, e.CommandOutcome)
     return None if isinstance(event, known) else f"{woken.ticket_id} by {type(event).__name__}"
 
 
@@ -166,6 +166,24 @@ def an_approval_is_for_what_was_shown(ledger: Ledger, event: e.OperatorAsked) ->
     return (
         None if asked.startswith(event.digest) else f"{event.ticket_id} asks for {asked}, approved was {event.digest}"
     )
+
+
+def a_comment_approves_what_was_shown(ledger: Ledger, event: e.TicketCommented) -> str | None:
+    """So it is with a comment; it has to name the digest, and its author to be one who may instruct."""
+    digest, asked = event.comment.text.partition(" ")[2], ledger.asked.get(event.ticket_id, "")
+    if event.comment.author != "boss" or not digest or not asked.startswith(digest):
+        return f"{event.ticket_id} asks for {asked!r}, approved was {digest!r} by {event.comment.author}"
+    return None
+
+
+def no_stranger_is_obeyed(noted: d.RequestNoted, event: e.TicketCommented) -> str | None:
+    """What somebody says who may not instruct is no request."""
+    return None if event.comment.author == "boss" else f"{noted.request_id}: {event.comment.text}"
+
+
+def no_agent_hears_a_stranger(command: c.SendMessage) -> str | None:
+    """Nor is it given to an agent as a message."""
+    return command.key if "foreign " in command.text else None
 
 
 def only_what_was_approved_is_carried_out(ledger: Ledger, command: c.AwaitTurn) -> str | None:

@@ -259,6 +259,14 @@ def _a_message_approves(patch: pytest.MonkeyPatch) -> None:
     _applies(patch, d.MessageQueued, change)
 
 
+def _everybody_may_instruct(patch: pytest.MonkeyPatch) -> None:
+    _wrap(patch, "comments", "may_instruct", lambda original, author, policy: True)
+
+
+def _what_was_heard_is_heard_again(patch: pytest.MonkeyPatch) -> None:
+    _applies(patch, d.CommentHeard, lambda original, state, decision: None)
+
+
 def _any_digest_is_met(patch: pytest.MonkeyPatch) -> None:
     _wrap(
         patch,
@@ -339,6 +347,8 @@ MUTANTS = (
     Mutant(
         name="digest", breaks="an approval is for what was shown", only="agents,operators", plant=_any_digest_is_met
     ),
+    Mutant(name="stranger", breaks="no stranger is obeyed", only="people", plant=_everybody_may_instruct),
+    Mutant(name="comment", breaks="a request is answered once", only="people", plant=_what_was_heard_is_heard_again),
     Mutant(
         name="person", breaks="who waits for a person is woken by one", only="none", plant=_budgets_wake_by_themselves
     ),

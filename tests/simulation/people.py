@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opensymphony.model import TicketId
+from opensymphony.model import TicketComment, TicketId
 from opensymphony.scheduler import events as e
 from tests.simulation import policies
 from tests.simulation.board import TERMINAL, Card
@@ -66,7 +66,11 @@ def disturb(world: World) -> None:
     if not chosen:
         return
     card = board.cards[random.choice(chosen)]
-    match random.randrange(10):
+    match random.randrange(13):
+        case 10 | 11:
+            say(world, card, "boss")
+        case 12:
+            say(world, card, "stranger")
         case 0 | 1 | 2:
             board.move(card, random.choice(_STATES))
         case 3:
@@ -86,6 +90,23 @@ def disturb(world: World) -> None:
         case _:
             card.deleted = False
     board.touch(card)
+
+
+def say(world: World, card: Card, author: str) -> None:
+    """Something on the ticket: words for the agent, or a verb; strangers try, too."""
+    random = world.random
+    world.requests += 1
+    number = world.requests
+    asked = [entry.asked for daemon in world.daemons if (entry := daemon.state.entries.get(card.id)) and entry.asked]
+    texts = [f"{'word' if author == 'boss' else 'foreign'} {number}.", "/retry", "/stop it", "/rehydrate"]
+    if asked and random.random() < 0.8:
+        digest = random.choice([asked[0].digest, asked[0].digest[:12], "f" * 12])
+        texts = [f"/approve {digest}", "/approve", "/reject", f"/reject {digest} no"]
+    comment = TicketComment(id=f"c{number}", number=number, author=author, text=random.choice(texts))
+    card.says = (*card.says, comment)
+    if len(card.says) > 1 and random.random() < 0.1:
+        card.says = card.says[1:]  # somebody deletes one
+    world.board.touch(card)
 
 
 def operate(world: World) -> None:

@@ -44,6 +44,7 @@ def drawn(random: Random, scenario: Scenario) -> Policy:
             terminal_states=("Done", "Cancelled"),
             required_labels=random.choice([(), (), ("agent",)]),
             assignee=random.choice([None, "agent"]),
+            instructions_from=("boss",),
         ),
         repository=random.choice(
             [None, RepositoryPolicy(url="/r"), RepositoryPolicy(url="/r", push=random.random() < 0.8)]

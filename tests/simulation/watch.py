@@ -201,8 +201,10 @@ class Watch:
             held = self.world.board.cards[command.ticket_id].claim
             if account is not None and held is not None and held.instance == daemon.name:
                 account.claim_tried = True
-        elif isinstance(command, c.SendMessage) and "word " in command.text:
-            self.ledger(daemon).delivered.update(_WORD.findall(command.text))
+        elif isinstance(command, c.SendMessage):
+            self.ask(invariants.no_agent_hears_a_stranger, command)
+            if "word " in command.text:
+                self.ledger(daemon).delivered.update(_WORD.findall(command.text))
 
     def message_arrives(self, daemon: Daemon, talk: Talk) -> None:
         self.ask(invariants.one_turn_at_a_time, talk)
@@ -369,7 +371,9 @@ def _abandoned(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RunAban
 def _request(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RequestNoted, event: e.Event) -> None:
     ledger.answered[decision.request_id] += 1
     watch.ask(invariants.a_request_is_answered_once, ledger, decision)
-    if decision.accepted and isinstance(event, e.OperatorAsked):
+    if isinstance(event, e.TicketCommented):
+        _commented(watch, ledger, decision, event)
+    elif decision.accepted and isinstance(event, e.OperatorAsked):
         if event.action == "message" and event.ticket_id is not None:
             ledger.words[event.text] = event.ticket_id
         elif event.action == "approve" and event.ticket_id is not None:
@@ -383,6 +387,16 @@ def _request(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RequestNo
                 ledger.paused_tickets.add(event.ticket_id)
             else:
                 ledger.paused_tickets.discard(event.ticket_id)
+
+
+def _commented(watch: Watch, ledger: Ledger, decision: d.RequestNoted, event: e.TicketCommented) -> None:
+    watch.ask(invariants.no_stranger_is_obeyed, decision, event)
+    text = event.comment.text
+    if decision.accepted and _WORD.fullmatch(text):
+        ledger.words[text] = event.ticket_id
+    elif decision.accepted and text.startswith("/approve"):
+        watch.ask(invariants.a_comment_approves_what_was_shown, ledger, event)
+        ledger.approved.add(ledger.asked[event.ticket_id])
 
 
 def _asked(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.PersonAsked, event: e.Event) -> None:
