@@ -48,7 +48,7 @@ SECRET_VARIABLES = {
 }
 """Each secret by its name in `[secrets]`, with the environment variable where it is looked for by default."""
 
-LATER_VARIABLES = ("JIRA_URL", "JIRA_USER_EMAIL", "OPENHANDS_API_URL")
+LATER_VARIABLES = ("OPENHANDS_API_URL",)
 """Names of the founding documents that are known, but not yet in effect in this release."""
 
 _Path = Annotated[str, Meta(extra={"as": "path"})]

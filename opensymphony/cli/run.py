@@ -69,7 +69,7 @@ def run(
         if dry_run:
             from opensymphony.daemon.dry_run import dry_run as look
 
-            _print_dry_run(anyio.run(look, _priced(policy, settings)), as_json=json)
+            _print_dry_run(anyio.run(look, _priced(policy, settings), settings), as_json=json)
         elif anyio.run(_serve, settings, policy, once, workflow, fresh_server, allow_root) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:

@@ -34,7 +34,7 @@ from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
-from opensymphony.daemon.model_access import session_key
+from opensymphony.daemon.model_access import secret_reader, session_key
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
@@ -192,7 +192,7 @@ class Daemon:
         nonce = new_id()
         await _end_last_boot(self._store, nonce)
         stack.push_async_callback(_end_children, nonce)
-        tracker = open_tracker(self.policy.tracker, clock)
+        tracker = open_tracker(self.policy.tracker, clock, secret_reader(self.settings))
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(
             str(root),

@@ -17,7 +17,7 @@ from opensymphony import processes
 from opensymphony.agents import installation_state
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.confinement import chosen_isolation, is_root
-from opensymphony.daemon.model_access import model_environment, with_model
+from opensymphony.daemon.model_access import model_environment, secret_reader, with_model
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.isolation import hindrance
@@ -54,7 +54,12 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
             *_skipped("prompt", "repository", "tracker", "model", "budget", "workspace-root"),
             _server(settings),
         )
-    checks += [_prompt(policy), await _repository(policy), await _tracker(policy), await _model(policy, settings)]
+    checks += [
+        _prompt(policy),
+        await _repository(policy),
+        await _tracker(policy, settings),
+        await _model(policy, settings),
+    ]
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
     checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings)]
@@ -161,9 +166,9 @@ async def _repository(policy: Policy) -> Check:
     )
 
 
-async def _tracker(policy: Policy) -> Check:
+async def _tracker(policy: Policy, settings: Settings) -> Check:
     try:
-        tracker = open_tracker(policy.tracker, Clock())
+        tracker = open_tracker(policy.tracker, Clock(), secret_reader(settings))
         try:
             page = await tracker.fetch_candidates(policy.tracker.active_states)
         finally:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from opensymphony import __version__
 from opensymphony.clock import Clock
+from opensymphony.daemon.model_access import secret_reader
 from opensymphony.model import ServerState
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import step
 from opensymphony.scheduler.state import State
 from opensymphony.scheduler.view import snapshot
 from opensymphony.services import open_tracker
+from opensymphony.settings import Settings
 from opensymphony.views import Snapshot
 from opensymphony.workflow.policy import Policy
 
 
-async def dry_run(policy: Policy) -> Snapshot:
+async def dry_run(policy: Policy, settings: Settings) -> Snapshot:
     """Tickets in phase `running` are those that would start; the others say why not. Nothing is written anywhere.
 
     Raises `ServiceError` when the tracker cannot be read.
@@ -22,7 +24,7 @@ async def dry_run(policy: Policy) -> Snapshot:
     clock = Clock()
     state = State()
     now_ms = clock.now_ms()
-    tracker = open_tracker(policy.tracker, clock)
+    tracker = open_tracker(policy.tracker, clock, secret_reader(settings))
     try:
         page = await tracker.fetch_candidates(policy.tracker.active_states)
     finally:

@@ -1,4 +1,4 @@
-"""The model that agents use: its name from policy or environment, its key from where the settings say."""
+"""The model that agents use, its name from policy or environment; and secrets, each from where the settings say."""
 
 from __future__ import annotations
 
@@ -48,12 +48,17 @@ def session_key(settings: Settings, policy: Policy) -> Callable[[], Awaitable[st
     variable = policy.openhands.transport.session_api_key_env
     if variable is None and SESSION_KEY not in settings.secrets:
         return None
-    secret = settings.secret(SESSION_KEY, variable)
+    read = secret_reader(settings)
+    return lambda: read(SESSION_KEY, variable)
 
-    async def read() -> str:
-        key = await secret.reveal()
-        logs.know_secret(key)
-        return key
+
+def secret_reader(settings: Settings) -> Callable[[str, str | None], Awaitable[str]]:
+    """Reads a secret from where the settings say, by its name or else from its environment variable."""
+
+    async def read(name: str, variable: str | None) -> str:
+        secret = await settings.secret(name, variable).reveal()
+        logs.know_secret(secret)
+        return secret
 
     return read
 

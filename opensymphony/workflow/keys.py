@@ -15,8 +15,8 @@ IGNORED = "ignored_key"
 
 REMOVED = "removed_key"
 
-TRACKER_KINDS = ("files",)
-LATER_TRACKER_KINDS = ("jira", "linear", "github", "gitlab")
+TRACKER_KINDS = ("files", "jira")
+LATER_TRACKER_KINDS = ("linear", "github", "gitlab")
 
 LEGACY_TRACKER_KEYS = ("endpoint", "api_key", "project_slug")
 """Symphony's flat keys of its Linear tracker; taken into `tracker.provider` where that does not have them."""

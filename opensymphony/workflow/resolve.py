@@ -19,7 +19,8 @@ from opensymphony.schema import Placed, Reader, Surroundings, absolute_path, is_
 from opensymphony.workflow import keys, prompt
 from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
-from opensymphony.workflow.policy import OpenHandsPolicy, Policy, TrackerPolicy, is_loopback
+from opensymphony.workflow.policy import OpenHandsPolicy, Policy, is_loopback
+from opensymphony.workflow.providers import check_provider, with_states
 
 _Section = dict[str, Placed]
 
@@ -75,7 +76,7 @@ def _tracker_kind(front: _Section, document: Document, reader: Reader) -> str | 
         kind = value.strip().lower()
         known = kind in keys.LATER_TRACKER_KINDS
         reason = "is known, but not in this release" if known else "is not known"
-        message = f"tracker {shown(kind)} {reason}: this release has files"
+        message = f"tracker {shown(kind)} {reason}: this release has {', '.join(keys.TRACKER_KINDS)}"
         line = placed.line if placed is not None else None
         reader.note("tracker.kind", message, line=line, code="unsupported_tracker_kind")
     elif isinstance(value, str):
@@ -97,14 +98,14 @@ def _legacy_tracker_keys(front: _Section, kind: str | None, reader: Reader) -> N
         placed = tracker.pop(key, None)
         if placed is None:
             continue
-        if kind == "files":
-            message = "belongs to Symphony's Linear tracker and means nothing to files: delete it"
+        if kind in keys.TRACKER_KINDS:
+            message = f"belongs to Symphony's Linear tracker and means nothing to {kind}: delete it"
             reader.note(f"tracker.{key}", message, line=placed.line, code=keys.IGNORED, severity="warning")
         elif key not in provider:
             provider[key] = placed
     if provider:
         _replace(tracker, "provider", provider)
-    _replace(front, "tracker", tracker)
+    _replace(front, "tracker", with_states(kind, tracker))
 
 
 def _codex(front: _Section, reader: Reader) -> None:
@@ -218,7 +219,7 @@ def _completed(policy: Policy, around: Surroundings) -> Policy:
 
 def _check(policy: Policy, reader: Reader) -> None:
     """What the types cannot say."""
-    _check_files_tracker(policy.tracker, reader)
+    check_provider(policy.tracker, reader)
     _check_states(policy, reader)
     _check_polling(policy, reader)
     _check_repository(policy, reader)
@@ -226,22 +227,6 @@ def _check(policy: Policy, reader: Reader) -> None:
     _check_openhands(policy, reader)
     _check_budget(policy, reader)
     _check_server(policy, reader)
-
-
-def _check_files_tracker(tracker: TrackerPolicy, reader: Reader) -> None:
-    key = "tracker.provider.path"
-    if tracker.kind != "files" or reader.failed("tracker.provider"):
-        return
-    path = tracker.provider.get("path")
-    if path is None or (isinstance(path, str) and not path.strip()):
-        reader.note(key, "is missing: write the folder of your tickets", code="missing_files_path")
-    elif not isinstance(path, str):
-        reader.note(key, f"must be a text, not {shown(path)}", code="missing_files_path")
-    else:
-        try:
-            tracker.provider["path"] = absolute_path(path.strip(), reader.around)
-        except ValueError as error:
-            reader.note(key, str(error))
 
 
 def _check_states(policy: Policy, reader: Reader) -> None:

@@ -16,15 +16,18 @@ from opensymphony.model import Claim, TicketId
 from tests.contracts.worlds import TrackerWorld
 from tests.fakes.shifted_clock import Shifted
 from tests.services.files.world import FilesWorld
+from tests.services.jira.world import JiraWorld
 
-WORLDS: dict[str, Callable[[Path], TrackerWorld]] = {"files": FilesWorld}
+WORLDS: dict[str, Callable[[Path], TrackerWorld]] = {"files": FilesWorld, "jira": JiraWorld}
 
 MISSING = TicketId("NO-SUCH-TICKET")
 
 
 @pytest.fixture(params=sorted(WORLDS))
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> TrackerWorld:
-    return WORLDS[request.param](tmp_path)
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TrackerWorld]:
+    made = WORLDS[request.param](tmp_path)
+    async with made.there():
+        yield made
 
 
 @pytest.fixture
@@ -72,13 +75,13 @@ class TestReading:
         """Title, text, priority, assignee, and labels in lower case without doubles and blanks."""
         ticket_id = await world.create(
             "Größe prüfen",
-            description="Zwei\nZeilen",
+            description="Zwei *Absätze*\n\nmit Text",
             priority=2,
             labels=[" Ready ", "ready", "", "Bug"],
             assignee="ada",
         )
         ticket = await read(tracker, ticket_id)
-        assert (ticket.title, ticket.description) == ("Größe prüfen", "Zwei\nZeilen")
+        assert (ticket.title, ticket.description) == ("Größe prüfen", "Zwei *Absätze*\n\nmit Text")
         assert (ticket.priority, ticket.assignee, ticket.labels) == (2, "ada", ("ready", "bug"))
         assert ticket.claim is None and ticket.dispatchable
 

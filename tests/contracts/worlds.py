@@ -13,6 +13,10 @@ from opensymphony.model import TicketId
 class TrackerWorld(Protocol):
     """A tracker as a person sees it, and the adapter under test beside it."""
 
+    def there(self) -> AbstractAsyncContextManager[object]:
+        """While the block runs the tracker is there."""
+        ...
+
     def open(self) -> AbstractAsyncContextManager[Tracker]:
         """An adapter on this world, closed at the end; a second one is another daemon."""
         ...

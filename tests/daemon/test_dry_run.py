@@ -24,7 +24,7 @@ async def test_it_says_what_would_start_and_why_not(world: World) -> None:
     world.ticket("A-4", priority="1", blocked_by="A-1")
     (world.board / "bad.md").write_text("---\ntitle: [\n---\n")
     before = files(world.directory)
-    found = await dry_run(world.policy(agent=AgentPolicy(max_concurrent_agents=2)))
+    found = await dry_run(world.policy(agent=AgentPolicy(max_concurrent_agents=2)), world.settings())
     phases = {view.identifier: (view.phase, view.reason) for view in found.tickets}
     assert [phases[name][0] for name in ("A-1", "A-2")] == ["running", "running"]
     assert phases["A-3"] == ("waiting_to_start", "it waits for a place: 2 of 2 agents are at work")
@@ -37,7 +37,7 @@ async def test_it_says_what_would_start_and_why_not(world: World) -> None:
 
 async def test_an_empty_board_starts_nothing(world: World) -> None:
     """No ticket, no problem."""
-    found = await dry_run(world.policy())
+    found = await dry_run(world.policy(), world.settings())
     assert (found.tickets, found.problems, found.status) == ((), (), "stopped")
 
 
@@ -45,4 +45,4 @@ async def test_an_unreadable_board_is_an_error(world: World) -> None:
     """Not an empty answer."""
     world.board.rmdir()
     with pytest.raises(ServiceError, match=str(world.board)):
-        await dry_run(world.policy())
+        await dry_run(world.policy(), world.settings())

@@ -292,7 +292,8 @@ def _spaced(text: str, marks: list[Node]) -> list[Node]:
         return [_text(text, marks)]
     core = text.strip()
     start = len(text) - len(text.lstrip())
-    parts = ((text[:start], []), (core, marks), (text[start + len(core) :], [])) if core else ((text, []),)
+    ends: list[Node] = []
+    parts = ((text[:start], ends), (core, marks), (text[start + len(core) :], ends)) if core else ((text, ends),)
     return [_text(part, kept) for part, kept in parts if part]
 
 

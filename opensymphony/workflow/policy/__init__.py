@@ -70,9 +70,9 @@ class TrackerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which tickets are ours to look at."""
 
     kind: str
-    """Adapter: `files` in this release."""
+    """Adapter: `files` or `jira` in this release."""
     provider: dict[str, Any] = field(default_factory=dict[str, Any])
-    """The adapter's own settings. For `files`: `path`, the folder of tickets (absolute once resolved)."""
+    """The adapter's own settings, as docs/services/ has them; paths are absolute and secrets named once resolved."""
     required_labels: tuple[Value, ...] = ()
     """A ticket needs all of these (lower case). Empty: no label is needed."""
     active_states: tuple[str, ...] = ("Todo", "In Progress")

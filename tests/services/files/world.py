@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from opensymphony.clock import Clock
@@ -25,6 +25,9 @@ class FilesWorld:
         self.folder = tmp_path / "board"
         self.folder.mkdir()
         self._count = 0
+
+    def there(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Tracker]:

@@ -1,0 +1,248 @@
+"""Jira's REST interface: typed calls go out, values or one kind of error come back.
+
+A call that was refused for being too early (429) had no effect and is made again; one whose answer was lost is made again only
+where a second one does no harm. The token is read anew when it is refused, and a token that only works behind Atlassian's
+gateway is found out there.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import anyio
+import httpx
+import msgspec
+from msgspec import Struct
+
+from opensymphony.clock import Clock
+from opensymphony.errors import BadAnswer, NotFound, RateLimited, Refused, ServiceError, Unreachable
+from opensymphony.logs import get_logger
+from opensymphony.services.jira.limits import Limits, retry_after_ms
+from opensymphony.services.jira.site import SERVICE, Site
+
+_ANSWER_BYTES_MAX = 32 * 1024 * 1024
+_CONNECT_S, _READ_S = 10, 30
+_TRIES = 4
+_PATIENCE_MS = 20_000
+"""Longer pauses are told to the scheduler instead of being waited for here."""
+_AGAIN_MS = (500, 1_000, 2_000)
+_DETAIL_MAX = 300
+
+T = TypeVar("T")
+ReadToken = Callable[[], Awaitable[str]]
+"""Reads the token now: it may have been renewed. Raises `ConfigurationError`."""
+
+log = get_logger(__name__)
+
+
+class _Errors(Struct, frozen=True, kw_only=True):
+    errorMessages: tuple[str, ...] = ()  # as Jira writes it
+    errors: dict[str, str] = {}
+    message: str = ""
+
+
+class _Tenant(Struct, frozen=True, kw_only=True):
+    cloudId: str  # as Atlassian writes it
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """One answer that is no error."""
+
+    status: int
+    body: bytes
+
+    def value(self, kind: type[T]) -> T:
+        """Raises `BadAnswer` when it is something else."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BadAnswer(SERVICE, f"the answer cannot be read as {kind.__name__}: {str(error)[:200]}") from error
+
+
+class JiraClient:
+    """One site and one account."""
+
+    def __init__(self, site: Site, read_token: ReadToken, clock: Clock, limits: Limits | None = None) -> None:
+        self.site = site
+        self.limits = limits or Limits(clock)
+        self._read_token = read_token
+        self._clock = clock
+        self._token: str | None = None
+        self._turn = anyio.Lock()
+        self.api_url = site.api_url or site.base_url
+        """Where the API is, as far as it is known."""
+        self._probed = site.api_url is not None
+        # A proxy of the environment must not see the token, nor cookies or credentials of ~/.netrc reach the site.
+        self._http = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(_READ_S, connect=_CONNECT_S),
+            headers={"Accept": "application/json", "User-Agent": "opensymphony"},
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        name: str,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+        repeatable: bool | None = None,
+        writes_to: str | None = None,
+        root: str = "/rest/api/3",
+    ) -> Answer:
+        """Make the call and return its answer.
+
+        `name` is the kind of call, for its limits and for people; `repeatable`: a second one does no harm (default: all but
+        POST); `writes_to` is the ticket that it changes. Raises a `ServiceError`.
+        """
+        again = method != "POST" if repeatable is None else repeatable
+        for attempt in range(_TRIES):
+            last = attempt == _TRIES - 1
+            wait_ms = await self.limits.turn(name, writes_to, patience_ms=_PATIENCE_MS)
+            if wait_ms:
+                raise RateLimited(SERVICE, f"{name}: the site asks for a pause", retry_after_ms=wait_ms)
+            try:
+                response = await self._send(method, f"{root}{path}", json, params)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+                if last:
+                    raise self._unreachable(name, error) from error
+                await self._rest(attempt)
+                continue
+            except httpx.HTTPError as error:
+                if last or not again:
+                    raise self._unreachable(name, error) from error
+                await self._rest(attempt)
+                continue
+            answer = await self._judged(response, name, writes_to, attempt, again and not last, last)
+            if answer is not None:
+                return answer
+        raise Unreachable(SERVICE, f"{name}: {self.api_url} does not answer")
+
+    async def _judged(
+        self, response: httpx.Response, name: str, writes_to: str | None, attempt: int, again: bool, last: bool
+    ) -> Answer | None:
+        """The answer; None when the call is to be made once more."""
+        status = response.status_code
+        self.limits.heard(response.headers)
+        if 200 <= status < 300:
+            return Answer(status=status, body=response.content)
+        if status == 429 or (status == 503 and "Retry-After" in response.headers and again):
+            pause_ms = self.limits.refused(response.headers, name, writes_to, attempt)
+            if last or pause_ms > _PATIENCE_MS:
+                raise RateLimited(SERVICE, f"{name}: the site asks for a pause", retry_after_ms=pause_ms)
+            return None
+        if status == 401 and not last and await self._renewed():
+            return None
+        if status >= 500 and again:
+            await self._rest(attempt)
+            return None
+        raise _error(response, name, self.site)
+
+    async def _send(
+        self, method: str, path: str, json: object, params: Mapping[str, str | int] | None
+    ) -> httpx.Response:
+        content = msgspec.json.encode(json) if json is not None else None
+        headers = {"Authorization": await self._authorization()}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        async with self.limits.slot():
+            request = self._http.build_request(
+                method, f"{self.api_url}{path}", content=content, params=dict(params or {}), headers=headers
+            )
+            response = await self._http.send(request, stream=True)
+            try:
+                body = bytearray()
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > _ANSWER_BYTES_MAX:
+                        raise BadAnswer(
+                            SERVICE, f"{path}: the answer is larger than {_ANSWER_BYTES_MAX // 1_048_576} MiB"
+                        )
+            finally:
+                await response.aclose()
+        return httpx.Response(response.status_code, headers=response.headers, content=bytes(body))
+
+    async def _authorization(self) -> str:
+        if self._token is None:
+            async with self._turn:
+                self._token = self._token or await self._read_token()
+        if self.site.auth == "bearer":
+            return f"Bearer {self._token}"
+        return f"Basic {base64.b64encode(f'{self.site.email}:{self._token}'.encode()).decode()}"
+
+    async def _renewed(self) -> bool:
+        """Whether there is anything else to try after a 401: another token, or the gateway."""
+        async with self._turn:
+            before, self._token = self._token, await self._read_token()
+            if self._token != before:
+                return True
+            if self._probed:
+                return False
+            self._probed = True
+            cloud_id = await self._cloud_id()
+            if cloud_id is None:
+                return False
+            self.api_url = f"{self.site.gateway_url}/ex/jira/{cloud_id}"
+            log.info("the token is tried behind the gateway", api_url=self.api_url)
+            return True
+
+    async def _cloud_id(self) -> str | None:
+        """Which Atlassian cloud the site is; it tells everybody."""
+        try:
+            response = await self._http.get(f"{self.site.base_url}/_edge/tenant_info")
+            return msgspec.json.decode(response.content, type=_Tenant).cloudId if response.status_code == 200 else None
+        except (httpx.HTTPError, msgspec.MsgspecError):
+            return None
+
+    async def _rest(self, attempt: int) -> None:
+        await anyio.sleep(_AGAIN_MS[min(attempt, len(_AGAIN_MS) - 1)] * (0.7 + 0.6 * self._clock.jitter()) / 1000)
+
+    def _unreachable(self, name: str, error: Exception) -> Unreachable:
+        said = " ".join(str(error).split())[:_DETAIL_MAX] or type(error).__name__
+        return Unreachable(SERVICE, f"{name}: {self.api_url} cannot be reached: {said}")
+
+
+def _error(response: httpx.Response, name: str, site: Site) -> ServiceError:
+    """What an answer that is none means, and what to do."""
+    status, said = response.status_code, _said(response)
+    if status == 401:
+        remedy = f"check {site.api_token_env}" + (" and tracker.provider.email" if site.email else "")
+        return Refused(SERVICE, f"{name}: {site.base_url} does not take our token: {said}: {remedy}")
+    if status == 403:
+        return Refused(SERVICE, f"{name}: our account may not do that: {said}: give it the permission")
+    if status == 404:
+        return NotFound(SERVICE, f"{name}: {said}")
+    if status == 409:
+        return Unreachable(SERVICE, f"{name}: somebody changes it at the same moment: {said}")
+    if status >= 500:
+        return Unreachable(SERVICE, f"{name}: {status}: {said}", retry_after_ms=retry_after_ms(response.headers))
+    return Refused(SERVICE, f"{name}: {status}: {said}")
+
+
+def _said(response: httpx.Response) -> str:
+    """The words of an error, which may come as JSON, or as a page from a proxy."""
+    try:
+        errors = msgspec.json.decode(response.content, type=_Errors)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return f"status {response.status_code}"
+    words = [*errors.errorMessages, *(f"{field}: {text}" for field, text in errors.errors.items()), errors.message]
+    said = "; ".join(" ".join(word.split()) for word in words if word.strip())
+    return said[:_DETAIL_MAX] or f"status {response.status_code}"
+
+
+def escaped(text: str) -> str:
+    """A text as it may stand between quotes in JQL."""
+    plain = "".join(" " if ord(char) < 32 else char for char in text)
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    """A request without what is None."""
+    return {name: value for name, value in fields.items() if value is not None}
