@@ -162,10 +162,10 @@ def _try_again(plan: Plan, event: e.CommandFailed) -> None:
     plan.add(d.StageDelayed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, due_ms=due_ms, error=event.error))
 
 
-def _delay_ms(plan: Plan, failures: int, event: e.CommandFailed) -> int:
+def _delay_ms(plan: Plan, failures: int, event: e.CommandFailed | None = None) -> int:
     agent = plan.policy.agent
     delay_ms = retry_delay_ms(failures, plan.jitter, first_ms=agent.retry_backoff_ms, max_ms=agent.max_retry_backoff_ms)
-    return max(delay_ms, event.retry_after_ms or 0)
+    return max(delay_ms, (event.retry_after_ms if event is not None else None) or 0)
 
 
 def _abandoned(plan: Plan, reason: str, due_ms: int | None = None) -> d.RunAbandoned:
@@ -235,8 +235,11 @@ def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
     assert isinstance(command, c.ClaimTicket)
     if not event.answer.granted:
         holder = event.answer.holder
-        who = f"instance {holder.instance}" if holder else "another instance"
-        plan.add(_abandoned(plan, f"{who} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
+        if holder is not None:
+            plan.add(_abandoned(plan, f"instance {holder.instance} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
+        else:
+            delay_ms = _delay_ms(plan, plan.entry.abandoned + 1)
+            plan.add(_abandoned(plan, "our claim took too long to be written and was withdrawn", plan.at_ms + delay_ms))
         return
     if plan.at_ms - command.claim.heartbeat_ms >= HEARTBEAT_MS:
         plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim, sure=False))

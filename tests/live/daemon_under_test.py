@@ -34,13 +34,17 @@ _PATIENCE_S = 180.0
 """Until something that does not happen is told: a server that starts in 8 s needs a minute where others use the cores, too."""
 _INTERRUPTED = ("A restart occurred while this tool was in progress", "Tool call interrupted before completion")
 
-WORKFLOW = """\
----
+TRACKER = """\
 tracker:
   kind: files
   provider: {path: board}
   active_states: [Todo, In Progress]
   terminal_states: [Done, Cancelled]
+"""
+
+WORKFLOW = """\
+---
+TRACKER
 polling: {interval_ms: 300}
 workspace: {root: workspaces}
 repository: {url: repository, base: main}
@@ -64,6 +68,8 @@ class DaemonUnderTest:
         """The one place beside its workspace where an agent may write, whatever isolates it."""
         key = repository_key(str(self.repository))
         self.conversations = tool_dir / "workspace" / "conversations" / "repos" / key
+        self.tracker = TRACKER
+        """That section of WORKFLOW.md."""
         self.process: anyio.abc.Process | None = None
         self._runs = 0
         self.environment = {
@@ -96,7 +102,8 @@ class DaemonUnderTest:
     def configure(self, more: str = "", *, agent: str = "") -> None:
         """Write WORKFLOW.md, as an editor does: the whole file is replaced."""
         new = self.root / ".WORKFLOW.md.swp"
-        new.write_text(WORKFLOW.replace("MORE\n", more).replace("AGENT", f", {agent}" if agent else ""))
+        text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
+        new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 
     def ticket(self, name: str, state: str = "Todo", **head: object) -> None:

@@ -156,7 +156,7 @@ def test_state_limits_are_normalised_and_bad_ones_left_out(read):
         ("tracker:\n  kind:", "missing_tracker_kind", 3),
         ("tracker: text", "missing_tracker_kind", 2),
         ("tracker:\n  kind: bogus", "unsupported_tracker_kind", 3),
-        ("tracker:\n  kind: jira", "unsupported_tracker_kind", 3),
+        ("tracker:\n  kind: linear", "unsupported_tracker_kind", 3),
         ("tracker:\n  kind: files", "missing_files_path", 3),
         ("tracker:\n  kind: files\n  provider: {path: }", "missing_files_path", 4),
         ("tracker:\n  kind: files\n  provider: {path: [a]}", "missing_files_path", 4),

@@ -18,9 +18,9 @@ SETTLE_MS = 300
 """Long enough on loopback, where a request takes a few."""
 
 
-def policy_for(jira: FakeJira, **provider: str) -> TrackerPolicy:
+def policy_for(jira: FakeJira, *, assignee: str | None = None, **provider: str) -> TrackerPolicy:
     site = {"base_url": jira.base_url, "email": EMAIL, "project_key": jira.project, "gateway_url": jira.base_url}
-    return TrackerPolicy(kind="jira", provider={**site, **provider})
+    return TrackerPolicy(kind="jira", assignee=assignee, provider={**site, **provider})
 
 
 async def token() -> str:
@@ -40,8 +40,9 @@ class JiraWorld:
         assert self.jira.violations == []
 
     @asynccontextmanager
-    async def open(self, *, settle_ms: int = SETTLE_MS, **provider: str) -> AsyncIterator[Tracker]:
-        tracker = JiraTracker(policy_for(self.jira, **provider), Clock(), token, settle_ms=settle_ms)
+    async def open(self, *, assignee: str | None = None, **provider: str) -> AsyncIterator[Tracker]:
+        policy = policy_for(self.jira, assignee=assignee, **provider)
+        tracker = JiraTracker(policy, Clock(), token, settle_ms=SETTLE_MS)
         try:
             yield tracker
         finally:
