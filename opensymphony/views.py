@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from opensymphony.model import Phase, ServerState, TicketId, Usage
 
@@ -186,3 +186,15 @@ class TranscriptEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     diff: str = ""
     key: str = ""
     """Of a prompt of the daemon: the key of its command."""
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One answer."""
+
+    name: str
+    status: Literal["pass", "warn", "fail", "skip"]
+    detail: str
+    fix: str = ""
+    """What to do about it; empty when there is nothing to do."""
+    figures: dict[str, int] = field(default_factory=dict[str, int])
+    """What was counted, for programs."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from opensymphony.daemon.checks import Check
+    from opensymphony.views import Check
 
 
 def doctor(

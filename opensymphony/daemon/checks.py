@@ -7,11 +7,9 @@ import shutil
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import anyio.to_thread
-from msgspec import Struct, field
 
 from opensymphony import processes
 from opensymphony.agents import installation_state
@@ -22,8 +20,9 @@ from opensymphony.daemon.model_prices import budget_problems, describe_call, loo
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.isolation import hindrance
 from opensymphony.scheduler.budget import limits
-from opensymphony.services import open_tracker
+from opensymphony.services import check_tracker, open_tracker
 from opensymphony.settings import Settings
+from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy
 from opensymphony.workflow.prompt import render_branch, render_command, render_prompt, sample_ticket
 from opensymphony.workspace.git import Git
@@ -31,18 +30,6 @@ from opensymphony.workspace.paths import without_credentials
 
 _PROBE_TIMEOUT_MS = 10_000
 _GIT_OLDEST = (2, 30)
-
-
-class Check(Struct, frozen=True, kw_only=True):
-    """One answer."""
-
-    name: str
-    status: Literal["pass", "warn", "fail", "skip"]
-    detail: str
-    fix: str = ""
-    """What to do about it; empty when there is nothing to do."""
-    figures: dict[str, int] = field(default_factory=dict[str, int])
-    """What was counted, for programs."""
 
 
 async def run_checks(settings: Settings, policy: Policy | None, problems: Sequence[Problem]) -> tuple[Check, ...]:
@@ -60,6 +47,7 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
         await _tracker(policy, settings),
         await _model(policy, settings),
     ]
+    checks += await check_tracker(policy, Clock(), secret_reader(settings))
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
     checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings)]

@@ -19,13 +19,12 @@ from msgspec import Struct
 from opensymphony.api.client import fetch_snapshot, find_daemon
 from opensymphony.clock import Clock, iso
 from opensymphony.daemon.archiving import archives_dir, conversations_dir
-from opensymphony.daemon.checks import Check
 from opensymphony.daemon.sizes import Size, measure, measure_all, shown
 from opensymphony.errors import InstanceError, StoreError, WorkspaceError
 from opensymphony.logs import FILE_NAME
 from opensymphony.settings import Settings
 from opensymphony.store.summary import summarise
-from opensymphony.views import TicketView
+from opensymphony.views import Check, TicketView
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.receipts import Receipts
 from opensymphony.workspace.removal import SET_ASIDE, TRASH

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.interfaces import Tracker
-from opensymphony.workflow.policy import TrackerPolicy
+from opensymphony.views import Check
+from opensymphony.workflow.policy import Policy, TrackerPolicy
 
 ReadSecret = Callable[[str, str | None], Awaitable[str]]
 """Reads a secret now, by its name in opensymphony.toml, [secrets], and the environment variable where it is otherwise.
@@ -48,3 +49,25 @@ def _jira(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Track
 
 TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Tracker]] = {"files": _files, "jira": _jira}
 """By `tracker.kind`. Each imports its service only when it is asked for."""
+
+
+async def check_tracker(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:
+    """What a service can say about whether we may do our work there; nothing for one that has nothing to say."""
+    checker = _CHECKERS.get(policy.tracker.kind)
+    return await checker(policy, clock, read_secret) if checker is not None else ()
+
+
+async def _check_jira(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:
+    from opensymphony.services.jira.checks import SiteChecks
+    from opensymphony.services.jira.client import JiraClient
+    from opensymphony.services.jira.site import read_site
+
+    site = read_site(policy.tracker)
+    client = JiraClient(site, lambda: read_secret("jira_api_token", site.api_token_env), clock)
+    try:
+        return await SiteChecks(client, policy).run()
+    finally:
+        await client.close()
+
+
+_CHECKERS: dict[str, Callable[[Policy, Clock, ReadSecret], Awaitable[Sequence[Check]]]] = {"jira": _check_jira}

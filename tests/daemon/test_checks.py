@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from opensymphony.daemon.checks import Check, require_git, run_checks
+from opensymphony.daemon.checks import require_git, run_checks
 from opensymphony.errors import Problem, WorkspaceError
 from opensymphony.isolation import best
+from opensymphony.views import Check
 from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, Policy, RepositoryPolicy, VerifyPolicy
 from tests.daemon.world import World
 

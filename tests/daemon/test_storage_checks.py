@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from opensymphony.daemon.archiving import archives_dir, conversations_dir
-from opensymphony.daemon.checks import Check
 from opensymphony.daemon.storage_checks import storage_checks
+from opensymphony.views import Check
 from opensymphony.workflow.policy import HooksPolicy, Policy, RetentionPolicy
 from tests.daemon.world import World, until_phase
 

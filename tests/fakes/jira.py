@@ -106,6 +106,8 @@ class FakeJira:
         self.lag = 0
         """How many searches do not show what is new."""
         self.down = False
+        self.deployment = "Cloud"
+        self.link_types = ["Blocks", "Relates"]
         self.base_url = ""
         self._clock = 1_767_225_600_000
         self._numbers = 10_000
@@ -271,6 +273,31 @@ class FakeJira:
                 for one in wanted
             }
         }
+
+    def _server_info(self, **_: Any) -> tuple[int, Any]:
+        return 200, {"baseUrl": self.base_url, "deploymentType": self.deployment, "serverTitle": "Acme"}
+
+    def _project(self, project: str, **_: Any) -> tuple[int, Any]:
+        if project != self.project or self._lacks("BROWSE_PROJECTS"):
+            raise JiraError(404, "No project could be found with key '" + project + "'.")
+        return 200, {
+            "id": "10000",
+            "key": project,
+            "name": "A project",
+            "self": f"{self.base_url}/rest/api/3/project/10000",
+        }
+
+    def _statuses(self, project: str, **_: Any) -> tuple[int, Any]:
+        kind = {"id": "10001", "name": "Task", "self": f"{self.base_url}/rest/api/3/issuetype/10001", "subtask": False}
+        return 200, [{**kind, "statuses": [self._status(name) for name in STATUSES]}]
+
+    def _assignables(self, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
+        wanted = query.get("accountId")
+        return 200, [self._user(one) for one in self.users if one == wanted and not self._lacks("ASSIGNABLE_USER")]
+
+    def _link_types(self, **_: Any) -> tuple[int, Any]:
+        kinds = [{"id": "1", "name": name, "inward": "in", "outward": "out"} for name in self.link_types]
+        return 200, {"issueLinkTypes": kinds}
 
     def _search(self, body: Json, **_: Any) -> tuple[int, Any]:
         self._searches += 1
@@ -523,6 +550,11 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", "/myself", FakeJira._myself),
     ("GET", "/priority/search", FakeJira._priorities),
     ("GET", "/mypermissions", FakeJira._permissions),
+    ("GET", "/serverInfo", FakeJira._server_info),
+    ("GET", "/project/(?P<project>[^/]+)", FakeJira._project),
+    ("GET", "/project/(?P<project>[^/]+)/statuses", FakeJira._statuses),
+    ("GET", "/user/assignable/search", FakeJira._assignables),
+    ("GET", "/issueLinkType", FakeJira._link_types),
     ("POST", "/search/jql", FakeJira._search),
     ("POST", "/issue/bulkfetch", FakeJira._bulkfetch),
     ("GET", _ISSUE, FakeJira._one),

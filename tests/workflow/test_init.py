@@ -1,5 +1,7 @@
 """The loader as a whole: no text makes it fail, and lines are right."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from opensymphony.schema import key_paths
 from opensymphony.workflow import load
 from opensymphony.workflow.policy import Policy
 
+ROOT = Path(__file__).resolve().parents[2]
 YAMLISH = st.text(alphabet="abk:-[]{}#&*!|>'\"%@`,? \n\t0159.~<=$", max_size=80)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.just("$HOME")
 VALUES = st.recursive(
@@ -83,3 +86,13 @@ def test_the_line_of_a_problem_in_the_prompt_is_that_of_the_file(blank):
     text = "---\ntracker: {kind: files, provider: {path: a}}\n---\n" + "\n" * blank + "one\n{{ two }}\n"
     (problem,) = loaded(text).problems
     assert (problem.key, problem.line) == ("prompt", 5 + blank)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*/WORKFLOW.md")), ids=lambda path: path.parent.name)
+def test_each_ready_policy_loads(path: Path) -> None:
+    """As it is, with nothing but the site's address around it, and without a word to say about it."""
+    environment = {"JIRA_URL": "https://acme.atlassian.net", "JIRA_USER_EMAIL": "agent@example.com"}
+    loaded = load(path.read_text(), "WORKFLOW.md", environment, "/h/someone", "/project")
+    assert loaded.problems == ()
+    assert loaded.policy is not None
+    assert loaded.policy.tracker.kind == path.parent.name

@@ -49,6 +49,11 @@ class Transition(Struct, frozen=True, kw_only=True):
     isAvailable: bool = True
     fields: dict[str, _Field] = {}
 
+    @property
+    def demands(self) -> tuple[str, ...]:
+        """Keys of the fields that its screen has to be given."""
+        return tuple(key for key, field in self.fields.items() if field.required and not field.hasDefaultValue)
+
 
 class _Transitions(Struct, frozen=True, kw_only=True):
     transitions: tuple[Transition, ...] = ()
@@ -115,9 +120,8 @@ def _is_there(status: Status, to_state: str) -> bool:
 def _screen(transition: Transition) -> dict[str, Any]:
     """What the step's screen demands: a resolution can be chosen, anything else is for a person."""
     fields: dict[str, Any] = {}
-    for key, field in transition.fields.items():
-        if not field.required or field.hasDefaultValue:
-            continue
+    for key in transition.demands:
+        field = transition.fields[key]
         if key != "resolution" or not field.allowedValues:
             raise Refused(
                 SERVICE,
