@@ -86,8 +86,52 @@ class Tracker(Protocol):
         """Move the ticket if it is in one of `from_states` (without case); otherwise leave it, and say where it is."""
         ...
 
+    @property
+    def account(self) -> str:
+        """The id of the account that we use, as far as it is known; empty where there are none."""
+        ...
+
     async def close(self) -> None:
         """Give back every connection and watch."""
+        ...
+
+
+class BadDelivery(Exception):
+    """Raised for the body of a webhook that is none; the text says why."""
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One call of a webhook, as far as it is of use: a hint to look at a ticket, never a fact about it."""
+
+    service: str
+    id: str
+    """The same at every try of its sender; empty where there is none."""
+    event: str
+    ticket_id: str = ""
+    ticket: str = ""
+    """As people write it."""
+    author: str = ""
+    """Id of the account that did it."""
+    at_ms: int = 0
+    """When it happened, by the sender's clock; 0: it does not say."""
+    changes: str = ""
+    """What happened, in words."""
+
+
+class Webhook(Protocol):
+    """How a service tells us that something happened."""
+
+    @property
+    def secret_name(self) -> str:
+        """Under which name its secret is found."""
+        ...
+
+    def is_genuine(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the raw body comes from who knows the secret; constant in time. Names of headers are in lower case."""
+        ...
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """What it says. Raises `BadDelivery`."""
         ...
 
 

@@ -65,6 +65,17 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """0 takes a free one, which `run` prints."""
 
 
+class PublicSettings(Struct, frozen=True, kw_only=True):
+    """The listener for webhooks, which others may reach; off unless it has a port."""
+
+    host: str = "127.0.0.1"
+    """Where it listens; a tunnel or a proxy with TLS brings calls there."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+    """0 takes a free one, which `run` prints. Left out, there is no such listener."""
+    sources: tuple[str, ...] = ()
+    """Networks from which calls are taken, such as `104.192.136.0/21`; empty: from everywhere, if they are signed."""
+
+
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """What the daemon must not lose."""
 
@@ -136,6 +147,7 @@ class _File(Struct, frozen=True, kw_only=True):
     """An `opensymphony.toml`."""
 
     server: ServerSettings = ServerSettings()
+    public: PublicSettings = PublicSettings()
     store: StoreSettings = StoreSettings()
     tools: ToolsSettings = ToolsSettings()
     logs: LogsSettings = LogsSettings()
@@ -156,6 +168,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The pinned agent-server."""
     host: str
     port: int
+    public: PublicSettings = PublicSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     isolation: IsolationSettings = IsolationSettings()
@@ -204,6 +217,7 @@ def load_settings(
         tool_dir=_tool_directory(env, file),
         host=_first(given.host, file.server.host, given.policy_host, DEFAULT_HOST),
         port=_first(given.port, file.server.port, given.policy_port, DEFAULT_PORT),
+        public=file.public,
         log_level=file.logs.level,
         log_format=file.logs.format,
         isolation=file.isolation,
@@ -283,6 +297,11 @@ def _read(place: Path, env: Mapping[str, str]) -> tuple[_File, tuple[Problem, ..
             f"{shown(file.server.host)} is not a loopback address: use 127.0.0.1, and a tunnel from other machines"
         )
         reader.note("server.host", message)
+    for at, network in enumerate(file.public.sources):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            reader.note(f"public.sources[{at}]", f"{shown(network)} is no network, such as 104.192.136.0/21")
     return file, tuple(sorted(reader.problems, key=lambda problem: problem.line or 0))
 
 

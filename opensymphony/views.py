@@ -198,3 +198,29 @@ class Check(Struct, frozen=True, kw_only=True):
     """What to do about it; empty when there is nothing to do."""
     figures: dict[str, int] = field(default_factory=dict[str, int])
     """What was counted, for programs."""
+
+
+class DeliveryView(Struct, frozen=True, kw_only=True):
+    """One call of a webhook, and what became of it."""
+
+    number: int
+    service: str
+    id: str
+    received_ms: int
+    event: str
+    ticket_id: str = ""
+    ticket: str = ""
+    author: str = ""
+    changes: str = ""
+    outcome: str = "pending"
+    """`pending`, `looked` (the ticket was read again), `ignored`, or `failed`."""
+    detail: str = ""
+    replays: int = 0
+
+
+class DeliveryList(Struct, frozen=True, kw_only=True):
+    """The newest deliveries, and what was turned away since the start."""
+
+    deliveries: tuple[DeliveryView, ...]
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    """Reason to number; what is forged is counted and never kept."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
 from opensymphony.processes import is_alive, process_start_time
-from opensymphony.views import ActionAnswer, Explanation, IssueList, Snapshot
+from opensymphony.views import ActionAnswer, DeliveryList, Explanation, IssueList, Snapshot
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
@@ -125,6 +125,21 @@ def request_refresh(address: Address) -> None:
     _ask(address, "POST", "/api/v1/refresh")
 
 
+def fetch_deliveries(address: Address) -> DeliveryList:
+    """The newest webhooks, and how many were turned away."""
+    return _decoded(address, _ask(address, "GET", "/api/v1/deliveries"), DeliveryList)
+
+
+def fetch_delivery(address: Address, number: int) -> dict[str, object]:
+    """One webhook with its body."""
+    return _decoded(address, _ask(address, "GET", f"/api/v1/deliveries/{number}"), dict[str, object])
+
+
+def request_replay(address: Address, number: int) -> None:
+    """Let it look at what a webhook is about once more."""
+    _ask(address, "POST", f"/api/v1/deliveries/{number}/replay")
+
+
 def request_shutdown(address: Address, *, detach: bool = False) -> None:
     """Let it stop in good order, or with `detach` end and leave the agents at work; it has not ended yet when this returns."""
     _ask(address, "POST", "/api/v1/shutdown", {"detach": detach})
@@ -204,6 +219,8 @@ def _raise_refusal(answer: httpx.Response) -> None:
         return
     if refusal.code == "issue_not_found":
         raise UnknownIssue(refusal.message)
+    if refusal.code in ("no_webhooks", "delivery_not_found"):
+        raise InstanceError(refusal.message)
     if answer.status_code in (400, 413, 415):
         raise Rejected(refusal.message)
     if answer.status_code == 503:

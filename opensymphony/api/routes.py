@@ -16,6 +16,7 @@ from opensymphony import __version__
 from opensymphony.api.access import error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
+from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.issues import Issues, issue, issues, json_response
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
@@ -32,7 +33,7 @@ class _Identifier(StringConvertor):
 register_url_convertor("identifier", _Identifier())
 
 
-class Control(Issues, Actions, Protocol):
+class Control(Issues, Actions, Deliveries, Protocol):
     """What the daemon offers to its doors; `daemon/control.py` is the implementation."""
 
     def not_ready(self) -> str | None:
@@ -98,6 +99,7 @@ def build_app(control: Control, token: str) -> Starlette:
             guarded("/api/v1/refresh", "POST", refresh),
             guarded("/api/v1/shutdown", "POST", shutdown),
             guarded("/api/v1/issues", "GET", lambda request: issues(control, request)),
+            *(guarded(path, method, answer) for path, method, answer in delivery_routes(control)),
             guarded("/api/v1/actions/{action}", "POST", lambda request: act_on_all(control, request)),
             guarded(
                 "/api/v1/issues/{identifier:path}/actions/{action}",

@@ -14,6 +14,7 @@ from opensymphony.cli import (
     approve,
     config,
     debug,
+    deliveries,
     demo,
     doctor,
     explain,
@@ -41,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 journal_app = typer.Typer(help="Show what the journal tells afterwards.", no_args_is_help=True)
+deliveries_app = typer.Typer(help="Show the webhooks that came, and look at them again.", no_args_is_help=True)
 config_app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
 
 app.command()(run.run)
@@ -64,6 +66,10 @@ app.command()(paths.paths)
 app.add_typer(config_app, name="config")
 config_app.command()(config.check)
 config_app.command()(config.show)
+app.add_typer(deliveries_app, name="deliveries")
+deliveries_app.command("list")(deliveries.list_)
+deliveries_app.command()(deliveries.show)
+deliveries_app.command()(deliveries.replay)
 app.add_typer(journal_app, name="journal")
 journal_app.command()(journal.export)
 journal_app.command()(journal.replay)

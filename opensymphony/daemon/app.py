@@ -32,6 +32,7 @@ from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
+from opensymphony.daemon.ingress import Tracked, open_ingress
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.model_access import secret_reader, session_key
@@ -256,6 +257,10 @@ class Daemon:
         tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
+        tracked = Tracked(
+            service=self.policy.tracker.kind, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock
+        )
+        control.ingress = await open_ingress(self.settings, tracked, stack, tasks)
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control

@@ -8,6 +8,7 @@ from typing import Literal
 import anyio
 from msgspec import structs
 
+from opensymphony.api.deliveries import Inspection
 from opensymphony.daemon.loop import Loop
 from opensymphony.errors import InstanceError
 from opensymphony.model import ServerState, TicketId, encodable
@@ -50,6 +51,8 @@ class DaemonControl:
         self._detach = detach or stop
         self._answer_s = answer_s
         self.status: Status = "starting"
+        self.ingress: Inspection | None = None
+        """None where no webhooks are taken."""
         self._cached: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:

@@ -20,7 +20,7 @@ from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.comments import unheard
-from opensymphony.scheduler.eligibility import GONE
+from opensymphony.scheduler.eligibility import GONE, why_not_ours
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.workflow.policy import PollingPolicy
 
@@ -141,6 +141,32 @@ class Poller:
         told = set(page.problems)
         unread = [problem for problem in self._rereader.problems() if problem.partition(": ")[2] not in told]
         return (*page.problems, *unread)
+
+    async def look_at(self, ids: Sequence[TicketId]) -> dict[TicketId, Ticket]:
+        """Read these tickets now, whoever said that something happened to them; those that are there.
+
+        One of ours that is not is told as gone; one that we do not know becomes known only when it is one to work on.
+        Raises what the tracker raises.
+        """
+        found: dict[TicketId, Ticket] = {}
+
+        async def take(asked: Sequence[TicketId], tickets: dict[TicketId, Ticket], began_ms: int) -> None:
+            found.update(tickets)
+            policy = self._state.policy
+            known = [one for one in asked if one in self._state.entries]
+            await self._take(known, tickets, began_ms)
+            for ticket_id, ticket in tickets.items():
+                if ticket_id not in self._state.entries and policy is not None and why_not_ours(ticket, policy) is None:
+                    await self._compare(None, ticket, began_ms)
+
+        async with self._turn:
+            if self._clock.now_ms() < self._pace.held_until_ms:
+                raise ServiceError(
+                    "tracker", "it asked for a pause", retry_after_ms=self._pace.held_until_ms - self._clock.now_ms()
+                )
+            self._slice_ms = self._clock.now_ms()
+            await Rereader(self._tracker, self._clock).read(ids, self._state.running.keys(), take)
+        return found
 
     async def _others(self, seen: set[TicketId]) -> list[TicketId]:
         """What we keep and the search no longer shows: moved on, closed, or gone."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
-from opensymphony.interfaces import Tracker
+from opensymphony.interfaces import Tracker, Webhook
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy, TrackerPolicy
 
@@ -71,3 +71,18 @@ async def _check_jira(policy: Policy, clock: Clock, read_secret: ReadSecret) -> 
 
 
 _CHECKERS: dict[str, Callable[[Policy, Clock, ReadSecret], Awaitable[Sequence[Check]]]] = {"jira": _check_jira}
+
+
+def open_webhook(service: str) -> Webhook | None:
+    """How the service tells us that something happened; None for one that has no webhooks, or is not known."""
+    opener = _WEBHOOKS.get(service)
+    return opener() if opener is not None else None
+
+
+def _jira_webhook() -> Webhook:
+    from opensymphony.services.jira.webhook import JiraWebhook
+
+    return JiraWebhook()
+
+
+_WEBHOOKS: dict[str, Callable[[], Webhook]] = {"jira": _jira_webhook}

@@ -290,11 +290,11 @@ def _kind(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-def unusable(path: Path, error: sqlite3.Error, *, writing: bool = False) -> StoreError:
+def unusable(path: Path, error: sqlite3.Error, *, writing: bool = False, what: str = "the journal") -> StoreError:
     """What to tell and raise. `writing`: a write may be tried again as soon as the cause is gone."""
     remedy = _REMEDIES.get(_kind(error))
     if remedy is None:
-        return StoreError(f"the journal {path} cannot be used ({error}): {START_ANEW}")
+        return StoreError(f"{what} {path} cannot be used ({error}): {START_ANEW}")
     if writing:
-        return StoreUnwritable(f"the journal {path} cannot be written ({error}): {remedy}")
-    return StoreError(f"the journal {path} cannot be used ({error}): {remedy}, then start again")
+        return StoreUnwritable(f"{what} {path} cannot be written ({error}): {remedy}")
+    return StoreError(f"{what} {path} cannot be used ({error}): {remedy}, then start again")

@@ -6,7 +6,7 @@ from typing import Any
 
 from opensymphony.errors import InstanceError
 from opensymphony.model import Phase, ServerState, TicketId, Usage
-from opensymphony.views import ActionAnswer, Explanation, Rule, Snapshot, TicketView
+from opensymphony.views import ActionAnswer, DeliveryList, DeliveryView, Explanation, Rule, Snapshot, TicketView
 
 TOKEN = "the-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -69,6 +69,44 @@ SNAPSHOT = Snapshot(
 )
 
 
+DELIVERIES = (
+    DeliveryView(number=2, service="jira", id="d2", received_ms=1_700_000_000_000, event="jira:issue_created"),
+    DeliveryView(
+        number=1,
+        service="jira",
+        id="d1",
+        received_ms=1_700_000_000_000,
+        event="jira:issue_updated",
+        ticket_id="10001",
+        ticket="PROJ-1",
+        changes="assignee: nobody -> Agent",
+        outcome="looked",
+        detail="PROJ-1 is in To Do",
+        replays=1,
+    ),
+)
+BODIES = {1: b'{"a": [1]}', 2: b"\xff"}
+
+
+class Tray:
+    """Deliveries as they lie there."""
+
+    def __init__(self) -> None:
+        self.replayed: list[int] = []
+
+    async def listed(self, *, before: int | None = None) -> DeliveryList:
+        found = tuple(one for one in DELIVERIES if before is None or one.number < before)
+        return DeliveryList(deliveries=found, refused={"signature": 3})
+
+    async def shown(self, number: int) -> tuple[DeliveryView, bytes] | None:
+        found = next((one for one in DELIVERIES if one.number == number), None)
+        return (found, BODIES[number]) if found is not None else None
+
+    async def replay(self, number: int) -> bool:
+        self.replayed.append(number)
+        return number in BODIES
+
+
 class Desk:
     """A `Control` that shows one picture."""
 
@@ -82,6 +120,7 @@ class Desk:
         self.known = {view.identifier: explained(view) for view in SNAPSHOT.tickets}
         odd = shown("a/b c%&?#", "waiting_to_start")
         self.known[odd.identifier] = explained(odd)
+        self.ingress: Tray | None = Tray()
 
     def snapshot(self) -> Snapshot:
         if self.broken:

@@ -46,6 +46,9 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
         ("POST", "/api/v1/shutdown"),
         ("POST", "/api/v1/issues/A-1/actions/stop"),
         ("POST", "/api/v1/actions/pause"),
+        ("GET", "/api/v1/deliveries"),
+        ("GET", "/api/v1/deliveries/1"),
+        ("POST", "/api/v1/deliveries/1/replay"),
     ],
 )
 async def test_every_path_is_guarded(method: str, path: str, client: httpx.AsyncClient, desk: Desk) -> None:
@@ -102,7 +105,7 @@ async def test_a_wrong_method_names_the_right_ones(
     assert (desk.refreshed, desk.shut_down, desk.asked) == (0, 0, [])
 
 
-@pytest.mark.parametrize("word", ["events", "deliveries", "actions", "events/more"])
+@pytest.mark.parametrize("word", ["events", "deliveries/1/more", "actions", "events/more"])
 async def test_our_own_words_are_no_tickets(word: str, client: httpx.AsyncClient, desk: Desk) -> None:
     """What will be a path one day is not a ticket's today; under `issues` every name is one."""
     desk.known[word] = desk.known["A-1"]

@@ -6,8 +6,11 @@ Everything that comes and goes is held against Atlassian's own OpenAPI document;
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,6 +29,7 @@ from tests.fakes.openapi import specification
 Json = dict[str, Any]
 SPECIFICATION = "jira/jira-cloud-platform-v3.openapi.json"
 EMAIL, TOKEN = "agent@example.com", "jira-canary-token"
+WEBHOOK_SECRET = "jira-canary-webhook-secret"
 AGENT = "acc-agent"
 CLOUD = "11111111-2222-4333-8444-555555555555"
 COMMENT_CHARS_MAX = 32_767
@@ -188,6 +192,35 @@ class FakeJira:
         """What stands in each comment, all its words in one line."""
         comments = self.issues[issue_id].comments
         return [_words(one["body"]) for one in comments if author is None or one["author"] == author]
+
+    def event(
+        self,
+        issue_id: str,
+        event: str = "jira:issue_updated",
+        *,
+        author: str = "acc-ada",
+        items: list[Json] | None = None,
+    ) -> tuple[bytes, str]:
+        """The body of a webhook about an issue, and the name of the delivery."""
+        issue, number = self.issues[issue_id], self._next()
+        body = {
+            "timestamp": int(time.time() * 1000),
+            "webhookEvent": event,
+            "user": self._user(author),
+            "issue": {"id": issue.id, "key": issue.key, "fields": {"summary": issue.fields["summary"]}},
+            "changelog": {"id": str(number), "items": items or []},
+        }
+        return json.dumps(body).encode(), f"delivery-{number}"
+
+    def signed(self, body: bytes, identifier: str, *, attempt: int = 0) -> dict[str, str]:
+        """The headers of a webhook of an administrator's, which has a secret."""
+        digest = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"X-Hub-Signature": f"sha256={digest}", "X-Atlassian-Webhook-Identifier": identifier}
+        return (
+            headers
+            | {"Content-Type": "application/json"}
+            | ({"X-Atlassian-Webhook-Retry": str(attempt)} if attempt else {})
+        )
 
     def fail_next(self, method: str, path: str, **fields: Any) -> None:
         self.faults.append(Fault(method=method, path=path, **fields))

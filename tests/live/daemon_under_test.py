@@ -45,7 +45,7 @@ tracker:
 WORKFLOW = """\
 ---
 TRACKER
-polling: {interval_ms: 300}
+polling: {interval_ms: POLLING}
 workspace: {root: workspaces}
 repository: {url: repository, base: main}
 agent: {max_concurrent_agents: 4, retry_backoff_ms: 200, max_retry_backoff_ms: 1000AGENT}
@@ -99,10 +99,11 @@ class DaemonUnderTest:
         )
         self.configure(more, agent=agent)
 
-    def configure(self, more: str = "", *, agent: str = "") -> None:
-        """Write WORKFLOW.md, as an editor does: the whole file is replaced."""
+    def configure(self, more: str = "", *, agent: str = "", polling: str = "300") -> None:
+        """Write WORKFLOW.md, as an editor does: the whole file is replaced. `polling` is in milliseconds."""
         new = self.root / ".WORKFLOW.md.swp"
         text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
+        text = text.replace("POLLING", polling)
         new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from opensymphony.demo.model import ToolCall
-from tests.fakes.jira import AGENT, EMAIL, TOKEN, FakeJira
+from tests.fakes.jira import AGENT, EMAIL, TOKEN, WEBHOOK_SECRET, FakeJira
 from tests.live.conftest import Stage
 from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, scripted
 
@@ -32,9 +34,34 @@ async def site(daemon: DaemonUnderTest) -> AsyncIterator[FakeJira]:
     jira = FakeJira()
     async with jira.serving():
         daemon.environment["JIRA_API_TOKEN"] = TOKEN
+        daemon.environment["JIRA_WEBHOOK_SECRET"] = WEBHOOK_SECRET
         daemon.tracker = TRACKER.format(url=jira.base_url, email=EMAIL)
         yield jira
     assert jira.violations == []
+
+
+class Hooks:
+    """A site's webhooks to a daemon's public listener."""
+
+    def __init__(self, daemon: DaemonUnderTest, jira: FakeJira) -> None:
+        self.daemon, self.jira = daemon, jira
+
+    async def url(self) -> str:
+        await self.daemon.wait_for("webhooks are taken", lambda: "/webhook/jira" in self.daemon.told())
+        return re.findall(r"url=(http://\S+/webhook/jira)", self.daemon.told())[-1]
+
+    async def send(self, *events: tuple[bytes, str]) -> list[int]:
+        """In this order; the answers."""
+        url = await self.url()
+        async with httpx.AsyncClient() as http:
+            return [
+                (await http.post(url, content=body, headers=self.jira.signed(body, identifier))).status_code
+                for body, identifier in events
+            ]
+
+    def assigned(self, ticket: str) -> tuple[bytes, str]:
+        items = [{"field": "assignee", "to": AGENT, "toString": "Agent", "fromString": None}]
+        return self.jira.event(ticket, items=items)
 
 
 def ours(jira: FakeJira, ticket: str) -> str:
@@ -74,7 +101,7 @@ async def test_a_ticket_is_assigned_and_ends_in_review(daemon: DaemonUnderTest, 
         jira.edit(ticket, status="Done")
         await daemon.until("it is closed", has("PROJ-1", phase="closed"))
         assert (await daemon.command("shutdown"))[0] == 0
-    assert not any(TOKEN in text for text in written(daemon))
+    assert not any(secret in text for secret in (TOKEN, WEBHOOK_SECRET) for text in written(daemon))
 
 
 def written(daemon: DaemonUnderTest) -> list[str]:
@@ -101,4 +128,46 @@ async def test_a_site_that_answers_late_and_little_loses_nothing(daemon: DaemonU
         assert jira.issues[ticket].transitions == 2
         assert "Ready for review" in ours(jira, ticket)
         assert await daemon.commits("opensymphony/PROJ-1") == ["PROJ-1 1"]
+        assert (await daemon.command("shutdown"))[0] == 0
+
+
+async def test_webhooks_five_times_late_and_out_of_order(daemon: DaemonUnderTest, stage: Stage) -> None:
+    """Polls come once an hour: the webhook alone begins the work, a comment wakes it, and nothing happens twice. What is forged
+    is counted; a daemon that is killed goes on with what it had taken."""
+    stage.play = scripted({"PROJ-1": [commit("PROJ-1"), finish(), commit("PROJ-1", 2), finish()]})
+    async with site(daemon) as jira:
+        await daemon.lay_out()
+        daemon.configure(polling="3600000")
+        settings = daemon.root / "opensymphony.toml"
+        settings.write_text(f"{settings.read_text()}[public]\nport = 0\n")
+        hooks = Hooks(daemon, jira)
+        ticket = jira.create(assignee="acc-ada")
+        await daemon.start("run")
+        await hooks.url()
+        await daemon.until("the first look is over", lambda seen: seen.polled_ms is not None)
+        created = jira.event(ticket, "jira:issue_created")
+        jira.edit(ticket, assignee=AGENT)
+        assigned = hooks.assigned(ticket)
+        assert await hooks.send(assigned, created, assigned, assigned, created, assigned, assigned) == [200] * 7
+        assert await hooks.send((assigned[0] + b" ", "forged")) == [200], (
+            "signed anew, and another body: a hint like any other"
+        )
+        forged = jira.signed(b"another body", "forged")
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(await hooks.url(), content=assigned[0], headers=forged)
+            assert answer.status_code == 401
+        await daemon.until("it is done", has("PROJ-1", phase="in_review"))
+        await daemon.signal(signal.SIGKILL)
+        await daemon.ended()
+        await daemon.start("run")
+        jira.say(ticket, "Do one thing more.", "acc-ada")
+        assert await hooks.send(jira.event(ticket, "comment_created")) == [200]
+        await daemon.wait_for("it was done", lambda: jira.issues[ticket].transitions >= 3)
+        await daemon.until("it is done again", has("PROJ-1", phase="in_review"))
+        assert await daemon.commits("opensymphony/PROJ-1") == ["PROJ-1 2", "PROJ-1 1"]
+        assert sum("Do one thing more." in message for message in daemon.user_messages()) == 1
+        assert "Ready for review" in ours(jira, ticket)
+        code, said, _ = await daemon.command("deliveries", "list")
+        assert (code, len(said.splitlines())) == (0, 4), said
+        assert "assignee: nobody -> Agent" in said
         assert (await daemon.command("shutdown"))[0] == 0

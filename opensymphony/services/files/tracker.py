@@ -101,6 +101,10 @@ class FilesTracker:
         await self._in_thread(lambda: self._comment(ticket_id, marker, body))
         return f"{ticket_id}.comments.md#{comment_file.name_of(marker)}"
 
+    @property
+    def account(self) -> str:
+        return ""
+
     async def close(self) -> None:
         """Nothing is held between two calls."""
 

@@ -109,6 +109,10 @@ class JiraTracker:
         self._known: dict[str, _Known] = {}
         self._comments = CommentWriter(self.client)
 
+    @property
+    def account(self) -> str:
+        return self._account_id
+
     async def close(self) -> None:
         await self.client.close()
 

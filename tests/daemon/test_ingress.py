@@ -1,0 +1,188 @@
+"""Webhooks make the daemon look sooner, and nothing more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from opensymphony.api.public import Turned
+from opensymphony.daemon import ingress as ingress_module
+from opensymphony.daemon.ingress import Ingress
+from opensymphony.errors import ConfigurationError, Problem, Unreachable
+from opensymphony.model import Ticket, TicketId
+from opensymphony.services.jira.webhook import JiraWebhook
+from opensymphony.store.inbox import Inbox
+from tests.fakes.jira import AGENT, WEBHOOK_SECRET, FakeJira
+from tests.fakes.shifted_clock import Shifted
+
+
+class Bench:
+    """An ingress without a daemon: what it looked at, and what secret there is."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.jira = FakeJira()
+        self.looked: list[list[str]] = []
+        self.away = 0
+        self.secrets = [WEBHOOK_SECRET]
+        self.read = 0
+        self.clock = Shifted()
+        self.ingress = Ingress(
+            "jira",
+            JiraWebhook(),
+            inbox,
+            read_secret=self._secret,
+            look_at=self._look_at,
+            account=lambda: AGENT,
+            clock=self.clock,
+        )
+
+    async def _secret(self, name: str, variable: str | None) -> str:
+        assert name == "jira_webhook_secret"
+        self.read += 1
+        found = self.secrets[min(self.read, len(self.secrets)) - 1]
+        if not found:
+            raise ConfigurationError([Problem(file="opensymphony.toml", message="it is not set")])
+        return found
+
+    async def _look_at(self, ids: Sequence[TicketId]) -> dict[TicketId, Ticket]:
+        if self.away:
+            self.away -= 1
+            raise Unreachable("jira", "it is away", retry_after_ms=1)
+        self.looked.append(list(ids))
+        there = {issue.id: issue for issue in self.jira.issues.values()}
+        return {
+            one: Ticket(id=one, identifier=there[one].key, title="t", state=there[one].fields["status"])
+            for one in ids
+            if one in there
+        }
+
+    async def send(self, body: bytes, identifier: str, **headers: str) -> bool:
+        signed = {key.lower(): value for key, value in self.jira.signed(body, identifier).items()} | headers
+        return await self.ingress.receive("jira", signed, body)
+
+    async def refused(self, body: bytes, identifier: str = "d", **headers: str) -> tuple[int, str]:
+        with pytest.raises(Turned) as caught:
+            await self.send(body, identifier, **headers)
+        return caught.value.status, caught.value.code
+
+    async def outcomes(self) -> list[tuple[str, str]]:
+        return [(one.outcome, one.detail) for one in (await self.ingress.listed()).deliveries][::-1]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    inbox = await Inbox.open(tmp_path / "inbox.db")
+    yield Bench(inbox)
+    await inbox.close()
+
+
+async def test_a_ticket_is_looked_at_once_for_all_that_is_said_about_it(bench: Bench) -> None:
+    """Late, doubled and out of order: what counts is what the tracker says now."""
+    one, two = bench.jira.create(), bench.jira.create(status="In Progress")
+    events = [bench.jira.event(ticket) for ticket in (one, two, one, one, two)]
+    for body, identifier in (*events, *events[::-1]):
+        await bench.send(body, identifier)
+    assert not await bench.ingress.work()
+    assert bench.looked == [[one, two]]
+    assert await bench.outcomes() == [
+        ("looked", f"its state is {state}") for state in ("Todo", "In Progress", "Todo", "Todo", "In Progress")
+    ]
+    assert (await bench.ingress.listed()).refused == {"duplicate": 5}
+
+
+async def test_our_own_changes_wake_nobody(bench: Bench) -> None:
+    """Nor does what is about no ticket; what is about one that we may not see does no harm."""
+    ticket = bench.jira.create()
+    await bench.send(*bench.jira.event(ticket, author=AGENT))
+    body = json.dumps({"webhookEvent": "project_updated", "timestamp": bench.clock.now_ms()}).encode()
+    await bench.send(body, "about nothing")
+    await bench.ingress.work()
+    assert bench.looked == []
+    gone = bench.jira.create()
+    await bench.send(*bench.jira.event(gone))
+    bench.jira.delete(gone)
+    await bench.ingress.work()
+    assert await bench.outcomes() == [
+        ("ignored", "we did this ourselves"),
+        ("ignored", "it is about no ticket"),
+        ("looked", "the ticket is not there, or not ours to see"),
+    ]
+
+
+async def test_what_is_not_genuine_is_counted_and_not_kept(bench: Bench) -> None:
+    """Forged, cut off, no event, of yesterday or of tomorrow."""
+    body, identifier = bench.jira.event(bench.jira.create())
+    assert await bench.refused(body, identifier, **{"x-hub-signature": "sha256=" + "0" * 64}) == (401, "signature")
+    assert await bench.refused(body, identifier, **{"x-hub-signature": ""}) == (401, "signature")
+    assert await bench.refused(b'{"webhookEvent": 7}') == (400, "malformed")
+    for shift_ms in (25 * 3_600_000, -3_600_000):
+        bench.clock.shift_ms = shift_ms
+        assert await bench.refused(body, identifier) == (400, "stale")
+    bench.clock.shift_ms = 0
+    assert (await bench.ingress.listed()).deliveries == ()
+    assert await bench.send(body, identifier)
+
+
+async def test_without_a_secret_nothing_is_genuine(bench: Bench) -> None:
+    """An empty key is everybody's."""
+    bench.secrets = [""]
+    body, identifier = bench.jira.event(bench.jira.create())
+    assert await bench.refused(body, identifier) == (401, "signature")
+
+
+async def test_a_secret_that_was_exchanged_is_read_again(bench: Bench) -> None:
+    """Once a minute at most: whoever sends nonsense makes us read nothing."""
+    bench.secrets = ["old", WEBHOOK_SECRET]
+    body, identifier = bench.jira.event(bench.jira.create())
+    for _ in range(5):
+        assert await bench.refused(body, identifier) == (401, "signature")
+    assert bench.read == 1
+    bench.clock.shift_ms = 61_000
+    assert await bench.send(body, identifier)
+    assert bench.read == 2
+
+
+async def test_while_the_tracker_is_away_deliveries_wait(bench: Bench) -> None:
+    """They are tried again, and outlive the daemon."""
+    ticket = bench.jira.create()
+    await bench.send(*bench.jira.event(ticket))
+    bench.away = 2
+    assert await bench.ingress.work() and await bench.ingress.work()
+    assert await bench.outcomes() == [("pending", "")]
+    await bench.ingress.work()
+    assert await bench.outcomes() == [("looked", "its state is Todo")]
+
+
+async def test_one_is_replayed(bench: Bench) -> None:
+    """As if it had come just now; one that is not there is said to be not there."""
+    ticket = bench.jira.create()
+    await bench.send(*bench.jira.event(ticket))
+    await bench.ingress.work()
+    bench.jira.edit(ticket, status="Done")
+    [delivery] = (await bench.ingress.listed()).deliveries
+    assert await bench.ingress.replay(delivery.number)
+    await bench.ingress.work()
+    assert await bench.outcomes() == [("looked", "its state is Done")]
+    assert not await bench.ingress.replay(delivery.number + 1)
+    assert await bench.ingress.shown(delivery.number) is not None
+
+
+async def test_it_works_as_long_as_it_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there at the start comes first; what arrives is looked at at once."""
+    monkeypatch.setattr(ingress_module, "_AGAIN_S", 3600)
+    first = bench.jira.create()
+    await bench.send(*bench.jira.event(first))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.ingress.run)
+        with anyio.fail_after(10):
+            while bench.looked != [[first]]:
+                await anyio.sleep(0.01)
+            second = bench.jira.create()
+            await bench.send(*bench.jira.event(second))
+            while bench.looked != [[first], [second]]:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
