@@ -135,6 +135,38 @@ class Webhook(Protocol):
         ...
 
 
+class RegisteredWebhook(Struct, frozen=True, kw_only=True):
+    """A webhook as its service has it."""
+
+    id: str
+    name: str
+    url: str
+    events: tuple[str, ...] = ()
+    condition: str = ""
+    """Which tickets it is about, in the service's own language."""
+    enabled: bool = True
+
+
+class Registrar(Protocol):
+    """Tells a service where to call us. Every method may raise a `ServiceError`."""
+
+    async def registered(self) -> tuple[RegisteredWebhook, ...]:
+        """Every webhook that the service has, also those of others."""
+        ...
+
+    async def register(self, url: str) -> RegisteredWebhook:
+        """Make one, or bring the one with this address up to date."""
+        ...
+
+    async def remove(self, webhook_id: str) -> bool:
+        """Take one off; False for one that is not there."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...
+
+
 class WorkspaceRequest(Struct, frozen=True, kw_only=True):
     """What to make for one ticket."""
 

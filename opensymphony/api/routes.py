@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -80,16 +81,7 @@ def build_app(control: Control, token: str) -> Starlette:
         control.shutdown(detach=body.detach)
         return json_response({"stopping": True, "detached": body.detach}, status=202)
 
-    def guarded(path: str, method: str, answer: Answer) -> Route:
-        async def endpoint(request: Request) -> Response:
-            refused = refusal(request, token)
-            if refused is not None:
-                return refused
-            answered = answer(request)
-            return answered if isinstance(answered, Response) else await answered
-
-        return Route(path, endpoint, methods=[method])
-
+    guarded = partial(_guarded, token)
     return Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
@@ -113,6 +105,19 @@ def build_app(control: Control, token: str) -> Starlette:
         ],
         exception_handlers={HTTPException: _http_error, Exception: _defect},
     )
+
+
+def _guarded(token: str, path: str, method: str, answer: Answer) -> Route:
+    """A path for who has the token, and comes from here."""
+
+    async def endpoint(request: Request) -> Response:
+        refused = refusal(request, token)
+        if refused is not None:
+            return refused
+        answered = answer(request)
+        return answered if isinstance(answered, Response) else await answered
+
+    return Route(path, endpoint, methods=[method])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -32,6 +32,7 @@ from opensymphony.cli import (
     shutdown,
     status,
     stop,
+    webhook,
 )
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(help="Show what the journal tells afterwards.", no_args_is_help=True)
 deliveries_app = typer.Typer(help="Show the webhooks that came, and look at them again.", no_args_is_help=True)
+webhook_app = typer.Typer(help="Tell the tracker where to call us.", no_args_is_help=True)
 config_app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
 
 app.command()(run.run)
@@ -70,6 +72,10 @@ app.add_typer(deliveries_app, name="deliveries")
 deliveries_app.command("list")(deliveries.list_)
 deliveries_app.command()(deliveries.show)
 deliveries_app.command()(deliveries.replay)
+app.add_typer(webhook_app, name="webhook")
+webhook_app.command()(webhook.register)
+webhook_app.command("list")(webhook.list_)
+webhook_app.command()(webhook.remove)
 app.add_typer(journal_app, name="journal")
 journal_app.command()(journal.export)
 journal_app.command()(journal.replay)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opensymphony.cli import ask, output
-from opensymphony.clock import iso
 
 if TYPE_CHECKING:
     from opensymphony.views import DeliveryView
@@ -60,6 +59,8 @@ def replay(number: _Number, workflow: ask.WorkflowOption = None, config: ask.Con
 
 
 def _line(one: DeliveryView) -> str:
+    from opensymphony.clock import iso
+
     replays = f", replayed {one.replays}" if one.replays else ""
     changes = f" ({one.changes})" if one.changes else ""
     result = f"{one.outcome}: {one.detail}" if one.detail else one.outcome

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
-from opensymphony.interfaces import Tracker, Webhook
+from opensymphony.interfaces import Registrar, Tracker, Webhook
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy, TrackerPolicy
 
@@ -86,3 +86,23 @@ def _jira_webhook() -> Webhook:
 
 
 _WEBHOOKS: dict[str, Callable[[], Webhook]] = {"jira": _jira_webhook}
+
+
+def open_registrar(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Registrar | None:
+    """Where the service of a tracker is told to call us; None for one that has no webhooks."""
+    opener = _REGISTRARS.get(policy.kind)
+    return opener(policy, clock, read_secret) if opener is not None else None
+
+
+def _jira_registrar(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Registrar:
+    from opensymphony.services.jira.client import JiraClient
+    from opensymphony.services.jira.registration import JiraRegistrar
+    from opensymphony.services.jira.site import read_site
+    from opensymphony.services.jira.webhook import SECRET
+
+    site = read_site(policy)
+    client = JiraClient(site, lambda: read_secret("jira_api_token", site.api_token_env), clock)
+    return JiraRegistrar(client, lambda: read_secret(SECRET, None))
+
+
+_REGISTRARS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Registrar]] = {"jira": _jira_registrar}

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import cast
 
 import anyio
+import httpx
 import pytest
 
 from opensymphony.api.public import Turned
+from opensymphony.clock import Clock
 from opensymphony.daemon import ingress as ingress_module
-from opensymphony.daemon.ingress import Ingress
-from opensymphony.errors import ConfigurationError, Problem, Unreachable
+from opensymphony.daemon.ingress import Ingress, Tracked, open_ingress
+from opensymphony.errors import ConfigurationError, InstanceError, Problem, Unreachable
+from opensymphony.interfaces import Tracker
 from opensymphony.model import Ticket, TicketId
 from opensymphony.services.jira.webhook import JiraWebhook
+from opensymphony.settings import Settings, load_settings
 from opensymphony.store.inbox import Inbox
 from tests.fakes.jira import AGENT, WEBHOOK_SECRET, FakeJira
 from tests.fakes.shifted_clock import Shifted
@@ -186,3 +193,48 @@ async def test_it_works_as_long_as_it_runs(bench: Bench, monkeypatch: pytest.Mon
             while bench.looked != [[first], [second]]:
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
+
+
+class Quiet:
+    """A tracker that is not asked."""
+
+    account = AGENT
+
+
+async def test_a_listener_is_opened_where_the_settings_want_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the tracker has webhooks; a port that is taken is one line that says what to do."""
+    monkeypatch.setenv("JIRA_WEBHOOK_SECRET", WEBHOOK_SECRET)
+    jira, looked = FakeJira(), anyio.Event()
+
+    async def look_at(ids: Sequence[TicketId]) -> dict[TicketId, Ticket]:
+        looked.set()
+        return {}
+
+    def settings(port: int | None) -> Settings:
+        (tmp_path / "opensymphony.toml").write_text(
+            f'[store]\ndirectory = "{tmp_path}/store"\n' + ("" if port is None else f"[public]\nport = {port}\n")
+        )
+        return load_settings(str(tmp_path / "WORKFLOW.md"))[0]
+
+    def tracked(service: str) -> Tracked:
+        return Tracked(service=service, tracker=cast("Tracker", Quiet()), look_at=look_at, clock=Clock())
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+            assert await open_ingress(settings(None), tracked("jira"), stack, tasks) is None
+            assert await open_ingress(settings(0), tracked("files"), stack, tasks) is None
+            with pytest.raises(InstanceError, match="choose another with public.port"):
+                await open_ingress(settings(taken.getsockname()[1]), tracked("jira"), stack, tasks)
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            assert await open_ingress(settings(port), tracked("jira"), stack, tasks) is not None
+            body, identifier = jira.event(jira.create())
+            async with httpx.AsyncClient() as http:
+                url = f"http://127.0.0.1:{port}/webhook/jira"
+                answer = await http.post(url, content=body, headers=jira.signed(body, identifier))
+                assert answer.json() == {"accepted": True, "new": True}
+            with anyio.fail_after(10):
+                await looked.wait()
+            tasks.cancel_scope.cancel()

@@ -11,7 +11,7 @@ import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.poller import Poller
-from opensymphony.errors import RateLimited
+from opensymphony.errors import RateLimited, ServiceError
 from opensymphony.interfaces import Tracker
 from opensymphony.model import Claim, CommandKey, Ticket, TicketId, TicketPage
 from opensymphony.scheduler import commands as c
@@ -231,9 +231,11 @@ async def test_a_pause_that_the_tracker_asks_for_is_kept(tmp_path: Path, monkeyp
     async with world.open() as tracker:
         watch = Watch(tracker)
         monkeypatch.setattr(tracker, "fetch_candidates", limited(3_600_000))
-        before_ms = Clock().now_ms()
+        before_ms = watch.clock.now_ms()
         assert await watch.poll() == ["PollFailed"]
         assert watch.poller.next_ms - before_ms >= 3_600_000
+        with pytest.raises(ServiceError, match="it asked for a pause"):
+            await watch.poller.look_at([TicketId("T-0001")])
         monkeypatch.undo()
         said = watch.poller.refresh()
         assert said is not None and said.startswith("the tracker asked for a pause: it is looked at at 20")
@@ -380,4 +382,42 @@ async def test_a_pause_that_a_write_was_told_holds_the_poll(tmp_path: Path) -> N
         watch.poller.hold(60_000)
         assert await watch.poll() == []
         clock.shift_ms += 60_000
+        assert await watch.poll() == ["PollCompleted"]
+
+
+async def test_single_tickets_are_looked_at_between_the_polls(tmp_path: Path) -> None:
+    """What has changed is told, what is gone, and what is new and ours; a new one that is not ours stays unknown."""
+    world = FilesWorld(tmp_path)
+    known, gone = await world.create("Known"), await world.create("Gone")
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        await watch.poll()
+        await world.retitle(known, "Renamed")
+        await world.delete(gone)
+        new = await world.create("New", labels=["none has this"])
+        other = await world.create("Not ours")
+        watch.seen.clear()
+        found = await watch.poller.look_at([known, gone, new, other, TicketId("T-9999")])
+        assert sorted(ticket.title for ticket in found.values()) == ["New", "Not ours", "Renamed"]
+        assert sorted(type(event).__name__ for event in watch.seen) == [
+            "TicketChanged",
+            "TicketChanged",
+            "TicketVanished",
+        ]
+        assert set(watch.state.entries) == {known, new}
+
+
+async def test_what_people_say_is_told_once(tmp_path: Path) -> None:
+    """What was there at the first sight is not told at all."""
+    world = FilesWorld(tmp_path)
+    ticket = await world.create("One")
+    await world.comment(ticket, "before us")
+    async with world.open() as tracker:
+        watch = Watch(tracker)
+        assert await watch.poll() == ["TicketChanged", "PollCompleted"]
+        await world.comment(ticket, "to us", "bob")
+        assert await watch.poll() == ["TicketChanged", "TicketCommented", "PollCompleted"]
+        [_, said, _] = watch.seen
+        assert isinstance(said, e.TicketCommented)
+        assert (said.comment.author, said.comment.text) == ("bob", "to us")
         assert await watch.poll() == ["PollCompleted"]

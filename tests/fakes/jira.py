@@ -111,6 +111,8 @@ class FakeJira:
         """How many searches do not show what is new."""
         self.down = False
         self.deployment = "Cloud"
+        self.hooks: dict[str, Json] = {}
+        """Webhooks that were registered."""
         self.link_types = ["Blocks", "Relates"]
         self.base_url = ""
         self._clock = 1_767_225_600_000
@@ -240,6 +242,12 @@ class FakeJira:
             body = json.loads(data) if data else None
         except ValueError:
             return _json(400, {"errorMessages": ["no JSON"], "errors": {}})
+        if path.startswith("/rest/webhooks/1.0/webhook"):
+            try:
+                self._authorize(request.headers, behind_gateway)
+                return _json(*self._hooks(request.method, path, body))
+            except JiraError as error:
+                return _json(error.status, {"errorMessages": list(error.messages), "errors": {}})
         short = path.removeprefix("/rest/api/3")
         self.requests.append((request.method, short))
         query = dict(request.query_params)
@@ -305,6 +313,25 @@ class FakeJira:
                 one: {"id": "1", "key": one, "name": one, "type": "PROJECT", "havePermission": one not in self.denied}
                 for one in wanted
             }
+        }
+
+    def _hooks(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """The older interface, which no document describes."""
+        if self._lacks("ADMINISTER"):
+            raise JiraError(403, "You need to be an administrator.")
+        number = path.rpartition("/")[2]
+        if method == "GET":
+            return 200, [{key: value for key, value in one.items() if key != "secret"} for one in self.hooks.values()]
+        if method == "POST":
+            number = str(self._next())
+        elif number not in self.hooks:
+            raise JiraError(404, "no such webhook")
+        if method == "DELETE":
+            del self.hooks[number]
+            return 204, None
+        self.hooks[number] = {**body, "enabled": True, "self": f"{self.base_url}/rest/webhooks/1.0/webhook/{number}"}
+        return (201 if method == "POST" else 200), {
+            key: value for key, value in self.hooks[number].items() if key != "secret"
         }
 
     def _server_info(self, **_: Any) -> tuple[int, Any]:
