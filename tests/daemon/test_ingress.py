@@ -225,7 +225,7 @@ async def test_a_listener_is_opened_where_the_settings_want_one(
         async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
             assert await open_ingress(settings(None), tracked("jira"), stack, tasks) is None
             assert await open_ingress(settings(0), tracked("files"), stack, tasks) is None
-            with pytest.raises(InstanceError, match="choose another with public.port"):
+            with pytest.raises(InstanceError, match=r"choose another with public\.port"):
                 await open_ingress(settings(taken.getsockname()[1]), tracked("jira"), stack, tasks)
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]

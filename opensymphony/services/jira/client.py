@@ -8,6 +8,7 @@ gateway is found out there.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -29,6 +30,13 @@ _PATIENCE_MS = 20_000
 """Longer pauses are told to the scheduler instead of being waited for here."""
 _AGAIN_MS = (500, 1_000, 2_000)
 _DETAIL_MAX = 300
+
+_ESCAPES = re.compile(
+    rb"\\u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+"""Pairs and all other escapes are left alone."""
+_NO_CHARACTER = b"\\ufffd"
 
 T = TypeVar("T")
 ReadToken = Callable[[], Awaitable[str]]
@@ -56,8 +64,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     def value(self, kind: type[T]) -> T:
         """Raises `BadAnswer` when it is something else."""
         try:
-            return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return decode(self.body, kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(SERVICE, f"the answer cannot be read as {kind.__name__}: {str(error)[:200]}") from error
 
 
@@ -235,6 +243,17 @@ def _said(response: httpx.Response) -> str:
     words = [*errors.errorMessages, *(f"{field}: {text}" for field, text in errors.errors.items()), errors.message]
     said = "; ".join(" ".join(word.split()) for word in words if word.strip())
     return said[:_DETAIL_MAX] or f"status {response.status_code}"
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON as Jira writes it: with halves of characters in it, which somebody wrote into a ticket and no decoder takes."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        whole = _ESCAPES.sub(lambda found: _NO_CHARACTER if found["half"] else found[0], body)
+        return msgspec.json.decode(whole, type=kind)
 
 
 def escaped(text: str) -> str:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from opensymphony.interfaces import BadDelivery, Delivery
 from opensymphony.model import encodable
+from opensymphony.services.jira.client import decode
 from opensymphony.services.jira.issues import User
 from opensymphony.services.jira.site import SERVICE
 from opensymphony.webhooks import is_signed
@@ -60,7 +61,7 @@ class JiraWebhook:
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         try:
-            found = msgspec.json.decode(body, type=_Body)
+            found = decode(body, _Body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadDelivery(f"the body is no event of Jira: {str(error)[:200]}") from error
         issue = found.issue or _Issue()

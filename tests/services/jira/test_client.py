@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from opensymphony.errors import BadAnswer, NotFound, RateLimited, Refused, ServiceError, Unreachable
 from opensymphony.services.jira import client as client_module
-from opensymphony.services.jira.client import JiraClient, escaped
+from opensymphony.services.jira.client import JiraClient, decode, escaped
 from opensymphony.services.jira.issues import User
 from opensymphony.services.jira.limits import Limits
 from opensymphony.services.jira.site import read_site
@@ -194,3 +195,25 @@ async def test_no_redirection_gets_the_token(jira: FakeJira) -> None:
 def test_texts_cannot_leave_their_quotes() -> None:
     assert escaped('a"b\\c\nd') == 'a\\"b\\\\c d'
     assert httpx.URL(f"http://x/?q={escaped('a')}")
+
+
+@pytest.mark.parametrize(
+    ("wire", "text"),
+    [
+        (rb'"a\ud83d\ude00b"', "a\U0001f600b"),
+        (rb'"a\ud83db"', "a\ufffdb"),
+        (rb'"\ude00\ud83d"', "\ufffd\ufffd"),
+        (rb'"\\\\ud83d \\\\\ud83d"', "\\\\ud83d \\\\\ufffd"),
+        (rb'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+        (rb'"\n\"\u00e4"', '\n"\xe4'),
+    ],
+)
+def test_half_a_character_in_a_ticket_hides_no_other(wire: bytes, text: str) -> None:
+    """It is replaced where it stands, and nothing else is changed."""
+    assert decode(wire, str) == text
+
+
+@pytest.mark.parametrize("wire", [b"", b"{", b'"\xff"', b"7"])
+def test_what_is_no_json_stays_none(wire: bytes) -> None:
+    with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
+        decode(wire, str)
