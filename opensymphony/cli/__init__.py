@@ -18,6 +18,7 @@ from opensymphony.cli import (
     demo,
     doctor,
     explain,
+    init,
     install,
     issues,
     journal,
@@ -49,6 +50,7 @@ config_app = typer.Typer(help="Check and show the configuration.", no_args_is_he
 
 app.command()(run.run)
 app.command()(demo.demo)
+app.command()(init.init)
 app.command()(install.install)
 app.command()(doctor.doctor)
 app.command()(status.status)

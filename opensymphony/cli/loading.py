@@ -45,7 +45,13 @@ def load(
     port: int | None = None,
     host: str | None = None,
 ) -> Loaded:
-    """Read the WORKFLOW.md (default: the one in this directory) and the settings beside it. Never raises."""
+    """Read the WORKFLOW.md (default: the one in this directory) and the settings beside it. Never raises.
+
+    From here on what is logged goes to standard error: results stand alone on standard output.
+    """
+    from opensymphony import logs
+
+    logs.set_up(level="error")
     named = workflow_path or DEFAULT_WORKFLOW
     read = read_workflow(named)
     server = read.policy.server if read.policy is not None else None

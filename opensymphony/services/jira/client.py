@@ -21,7 +21,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, NotFound, RateLimited, Refused, ServiceError, Unreachable
 from opensymphony.logs import get_logger
 from opensymphony.services.jira.limits import Limits, retry_after_ms
-from opensymphony.services.jira.site import SERVICE, Site
+from opensymphony.services.jira.site import GATEWAY, SERVICE, Site
 
 _ANSWER_BYTES_MAX = 32 * 1024 * 1024
 _CONNECT_S, _READ_S = 10, 30
@@ -81,7 +81,8 @@ class JiraClient:
         self._turn = anyio.Lock()
         self.api_url = site.api_url or site.base_url
         """Where the API is, as far as it is known."""
-        self._probed = site.api_url is not None
+        # A site on this machine has nothing to do with Atlassian's gateway, and its token nothing there.
+        self._probed = site.api_url is not None or (site.is_local and site.gateway_url == GATEWAY)
         # A proxy of the environment must not see the token, nor cookies or credentials of ~/.netrc reach the site.
         self._http = httpx.AsyncClient(
             trust_env=False,

@@ -35,6 +35,11 @@ class Site(Struct, frozen=True, kw_only=True):
     """Name of the type of link that says what blocks what."""
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine, as in a test."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
     def auth(self) -> Literal["basic", "bearer"]:
         return "basic" if self.email else "bearer"
 

@@ -23,6 +23,8 @@ def test_a_good_one_is_read() -> None:
     assert (site.base_url, site.auth, site.api_token_env) == ("https://acme.atlassian.net", "basic", "JIRA_API_TOKEN")
     assert (site.blocker_link, site.gateway_url) == ("Blocks", "https://api.atlassian.com")
     assert read(email=None).auth == "bearer"
+    assert not site.is_local
+    assert read(base_url="http://localhost:80").is_local
     assert read(base_url="http://127.0.0.1:80").base_url == "http://127.0.0.1:80"
 
 

@@ -1,0 +1,75 @@
+"""The first WORKFLOW.md of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opensymphony.workflow import load
+from opensymphony.workflow.starting import EXAMPLE, Answers, first_policy, ignore_lines
+
+READY = Path(__file__).resolve().parents[2] / "workflows"
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20).filter(
+    lambda text: text.strip() == text and not text.startswith("$")
+)
+
+
+def loaded(answers: Answers):
+    text = first_policy((READY / answers.tracker / "WORKFLOW.md").read_text(), answers)
+    found = load(text, "WORKFLOW.md", {}, "/h", "/project")
+    assert [problem for problem in found.problems if problem.severity == "error"] == []
+    assert found.policy is not None
+    return found.policy
+
+
+def test_files_to_begin_with() -> None:
+    """A label and one at a time; the base is the branch that is checked out."""
+    policy = loaded(Answers(base="trunk", verify='make "all" # and more', tickets="my tickets"))
+    assert (policy.tracker.required_labels, policy.agent.max_concurrent_agents) == (("agent",), 1)
+    assert policy.tracker.provider["path"] == "/project/my tickets"
+    assert policy.repository is not None
+    assert (policy.repository.base, policy.verify.command) == ("trunk", 'make "all" # and more')
+
+
+def test_jira_to_begin_with() -> None:
+    """Only what is assigned to us, unless that is not wanted."""
+    policy = loaded(Answers(tracker="jira", site="https://acme.atlassian.net", email="a+b@example.com", project="PROJ"))
+    assert policy.tracker.provider["base_url"] == "https://acme.atlassian.net"
+    assert (policy.tracker.provider["email"], policy.tracker.provider["project_key"]) == ("a+b@example.com", "PROJ")
+    assert (policy.tracker.assignee, policy.tracker.required_labels, policy.agent.max_concurrent_agents) == (
+        "me",
+        ("agent",),
+        1,
+    )
+    anybody = loaded(Answers(tracker="jira", site="https://a.example", project="PROJ", assigned=False, label=""))
+    assert (anybody.tracker.assignee, anybody.tracker.required_labels) == (None, ())
+
+
+@pytest.mark.parametrize("tracker", ["files", "jira"])
+def test_without_a_repository_that_section_is_only_shown(tracker: str) -> None:
+    answers = Answers(tracker=tracker, has_repository=False, site="https://a.example", project="PROJ")
+    assert loaded(answers).repository is None
+    text = first_policy((READY / tracker / "WORKFLOW.md").read_text(), answers)
+    assert "# repository:" in text and "hooks.after_create" in text
+
+
+@given(label=TEXT, verify=TEXT, base=TEXT, tickets=TEXT)
+def test_any_answer_stands_there_as_it_was_given(label: str, verify: str, base: str, tickets: str) -> None:
+    """Whatever YAML would make of it."""
+    answers = Answers(label=label, verify=verify, base=base, tickets=tickets)
+    text = first_policy((READY / "files" / "WORKFLOW.md").read_text(), answers)
+    policy = load(text, "WORKFLOW.md", {}, "/h", "/project").policy
+    if policy is not None:  # a template in it, or a folder that cannot be, is refused for itself
+        assert policy.tracker.required_labels == (label.strip().lower(),)
+        assert policy.verify.command == verify
+        assert policy.repository is not None and policy.repository.base == base
+
+
+def test_lines_to_ignore_are_added_once() -> None:
+    assert ignore_lines("") == ".opensymphony/\n"
+    assert ignore_lines("x") == "\n.opensymphony/\n"
+    assert ignore_lines("x\n.opensymphony/\n") == ""
+    assert "labels: [agent]" in EXAMPLE.format(label="agent")
