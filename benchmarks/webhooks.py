@@ -1,7 +1,7 @@
 """How long a webhook waits for its acknowledgement at 500 a second, beside what the wire and the disk alone take.
 
-Goal: p95 below 50 ms at 500 a second. Each body is signed, read whole, checked, written to a database with synchronous FULL, and
-acknowledged; all of it over loopback, sender and receiver sharing one process. Floors, in the same run: the same calls to a
+Goal: p95 below 50 ms at 500 a second. Each body is signed, read whole, checked, written to a database with synchronous FULL,
+and acknowledged; all of it over loopback, sender and receiver sharing one process. Floors, in the same run: the same calls to a
 listener that only reads the body (*wire*), and one small write with its fsync after the other (*disk*).
 """
 

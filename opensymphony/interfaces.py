@@ -26,6 +26,7 @@ from opensymphony.model import (
     Ticket,
     TicketId,
     TicketPage,
+    TrackerState,
     TransitionAnswer,
     TurnEnd,
     TurnProgress,
@@ -84,6 +85,10 @@ class Tracker(Protocol):
 
     async def transition(self, ticket_id: TicketId, *, from_states: Sequence[str], to_state: str) -> TransitionAnswer:
         """Move the ticket if it is in one of `from_states` (without case); otherwise leave it, and say where it is."""
+        ...
+
+    def state(self) -> TrackerState | None:
+        """What it was asked, without asking it; None for one that has no limits."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from opensymphony.model import Phase, ServerState, TicketId, Usage
+from opensymphony.model import Phase, ServerState, TicketId, TrackerState, Usage
 
 
 class AskView(Struct, frozen=True, kw_only=True):
@@ -155,6 +155,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Why nothing new starts although there would be work: the disk."""
     day: str = ""
     budgets: tuple[BudgetView, ...] = ()
+    tracker: TrackerState | None = None
+    """What the tracker was asked; None for one without limits."""
 
 
 EntryKind = Literal[

@@ -10,7 +10,7 @@ from opensymphony.cli import ask, output
 from opensymphony.cli.explain import asked_lines, budget_line
 
 if TYPE_CHECKING:
-    from opensymphony.model import ServerState
+    from opensymphony.model import ServerState, TrackerState
     from opensymphony.views import Snapshot, TicketView
 
 
@@ -55,6 +55,8 @@ def lines(snapshot: Snapshot) -> list[str]:
         again_ms = (snapshot.next_poll_ms or 0) - snapshot.at_ms
         again = f"; next look in {output.duration(again_ms)}" if again_ms > 0 else ""
         found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}{again}")
+    if snapshot.tracker is not None:
+        found.append(f"tracker: {_traffic(snapshot.tracker, snapshot.at_ms)}")
     if snapshot.policy_error:
         since = _since(snapshot.policy_error_since_ms, snapshot.at_ms)
         found.append(f"the newest WORKFLOW.md is not in force{since}: {snapshot.policy_error}")
@@ -67,6 +69,17 @@ def lines(snapshot: Snapshot) -> list[str]:
     if not snapshot.tickets:
         found.append("no ticket is known")
     return found
+
+
+def _traffic(state: TrackerState, now_ms: int) -> str:
+    facts = [f"{state.requests:,} request{'' if state.requests == 1 else 's'} since the start"]
+    if state.refused:
+        facts.append(f"{state.refused:,} of them refused for being too many")
+    if state.remaining is not None:
+        facts.append(f"{state.remaining:,} left by its own count")
+    if state.paused_until_ms > now_ms:
+        facts.append(f"it asked for a pause of {output.duration(state.paused_until_ms - now_ms)} more")
+    return ", ".join(facts)
 
 
 def _server(state: ServerState) -> str:

@@ -227,6 +227,7 @@ class Daemon:
             self.stop,
             detach=self.detach,
             next_poll_ms=lambda: parts.poller.next_ms,
+            tracker=parts.tracker.state,
             policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
         )
         manifests = Manifests(state, parts.workspaces)

@@ -11,7 +11,7 @@ from msgspec import structs
 from opensymphony.api.deliveries import Inspection
 from opensymphony.daemon.loop import Loop
 from opensymphony.errors import InstanceError
-from opensymphony.model import ServerState, TicketId, encodable
+from opensymphony.model import ServerState, TicketId, TrackerState, encodable
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.requests import subject
 from opensymphony.scheduler.state import Entry
@@ -39,11 +39,13 @@ class DaemonControl:
         detach: Callable[[], None] | None = None,
         next_poll_ms: Callable[[], int | None] = lambda: None,
         policy_error_since_ms: Callable[[], int | None] = lambda: None,
+        tracker: Callable[[], TrackerState | None] = lambda: None,
         answer_s: float = _ANSWER_S,
     ) -> None:
         """`next_poll_ms` and `policy_error_since_ms` are what the shell knows and the journal does not."""
         self._next_poll_ms = next_poll_ms
         self._policy_error_since_ms = policy_error_since_ms
+        self._tracker = tracker
         self._loop = loop
         self._server = server
         self._refresh = refresh
@@ -74,13 +76,19 @@ class DaemonControl:
                 server=server,
                 status=status,
             )
-            cached = structs.replace(cached, storage_error=storage_error)
+            cached = structs.replace(cached, storage_error=storage_error, tracker=self._tracker())
         next_poll_ms = self._next_poll_ms()
         since_ms = self._policy_error_since_ms() if cached.policy_error else None
         now_ms = self._loop.clock.now_ms()
         beside = (next_poll_ms, since_ms) != (cached.next_poll_ms, cached.policy_error_since_ms)
         if beside or now_ms - cached.at_ms >= _AT_MS:
-            cached = structs.replace(cached, at_ms=now_ms, next_poll_ms=next_poll_ms, policy_error_since_ms=since_ms)
+            cached = structs.replace(
+                cached,
+                at_ms=now_ms,
+                next_poll_ms=next_poll_ms,
+                policy_error_since_ms=since_ms,
+                tracker=self._tracker(),
+            )
         self._cached = cached
         return cached
 

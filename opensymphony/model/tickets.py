@@ -136,3 +136,15 @@ class TicketPage(Struct, frozen=True, kw_only=True):
     tickets: tuple[Ticket, ...]
     problems: tuple[str, ...] = ()
     """One line each, with place and cause; a bad ticket never hides a good one."""
+
+
+class TrackerState(Struct, frozen=True, kw_only=True):
+    """What a tracker was asked since the start, and what it lets us ask."""
+
+    requests: int = 0
+    refused: int = 0
+    """Of these, for being too many."""
+    remaining: int | None = None
+    """As it said last; None when it does not say."""
+    paused_until_ms: int = 0
+    """Until then it asked not to be asked at all."""

@@ -10,7 +10,7 @@ import pytest
 
 from opensymphony.api.client import ADDRESS_FILE
 from opensymphony.cli.status import lines
-from opensymphony.model import ServerState, TicketId, Usage
+from opensymphony.model import ServerState, TicketId, TrackerState, Usage
 from opensymphony.views import AskView, BudgetView, Snapshot, TicketView
 from tests.api.test_client import answering
 from tests.cli.program import call, write_workflow
@@ -180,3 +180,15 @@ def test_each_of_several_servers_has_a_line() -> None:
         "server 1: ready at http://127.0.0.1:8000",
         "server 2: restarting it died",
     ]
+
+
+def test_what_the_tracker_was_asked_has_a_line() -> None:
+    """With what it lets us ask; nothing for one without limits."""
+    used = TrackerState(requests=1_234, refused=2, remaining=37, paused_until_ms=SNAPSHOT.at_ms + 12_000)
+    told = lines(msgspec.structs.replace(SNAPSHOT, tracker=used))
+    assert (
+        "tracker: 1,234 requests since the start, 2 of them refused for being too many, 37 left by its own count, "
+        "it asked for a pause of 12 s more" in told
+    )
+    told = lines(msgspec.structs.replace(SNAPSHOT, tracker=TrackerState(requests=1)))
+    assert "tracker: 1 request since the start" in told

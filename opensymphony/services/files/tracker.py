@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, ConfigurationError, NotFound, Problem, Refused, ServiceError, Unreachable
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TransitionAnswer
+from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TrackerState, TransitionAnswer
 from opensymphony.services.files import comment_file, exchange, ticket_file
 from opensymphony.services.files.folder import SERVICE, Folder, is_ticket, malformed, translated
 from opensymphony.services.files.front_matter import FILE_BYTES_MAX, Malformed
@@ -100,6 +100,9 @@ class FilesTracker:
     async def upsert_comment(self, ticket_id: TicketId, marker: str, body: str) -> str:
         await self._in_thread(lambda: self._comment(ticket_id, marker, body))
         return f"{ticket_id}.comments.md#{comment_file.name_of(marker)}"
+
+    def state(self) -> TrackerState | None:
+        return None
 
     @property
     def account(self) -> str:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, NotFound, Refused, Unreachable
 from opensymphony.logs import get_logger
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TransitionAnswer
+from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TrackerState, TransitionAnswer
 from opensymphony.services.jira.client import JiraClient, ReadToken, body_of, escaped
 from opensymphony.services.jira.comments import CommentWriter
 from opensymphony.services.jira.issues import (
@@ -108,6 +108,15 @@ class JiraTracker:
         self._priorities_ms: int | None = None
         self._known: dict[str, _Known] = {}
         self._comments = CommentWriter(self.client)
+
+    def state(self) -> TrackerState | None:
+        used = self.client.limits.usage
+        return TrackerState(
+            requests=used.requests,
+            refused=used.refused,
+            remaining=used.remaining,
+            paused_until_ms=used.paused_until_ms,
+        )
 
     @property
     def account(self) -> str:
