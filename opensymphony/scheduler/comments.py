@@ -120,7 +120,7 @@ def _obey(plan: Plan, comment: TicketComment) -> None:
 def _tell(plan: Plan, text: str) -> None:
     """Below our comment, as it stands there now; the next thing that happens writes another one."""
     entry = plan.entry
-    if not plan.policy.reporting.comment or not entry.comment or entry.claim is not None:
+    if not plan.policy.reporting.comment or not entry.comment or entry.run is not None or entry.claim is not None:
         return
     body = entry.comment.partition(_ABOUT_REQUEST)[0]
     plan.issue(c.WriteComment, body=f"{body}{_ABOUT_REQUEST}{text}\n")

@@ -250,6 +250,14 @@ def has_open_relations(ticket: Ticket) -> bool:
     return bool(ticket.blocked_by or ticket.children or ticket.parent)
 
 
+def milliseconds_in(raw: msgspec.Raw | None) -> int | None:
+    """The time that a field holds, since the epoch; None for one that holds none."""
+    try:
+        return _milliseconds(msgspec.json.decode(raw, type=str)) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
+
+
 def _read(issue: Issue, odd: list[str], name: str, kind: Any) -> Any:
     """A field; None when it is missing or null, or something else, which is noted."""
     raw = issue.fields.get(name)

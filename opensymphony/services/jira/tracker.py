@@ -7,7 +7,7 @@ its profile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import anyio.to_thread
 import msgspec
@@ -32,6 +32,7 @@ from opensymphony.services.jira.issues import (
     claim_in,
     comments_of,
     has_open_relations,
+    milliseconds_in,
 )
 from opensymphony.services.jira.limits import Limits
 from opensymphony.services.jira.site import SERVICE, Site, read_site
@@ -79,9 +80,14 @@ class _Property(Struct, frozen=True, kw_only=True):
 class _Known(Struct, frozen=True, kw_only=True):
     """What an issue said, and when it had been updated then."""
 
-    updated: bytes
+    updated_ms: int | None
     ticket: Ticket
     problems: tuple[str, ...] = ()
+
+
+def _known(issue: Issue, ticket: Ticket, odd: Sequence[str]) -> _Known:
+    noted = tuple(f"{SERVICE}: {issue.key}: {name} is something else and was left out" for name in odd)
+    return _Known(updated_ms=milliseconds_in(issue.fields.get("updated")), ticket=ticket, problems=noted)
 
 
 class JiraTracker:
@@ -107,6 +113,8 @@ class JiraTracker:
         self._priorities: tuple[str, ...] = ()
         self._priorities_ms: int | None = None
         self._known: dict[str, _Known] = {}
+        self._written: set[TicketId] = set()
+        """Tickets that we wrote to since the last poll began."""
         self._comments = CommentWriter(self.client)
 
     def state(self) -> TrackerState | None:
@@ -134,19 +142,20 @@ class JiraTracker:
         found = await self._search(states)
         if not found and self._known:
             await self._sign_in(0)  # without a good token Jira shows nothing, and does not say why
-        stale = [one.id for one in found if not self._is_fresh(one)]
-        updated = {one.id: bytes(one.fields.get("updated", b"")) for one in found}
-        problems = await self._read_again(stale, updated)
-        kept = {one.id: self._known[one.id] for one in found if one.id in self._known}
-        self._known = dict(list(kept.items())[-_KNOWN_MAX:])
+        self._written.clear()
+        read, problems = await self._read_again([one.id for one in found if not self._is_fresh(one)])
+        kept = [known for one in found if (known := read.get(one.id) or self._known.get(one.id)) is not None]
+        # What we wrote meanwhile may not be in the reading: the next poll reads it again.
+        fresh = [one for one in kept if one.ticket.id not in self._written]
+        self._known = {one.ticket.id: one for one in fresh[-_KNOWN_MAX:]}
         wanted = {state.strip().casefold() for state in states}
-        shown = [one for one in kept.values() if one.ticket.state.casefold() in wanted]
+        shown = [one for one in kept if one.ticket.state.casefold() in wanted]
         problems += [problem for one in shown for problem in one.problems]
         return TicketPage(tickets=tuple(one.ticket for one in shown), problems=tuple(problems[:_PROBLEMS_MAX]))
 
-    async def _read_again(self, ids: Sequence[str], updated: Mapping[str, bytes]) -> list[str]:
-        """Bring what is known of these up to date; returns what is wrong with those that are no tickets."""
-        reading, problems = await self._reading(), list[str]()
+    async def _read_again(self, ids: Sequence[str]) -> tuple[dict[str, _Known], list[str]]:
+        """What these say now, and what is wrong with those that are no tickets."""
+        reading, read, problems = await self._reading(), dict[str, _Known](), list[str]()
         for issue_id in ids:
             self._known.pop(issue_id, None)
         for start in range(0, len(ids), _BATCH_MAX):
@@ -157,10 +166,8 @@ class JiraTracker:
                     problems.append(f"{SERVICE}: {issue.key or issue.id}: {error}")
                     continue
                 if found is not None:
-                    ticket, odd = found
-                    noted = tuple(f"{SERVICE}: {issue.key}: {name} is something else and was left out" for name in odd)
-                    self._known[issue.id] = _Known(updated=updated.get(issue.id, b""), ticket=ticket, problems=noted)
-        return problems
+                    read[issue.id] = _known(issue, *found)
+        return read, problems
 
     async def fetch_tickets(self, ids: Sequence[TicketId]) -> tuple[Ticket, ...]:
         if not ids:
@@ -179,6 +186,8 @@ class JiraTracker:
                     raise BadAnswer(SERVICE, f"{issue.key or issue.id}: {error}") from error
                 if found is not None:
                     tickets[issue.id] = found[0]
+                    if issue.id in self._known:  # what the search shows of it is older from now on
+                        self._known[issue.id] = _known(issue, *found)
         if len(tickets) < len(asked):
             await self._sign_in(_IN_DOUBT_MS)  # what is gone, and what we may not see, look the same
         return tuple(tickets[ticket_id] for ticket_id in ids if ticket_id in tickets)
@@ -191,10 +200,17 @@ class JiraTracker:
         return await anyio.to_thread.run_sync(reading.ticket, issue, newest)
 
     def _is_fresh(self, found: _Found) -> bool:
+        """Whether what we have read is as new as what the search has seen; it lags, and never shows us the past."""
         known = self._known.get(found.id)
         if known is None or has_open_relations(known.ticket):
             return False
-        return known.updated == bytes(found.fields.get("updated", b"")) != b""
+        seen_ms = milliseconds_in(found.fields.get("updated"))
+        return seen_ms is not None and known.updated_ms is not None and seen_ms <= known.updated_ms
+
+    def _note_write(self, ticket_id: TicketId) -> None:
+        """Whatever was read of it before is of no use any more."""
+        self._known.pop(ticket_id, None)
+        self._written.add(ticket_id)
 
     async def _search(self, states: Sequence[str]) -> list[_Found]:
         """Which issues there are, in the order in which they were made."""
@@ -284,7 +300,10 @@ class JiraTracker:
             return ClaimAnswer(granted=False, holder=held)
         if held != claim:
             path = f"/issue/{ticket_id}/properties/{CLAIM_PROPERTY}"
-            await self.client.call("PUT", path, name="write the claim", json=claim, writes_to=ticket_id)
+            try:
+                await self.client.call("PUT", path, name="write the claim", json=claim, writes_to=ticket_id)
+            finally:
+                self._note_write(ticket_id)
         return ClaimAnswer(granted=True)
 
     async def release(self, ticket_id: TicketId, claim: Claim) -> None:
@@ -297,6 +316,8 @@ class JiraTracker:
             await self.client.call("DELETE", path, name="take the claim off", writes_to=ticket_id)
         except NotFound:
             return
+        finally:
+            self._note_write(ticket_id)
 
     async def _held(self, ticket_id: TicketId) -> Claim | None:
         """The claim that stands on the ticket. Raises `NotFound` when the ticket is gone."""
@@ -310,7 +331,13 @@ class JiraTracker:
 
     async def upsert_comment(self, ticket_id: TicketId, marker: str, body: str) -> str:
         await self._sign_in(_IDENTITY_MS)
-        return await self._comments.upsert(ticket_id, marker, body, account_id=self._account_id)
+        try:
+            return await self._comments.upsert(ticket_id, marker, body, account_id=self._account_id)
+        finally:
+            self._note_write(ticket_id)
 
     async def transition(self, ticket_id: TicketId, *, from_states: Sequence[str], to_state: str) -> TransitionAnswer:
-        return await move(self.client, ticket_id, from_states=from_states, to_state=to_state)
+        try:
+            return await move(self.client, ticket_id, from_states=from_states, to_state=to_state)
+        finally:
+            self._note_write(ticket_id)

@@ -74,6 +74,8 @@ async def move(
     wanted = {state.strip().casefold() for state in from_states}
     for attempt in range(_TRIES):
         status = await _status(client, ticket_id)
+        if attempt and _is_there(status, to_state):
+            return TransitionAnswer(moved=True, state=status.name)  # it had moved, though the answer was lost
         if status.name.casefold() not in wanted or _is_there(status, to_state):
             return TransitionAnswer(moved=False, state=status.name)
         found = await available(client, ticket_id)

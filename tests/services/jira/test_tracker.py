@@ -70,12 +70,29 @@ async def test_an_index_that_lags_decides_nothing(jira: FakeJira, tracker: Track
     assert await candidates(tracker) == ["Moved"], "the index does not know better yet"
     [found] = await tracker.fetch_tickets([TicketId(ticket)])
     assert (found.state, found.title) == ("Done", "Closed"), "and before anything is begun it is read by its id"
+    assert await candidates(tracker) == [], "what was read once is never taken back"
     new = jira.create("New")
     assert "New" not in await candidates(tracker)
     for _ in range(3):
         await candidates(tracker)
     assert await candidates(tracker) == ["New"]
     assert new
+
+
+async def test_what_we_write_is_not_forgotten_by_a_lagging_index(jira: FakeJira, tracker: Tracker) -> None:
+    """The next poll reads an issue again that we wrote to, however old the index thinks it is."""
+    ticket = TicketId(jira.create())
+    assert len(await candidates(tracker)) == 1
+    jira.lag = 10
+    await tracker.transition(ticket, from_states=["Todo"], to_state="In Review")
+    assert await candidates(tracker) == []
+    claim = Claim(instance="one", generation=1, heartbeat_ms=2)
+    other = TicketId(jira.create())
+    for _ in range(11):
+        await candidates(tracker)
+    await tracker.claim(other, claim, replacing=None)
+    [shown] = (await tracker.fetch_candidates(["Todo"])).tickets
+    assert shown.claim == claim
 
 
 async def test_an_issue_that_was_moved_to_another_project_is_gone(jira: FakeJira, tracker: Tracker) -> None:
