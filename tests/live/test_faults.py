@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from opensymphony.clock import Clock
 from opensymphony.demo.model import ModelEndpoint, ToolCall
 from opensymphony.model import CommandKey
 from tests.live.conftest import Live, Stage, model_environment, policy, sleeps_in
-from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, once, scripted, shell
+from tests.live.daemon_under_test import DaemonUnderTest, commit, finish, has, once, scripted, shell, view
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -95,3 +96,30 @@ async def test_a_model_that_never_answers(daemon: DaemonUnderTest, stage: Stage)
     assert len(daemon.stored_conversations()) == 1
     await daemon.signal(signal.SIGTERM)
     assert await daemon.ended() == 0
+
+
+@pytest.mark.faults
+async def test_a_server_that_cannot_write(daemon: DaemonUnderTest, stage: Stage) -> None:
+    """Its disk is full in the midst of a turn: the run fails and is tried again; when there is room, the work is done once."""
+    gate = daemon.marks / "go"
+    hold = shell(f"touch {daemon.marks}/begun; while [ ! -e {gate} ]; do sleep 0.05; done")
+    stage.play = scripted({"FULL-1": [hold, commit("FULL-1"), finish()]})
+    await daemon.lay_out(agent="tool_timeout_ms: 6000, stall_timeout_ms: 6000")
+    daemon.ticket("FULL-1")
+    await daemon.start("run")
+    await daemon.wait_for("the agent is at work", lambda: (daemon.marks / "begun").exists())
+    servers = list(daemon.processes("cpu_count=64"))
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in servers}
+    for pid, (_, hard) in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    gate.touch()
+    await daemon.until(
+        "it failed", lambda now: (one := view(now, "FULL-1")) and (one.failures or one.phase != "running")
+    )
+    for pid, before in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    await daemon.until("it is done", has("FULL-1", phase="in_review"))
+    assert await daemon.commits("opensymphony/FULL-1") == ["FULL-1 1"]
+    await daemon.signal(signal.SIGTERM)
+    assert await daemon.ended() == 0
+    assert daemon.processes() == {}

@@ -24,6 +24,8 @@ _LATE_S = 1.0
 """What was held back is in the log within milliseconds of the end of the call; then nothing comes any more."""
 _SILENT_S = 600.0
 """A call that is open without any news for so long is looked at: if nothing works behind it, it is interrupted."""
+_DEAD_S = 30.0
+"""After that interruption: a result that has not come by then was lost, as where the server's disk is full."""
 _REJECTED = "not carried out yet: the next message says how to go on"
 _EARLIER_LIFE = 0
 """The boot of a server that an earlier daemon started; ours count from 1."""
@@ -40,7 +42,7 @@ async def deliver(
     `known` is told which boot of the server took the message, and whether one may still be on its way. Takes as long as an open
     tool call takes. What waits for an approval is rejected first: a message would carry it out.
     """
-    letter = _Letter(server, client, conversation_id, marker(key), is_at_work)
+    letter = _Letter(server, client, conversation_id, marker(key), is_at_work, stands_still=known.stands_still)
     for attempt in range(_SEND_ATTEMPTS + 1):
         found = await letter.find(0.0 if known.is_certain else _LATE_S)
         try:
@@ -52,7 +54,8 @@ async def deliver(
                 return
             if attempt == _SEND_ATTEMPTS:
                 break
-            known.boot, known.is_certain = (await server.wait_ready()).boot, False
+            known.boot, known.is_certain, known.stands_still = (await server.wait_ready()).boot, False, False
+            letter.stands_still = False
             if await client.send(conversation_id, f"{text}\n\n{letter.mark}") == "saved":
                 await client.run(conversation_id)
             known.is_certain = True
@@ -86,13 +89,23 @@ async def reject(client: Client, conversation_id: str, reason: str) -> None:
 class _Letter:
     """One message that is on its way, or perhaps is."""
 
-    def __init__(self, server: Server, client: Client, conversation_id: str, mark: str, is_at_work: IsAtWork) -> None:
+    def __init__(
+        self,
+        server: Server,
+        client: Client,
+        conversation_id: str,
+        mark: str,
+        is_at_work: IsAtWork,
+        *,
+        stands_still: bool,
+    ) -> None:
         self.mark = mark
+        self.stands_still = stands_still
         self._server = server
         self._client = client
         self._conversation_id = conversation_id
         self._is_at_work = is_at_work
-        self._interrupted = False
+        self._interrupted_at: float | None = None
         self._newest, self._heard_at = "", anyio.current_time()
 
     async def find(self, quiet_s: float) -> Event | None:
@@ -114,7 +127,8 @@ class _Letter:
                 tail, found = None, None
             if found is not None:
                 return found
-            if tail is None or tail.open_calls:
+            # A server that could not write (its disk was full) has lost the result for good.
+            if tail is None or (tail.open_calls and not self._is_dead()):
                 quiet_at = None
                 await anyio.sleep(_LOOK_AGAIN_S)
                 continue
@@ -122,6 +136,11 @@ class _Letter:
             if anyio.current_time() - quiet_at >= quiet_s:
                 return None
             await anyio.sleep(_LOOK_AGAIN_S / 4)
+
+    def _is_dead(self) -> bool:
+        """Whether a call that is open will never end, and holds nothing back."""
+        given_up = self._interrupted_at is not None and anyio.current_time() - self._interrupted_at >= _DEAD_S
+        return self.stands_still or given_up
 
     async def _read(self) -> Mirror:
         """The end of the log. A call that is silent for long is interrupted if nothing works behind it; else it may take
@@ -137,12 +156,12 @@ class _Letter:
         ):
             self._heard_at = anyio.current_time()
             if not await self._is_at_work():
-                self._interrupted = True
                 await self._client.interrupt(self._conversation_id)
+                self._interrupted_at = self._interrupted_at or anyio.current_time()
         return tail
 
     async def run_if_unheard(self, message: Event) -> None:
         """The message is in the log; a crash, a full server or our interruption may have kept the agent from being started."""
         page = await self._client.events_from(self._conversation_id, message.id, limit=100)
-        if self._interrupted or not any(event.key == "execution_status" for event in page.items):
+        if self._interrupted_at is not None or not any(event.key == "execution_status" for event in page.items):
             await self._client.run(self._conversation_id)

@@ -25,6 +25,8 @@ class Known(Struct, kw_only=True):
     """Of one that was made as the policy asks; one of an earlier policy keeps the tools it has."""
     is_stopped: bool = False
     """We were told to stop it, and no message was sent since."""
+    stands_still: bool = False
+    """It was stopped and confirmed to be, and no message was sent since: a call that is open all the same never ends."""
     is_certain: bool = False
     """No message to it may still be on its way: it was made by us, or the last one was answered."""
 

@@ -262,6 +262,7 @@ class OpenHandsRuntime:
         known.is_stopped = True
         live = partial(self._stream, conversation_id, after_seq=None)
         end = await interrupt(self._server, self._client, conversation_id, live)
+        known.stands_still = end is not None
         mirror = known.mirror
         if mirror.last_seq < 0:
             return to_usage(end.stats, self._prices()) if end is not None and end.stats is not None else None

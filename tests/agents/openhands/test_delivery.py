@@ -102,6 +102,32 @@ async def test_a_call_with_nothing_behind_it_is_interrupted(
     assert (log.posts, fake.requests.count("POST /interrupt")) == (1, 1)
 
 
+async def test_a_result_that_was_lost_for_good_holds_up_nobody(
+    fake: FakeServer, runtime: OpenHandsRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose disk was full never writes it: after the interruption it is given some time, and then no more."""
+    monkeypatch.setattr(delivery, "_SILENT_S", 0.0)
+    monkeypatch.setattr(delivery, "_DEAD_S", 0.1)
+    log = Log(fake, statuses=[200], delivered=[True])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+    fake.answers["POST /interrupt"] = always({})
+    fake.answers["GET /alive"] = always({}, 503)
+    await runtime.send(ID, KEY, "Do it.")
+    assert log.posts == 1
+
+
+async def test_what_was_confirmed_to_stand_still_holds_nothing_back(
+    fake: FakeServer, runtime: OpenHandsRuntime
+) -> None:
+    """We have stopped it ourselves: a call that is open all the same is not waited for."""
+    log = Log(fake, statuses=[200], delivered=[True])
+    log.add("ActionEvent", tool_call_id="call", tool_name="terminal")
+    runtime._conversations.of(ID).stands_still = True
+    await runtime.send(ID, KEY, "Do it.")
+    assert log.posts == 1
+    assert not runtime._conversations.of(ID).stands_still
+
+
 async def test_what_waits_for_an_approval_is_rejected_before_a_message(
     fake: FakeServer, runtime: OpenHandsRuntime
 ) -> None:
