@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from opensymphony.api.client import fetch_snapshot, find_daemon
 from opensymphony.clock import Clock, iso
-from opensymphony.daemon.archiving import archives_dir, conversations_dir
+from opensymphony.daemon.archiving import active_dirs, archives_dir
 from opensymphony.daemon.sizes import Size, measure, measure_all, shown
 from opensymphony.errors import InstanceError, StoreError, WorkspaceError
 from opensymphony.logs import FILE_NAME
@@ -109,8 +109,9 @@ def _logs(settings: Settings, policy: Policy, clock: Clock) -> Check:
 
 
 def _archives(settings: Settings, policy: Policy, clock: Clock) -> Check:
-    active, archived = conversations_dir(settings, policy), archives_dir(settings, policy)
-    (live, live_size), (put, size) = (_directories(place, clock) for place in (active, archived))
+    active = [_directories(place, clock) for place in active_dirs(settings, policy)]
+    live, live_size = sum(number for number, _ in active), sum((one for _, one in active), Size())
+    put, size = _directories(archives_dir(settings, policy), clock)
     over = _over(size, policy.retention.archives_bytes, "archives_bytes")
     detail = f"{live} in use, {shown(live_size)}; {put} archived, {shown(size)}"
     figures = {"active": live, "active_bytes": live_size.bytes, "archived": put, "archived_bytes": size.bytes}

@@ -84,7 +84,9 @@ async def test_what_is_over_its_limit_is_a_warning(limit: str, name: str, world:
     await world.once()
     fill(Path(world.settings().logs_dir) / "opensymphony.jsonl", 30)
     fill(archives_dir(world.settings(), world.policy()) / ("1" * 32) / "meta.json", 30)
-    fill(conversations_dir(world.settings(), world.policy()) / ("2" * 32) / "meta.json", 30)
+    active = conversations_dir(world.settings(), world.policy())
+    fill(active / ("2" * 32) / "meta.json", 30)
+    fill(active.with_name("active-2") / ("3" * 32) / "meta.json", 30)
     small: dict[str, Any] = {limit: 1_000}
     checks = await found(world, world.policy(retention=RetentionPolicy(**small)))
     assert [one for one, check in checks.items() if check.status == "warn" and one != "disk"] == [name]
@@ -92,7 +94,7 @@ async def test_what_is_over_its_limit_is_a_warning(limit: str, name: str, world:
     off = await found(world, world.policy(retention=RetentionPolicy(**{limit: 0})))
     assert off[name].status == "pass"
     figures = checks["conversations-size"].figures
-    assert (figures["active"], figures["archived"]) == (1, 1)
+    assert (figures["active"], figures["archived"]) == (2, 1)
 
 
 async def test_a_disk_that_is_nearly_full_is_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
