@@ -15,7 +15,7 @@ from opensymphony.clock import new_id
 from opensymphony.errors import InstanceError
 from opensymphony.views import ActionAnswer
 
-Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject"]
+Action = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject", "budget"]
 ON_ALL: tuple[Action, ...] = ("pause", "resume")
 """What can be asked about everything at once."""
 

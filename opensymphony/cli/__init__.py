@@ -12,6 +12,7 @@ import typer
 from opensymphony import __version__
 from opensymphony.cli import (
     approve,
+    budget,
     config,
     debug,
     deliveries,
@@ -65,6 +66,7 @@ app.command()(message.message)
 app.command()(approve.approve)
 app.command()(reject.reject)
 app.command()(rehydrate.rehydrate)
+app.command()(budget.budget)
 app.command()(shutdown.shutdown)
 app.command()(paths.paths)
 app.add_typer(config_app, name="config")

@@ -97,12 +97,13 @@ def lines(state: State, policy: Policy, entry: Entry | None, *, extra: Usage | N
         spent = _spent(state, entry, scope)
         if extra is not None:
             spent = spent + extra
+        times = 1 + entry.grants if entry is not None and scope == "ticket" else 1
         if limit.tokens is not None:
             used, call = spent.total_tokens, ceiling.total_tokens
-            yield Line(scope=scope, unit="tokens", limit=limit.tokens, spent=used, call=call)
+            yield Line(scope=scope, unit="tokens", limit=times * limit.tokens, spent=used, call=call)
         if limit.cost_micros is not None:
             used, call = spent.cost_micros, ceiling.cost_micros
-            yield Line(scope=scope, unit="cost_micros", limit=limit.cost_micros, spent=used, call=call)
+            yield Line(scope=scope, unit="cost_micros", limit=times * limit.cost_micros, spent=used, call=call)
 
 
 def _spent(state: State, entry: Entry | None, scope: BudgetScope) -> Usage:

@@ -28,6 +28,7 @@ VERBS: dict[str, e.OperatorAction] = {
     "pause": "pause",
     "resume": "resume",
     "rehydrate": "rehydrate",
+    "budget": "budget",
     "answer": "message",
     "approve": "approve",
     "reject": "reject",

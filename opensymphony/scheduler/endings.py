@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import structs
+
 from opensymphony import reporting
 from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
@@ -215,14 +217,15 @@ def _fits_again(plan: Plan) -> bool:
     return call_does_not_fit(state, plan.policy, entry, live=len(state.running) + 1) is None
 
 
-def wake(plan: Plan) -> tuple[bool, str]:
+def wake(plan: Plan, *, granted: int = 0) -> tuple[bool, str]:
     """Let a ticket at rest start again; one that we moved out of the active states is moved back first.
 
-    Returns whether it will, and one sentence about it.
+    `granted`: so often more than the state knows it may spend its own budget. Returns whether it will, and one sentence.
     """
     ticket, policy, moves = plan.ticket, plan.policy, plan.policy.reporting.transitions
     against = why_not_ours(ticket, policy)
-    breach = call_does_not_fit(plan.state, policy, plan.entry, live=1)
+    entry = structs.replace(plan.entry, grants=plan.entry.grants + granted) if granted else plan.entry
+    breach = call_does_not_fit(plan.state, policy, entry, live=1)
     if breach is not None:
         return False, breach.text
     if against is None:

@@ -30,7 +30,7 @@ from opensymphony.model import (
 )
 from opensymphony.workflow.policy import Policy
 
-OperatorAction = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject"]
+OperatorAction = Literal["stop", "retry", "pause", "resume", "message", "rehydrate", "approve", "reject", "budget"]
 
 
 class Happened(Struct, frozen=True, kw_only=True, tag=True):

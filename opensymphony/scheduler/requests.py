@@ -8,6 +8,7 @@ from opensymphony.model import PersonMessage, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.asks import answer_text, approve, reject
+from opensymphony.scheduler.budget import SHARED
 from opensymphony.scheduler.eligibility import why_not_ours
 from opensymphony.scheduler.endings import begin_stop, is_stoppable, wake
 from opensymphony.scheduler.plan import Plan
@@ -150,6 +151,21 @@ def _rehydrate(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
     return True, f"{answer}: `opensymphony retry {plan.ticket.identifier}` starts it" if waits else answer
 
 
+def _budget(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    scope = plan.entry.scope if plan.entry.phase == "needs_person" else None
+    if scope in SHARED:
+        return False, f"the {scope}'s budget is used up, not its own: raise budget.{scope} in WORKFLOW.md"
+    if scope is None:
+        return False, "no budget of its own is in its way"
+    if scope == "ticket":
+        plan.add(d.BudgetGranted(ticket_id=plan.ticket.id))
+    woken, how = wake(plan, granted=int(scope == "ticket"))
+    times = (
+        f"budget.ticket counts {plan.entry.grants + 2} times for it now" if scope == "ticket" else "it gets another run"
+    )
+    return True, f"{times}: {how}" if woken else f"{times}; it goes on later: {how}"
+
+
 def _why(reason: str, event: e.OperatorAsked) -> str:
     """Who and why, as far as it was said."""
     said = f" ({event.author})" if event.author else ""
@@ -164,6 +180,7 @@ ACTIONS: dict[e.OperatorAction, Callable[[Plan, e.OperatorAsked], tuple[bool, st
     "resume": _resume,
     "message": _message,
     "rehydrate": _rehydrate,
+    "budget": _budget,
     "approve": approve,
     "reject": reject,
 }

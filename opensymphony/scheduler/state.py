@@ -158,6 +158,8 @@ class Entry(Struct, kw_only=True):
     """When its last run began, or began to be stopped; what a person has said since then is an answer to how it ends."""
     scope: BudgetScope | None = None
     """Whose limit put the ticket down."""
+    grants: int = 0
+    """How often a person let it spend its own budget once more."""
     history: tuple[str, ...] = ()
     """How its last runs ended, newest first."""
     outcome: Outcome | None = None

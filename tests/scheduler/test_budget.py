@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from opensymphony.model import TurnEnd, TurnProgress, Usage
+from opensymphony.model import TicketId, TurnEnd, TurnProgress, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.budget import call_ceiling, was_raised
@@ -316,3 +316,60 @@ def test_a_limit_that_is_raised_while_a_run_is_being_stopped_lets_it_go_on() -> 
     book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=limited(ticket=tokens(90_000))))
     book.until(c.RereadTicket)
     assert book.pending(c.RereadTicket).generation == 2
+
+
+def asks_for_more(book: Playbook, request_id: str) -> tuple[bool, str]:
+    asked = e.OperatorAsked(at_ms=book.now_ms, request_id=request_id, ticket_id=TicketId("A-1"), action="budget")
+    book.send(asked)
+    return book.state.requests[request_id][:2]
+
+
+def spent_up(scope: str) -> Playbook:
+    book = Playbook(limited(**{scope: tokens(5_000)}))
+    started(book, "A-1")
+    spends(book, "A-1", 5_400)
+    book.answer(c.StopRun, usage=Usage(prompt_tokens=5_400, model_calls=1))
+    book.settle_all()
+    assert book.entry("A-1").phase == "needs_person"
+    return book
+
+
+def test_a_person_lets_a_ticket_spend_its_budget_once_more() -> None:
+    """Each time by the whole of it, until it is used up again."""
+    book = spent_up("ticket")
+    assert asks_for_more(book, "r1") == (
+        True,
+        "budget.ticket counts 2 times for it now: it starts as soon as there is a place",
+    )
+    book.until(c.OpenConversation)
+    book.answer(c.OpenConversation, created=False, usage=Usage(prompt_tokens=5_400, model_calls=1))
+    book.until(c.AwaitTurn)
+    spends(book, "A-1", 9_900)
+    assert "StopRun" not in book.kinds()
+    spends(book, "A-1", 10_100)
+    book.answer(c.StopRun, usage=Usage(prompt_tokens=10_100, model_calls=2))
+    book.settle_all()
+    assert "of 10,000 tokens are spent" in book.entry("A-1").reason
+    assert asks_for_more(book, "r2")[1].startswith("budget.ticket counts 3 times for it now")
+
+
+def test_a_runs_budget_is_new_with_the_next_run() -> None:
+    book = spent_up("run")
+    assert asks_for_more(book, "r1")[0]
+    book.until(c.AwaitTurn)
+    assert book.entry("A-1").grants == 0
+
+
+@pytest.mark.parametrize("scope", ["day", "project"])
+def test_what_all_share_is_raised_elsewhere(scope: str) -> None:
+    assert asks_for_more(spent_up(scope), "r1") == (
+        False,
+        f"the {scope}'s budget is used up, not its own: raise budget.{scope} in WORKFLOW.md",
+    )
+
+
+def test_where_no_budget_is_in_the_way_nothing_is_granted() -> None:
+    book = Playbook(limited(ticket=tokens(5_000)))
+    started(book, "A-1")
+    assert asks_for_more(book, "r1") == (False, "no budget of its own is in its way")
+    assert book.entry("A-1").grants == 0

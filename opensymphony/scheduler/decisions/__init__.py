@@ -32,6 +32,7 @@ from opensymphony.scheduler.decisions.runs import (
 )
 from opensymphony.scheduler.decisions.tickets import (
     AskSettled,
+    BudgetGranted,
     ClaimHeld,
     ClaimLost,
     CommandIssued,
@@ -75,6 +76,7 @@ Decision = (
     | PauseSet
     | MessageQueued
     | CommentHeard
+    | BudgetGranted
     | MessagesTaken
     | DrainBegun
     | TimersTaken

@@ -21,6 +21,10 @@ class MessagesTaken(OfTicket, frozen=True, kw_only=True):
     count: int
 
 
+class BudgetGranted(OfTicket, frozen=True, kw_only=True):
+    """The ticket may spend its own budget once more."""
+
+
 class CommentHeard(OfTicket, frozen=True, kw_only=True):
     """A comment of the ticket was taken in, whatever followed from it."""
 

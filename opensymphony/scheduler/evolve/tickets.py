@@ -82,6 +82,10 @@ def comment_heard(state: State, decision: d.CommentHeard) -> None:
     entry.heard = (*entry.heard, decision.comment_id)[-_HEARD_MAX:]
 
 
+def budget_granted(state: State, decision: d.BudgetGranted) -> None:
+    entry_of(state, decision.ticket_id).grants += 1
+
+
 def messages_taken(state: State, decision: d.MessagesTaken) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
     run.giving = entry.messages[: decision.count]
