@@ -135,6 +135,10 @@ class Webhook(Protocol):
         """Whether the raw body comes from who knows the secret; constant in time. Names of headers are in lower case."""
         ...
 
+    def sign(self, secret: str, body: bytes) -> dict[str, str]:
+        """The headers with which the service would send this body; for trying whether calls arrive."""
+        ...
+
     def read(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """What it says. Raises `BadDelivery`."""
         ...

@@ -72,6 +72,8 @@ class PublicSettings(Struct, frozen=True, kw_only=True):
     """Where it listens; a tunnel or a proxy with TLS brings calls there."""
     port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     """0 takes a free one, which `run` prints. Left out, there is no such listener."""
+    url: str | None = None
+    """Where others reach it, without `/webhook/...`; `doctor` tries whether calls to it arrive."""
     sources: tuple[str, ...] = ()
     """Networks from which calls are taken, such as `104.192.136.0/21`; empty: from everywhere, if they are signed."""
 
@@ -297,6 +299,8 @@ def _read(place: Path, env: Mapping[str, str]) -> tuple[_File, tuple[Problem, ..
             f"{shown(file.server.host)} is not a loopback address: use 127.0.0.1, and a tunnel from other machines"
         )
         reader.note("server.host", message)
+    if file.public.url is not None and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", file.public.url):
+        reader.note("public.url", f"{shown(file.public.url)} is no address, such as https://hooks.example.com")
     for at, network in enumerate(file.public.sources):
         try:
             ipaddress.ip_network(network)

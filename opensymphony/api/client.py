@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -149,6 +149,19 @@ def fetch_unreadiness(address: Address) -> str | None:
     """Why it cannot begin new work right now; None when it can."""
     answer = _ask(address, "GET", "/readyz", allowed=(503,))
     return _decoded(address, answer, _Refusal).error.message if answer.status_code == 503 else None
+
+
+async def knock(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str] | str:
+    """Call the public listener as a service would: the status with the code of the refusal, or why there is no answer."""
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
+            answer = await client.post(url, headers=dict(headers), content=body)
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    try:
+        return answer.status_code, msgspec.json.decode(answer.content, type=_Refusal).error.code
+    except msgspec.MsgspecError:
+        return answer.status_code, ""
 
 
 def _segment(identifier: str) -> str:

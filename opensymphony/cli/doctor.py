@@ -21,8 +21,8 @@ def doctor(
     """Check that everything a run needs is here.
 
     Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, budget, folders,
-    agent-server, port, and at how much room everything takes; starts and changes nothing. Exit code 1 when a check fails; a
-    warning is no failure.
+    agent-server, port, webhooks, and at how much room everything takes; starts and changes nothing.
+    Exit code 1 when a check fails; a warning is no failure.
     """
     import anyio
 

@@ -17,6 +17,7 @@ from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.confinement import chosen_isolation, is_root
 from opensymphony.daemon.model_access import model_environment, secret_reader, with_model
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
+from opensymphony.daemon.webhook_check import webhook_check
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.isolation import hindrance
 from opensymphony.scheduler.budget import limits
@@ -48,6 +49,7 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
         await _model(policy, settings),
     ]
     checks += await check_tracker(policy, Clock(), secret_reader(settings))
+    checks.append(await webhook_check(settings, policy))
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
     checks += [_directory("logs", settings.logs_dir), _server(settings), _port(settings)]

@@ -16,7 +16,7 @@ from opensymphony.model import encodable
 from opensymphony.services.jira.client import decode
 from opensymphony.services.jira.issues import User
 from opensymphony.services.jira.site import SERVICE
-from opensymphony.webhooks import is_signed
+from opensymphony.webhooks import is_signed, signature
 
 SECRET = "jira_webhook_secret"
 """Its name in opensymphony.toml, [secrets]."""
@@ -58,6 +58,9 @@ class JiraWebhook:
 
     def is_genuine(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
         return is_signed(secret, body, headers.get(_SIGNATURE, ""))
+
+    def sign(self, secret: str, body: bytes) -> dict[str, str]:
+        return {_SIGNATURE: signature(secret, body)}
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         try:

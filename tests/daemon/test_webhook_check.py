@@ -1,0 +1,134 @@
+"""Whether webhooks would arrive."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+
+from opensymphony.clock import Clock
+from opensymphony.daemon.ingress import Ingress, Tracked, open_ingress
+from opensymphony.daemon.webhook_check import webhook_check
+from opensymphony.interfaces import Tracker
+from opensymphony.settings import Settings, load_settings
+from opensymphony.views import Check
+from opensymphony.workflow.policy import Policy, TrackerPolicy
+from tests.fakes.jira import AGENT, WEBHOOK_SECRET
+
+POLICY = Policy(tracker=TrackerPolicy(kind="jira"), prompt="Do it.")
+
+
+class Quiet:
+    """A tracker that is not asked."""
+
+    account = AGENT
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+class Place:
+    """Where a daemon and a doctor have their settings."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._directory = directory
+        self._monkeypatch = monkeypatch
+        self.port = free_port()
+        self.ingress: Ingress | None = None
+        self.secret(WEBHOOK_SECRET)
+
+    def secret(self, value: str) -> None:
+        self._monkeypatch.setenv("JIRA_WEBHOOK_SECRET", value)
+
+    def settings(self, public: str | None = None) -> Settings:
+        text = f"port = {self.port}" if public is None else public
+        (self._directory / "opensymphony.toml").write_text(
+            f'[store]\ndirectory = "{self._directory}/store"\n[public]\n{text}\n'
+        )
+        settings, problems = load_settings(str(self._directory / "WORKFLOW.md"))
+        assert not problems
+        return settings
+
+    async def check(self, public: str | None = None) -> Check:
+        return await webhook_check(self.settings(public), POLICY)
+
+    @asynccontextmanager
+    async def listening(self, public: str | None = None) -> AsyncIterator[None]:
+        tracked = Tracked(service="jira", tracker=cast("Tracker", Quiet()), look_at=no_one, clock=Clock())
+        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+            self.ingress = await open_ingress(self.settings(public), tracked, stack, tasks)
+            yield
+            tasks.cancel_scope.cancel()
+
+
+async def no_one(ids: object) -> dict[object, object]:
+    raise AssertionError("nothing is looked at")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(tmp_path, monkeypatch)
+
+
+async def test_a_call_goes_round_and_nothing_is_kept(place: Place) -> None:
+    async with place.listening():
+        check = await place.check()
+        assert (check.status, check.detail) == (
+            "pass",
+            f"signed calls arrive, others are refused: http://127.0.0.1:{place.port}/webhook/jira",
+        )
+        assert place.ingress is not None
+        listed = await place.ingress.listed()
+        assert listed.deliveries == ()
+        assert listed.refused == {"malformed": 1, "signature": 1}
+
+
+async def test_the_address_of_others_is_tried_too(place: Place) -> None:
+    """A tunnel to nowhere, and one to something else."""
+    port, nobody = place.port, free_port()
+    async with place.listening():
+        same = f'port = {port}\nurl = "http://localhost:{port}"'
+        assert (await place.check(same)).detail.endswith(f"http://localhost:{port}/webhook/jira")
+        away = await place.check(f'port = {port}\nurl = "http://localhost:{nobody}"')
+        assert (away.status, away.fix) == ("fail", "start the tunnel or the proxy, or correct public.url")
+        other = await place.check(f'port = {port}\nurl = "http://localhost:{port}/elsewhere"')
+        assert other.status == "fail"
+        assert other.detail.endswith("/elsewhere/webhook/jira is not our listener: it says 404")
+        assert (await place.check(f'port = 0\nurl = "http://localhost:{port}"')).status == "pass"
+
+
+async def test_two_secrets_do_not_fit(place: Place) -> None:
+    async with place.listening():
+        assert (await place.check()).status == "pass"
+        place.secret("another")
+        check = await place.check()
+        assert check.status == "fail"
+        assert check.detail.endswith("does not know the secret: it says 401")
+        assert "another" not in str(check)
+
+
+async def test_without_a_secret_all_would_be_refused(place: Place) -> None:
+    place.secret("")
+    check = await place.check()
+    assert (check.status, check.fix) == ("fail", "set jira_webhook_secret under [secrets] in opensymphony.toml")
+
+
+async def test_what_cannot_be_tried_is_no_pass(place: Place) -> None:
+    assert (await place.check()).status == "skip"
+    assert (await place.check("port = 0")).status == "skip"
+    elsewhere = f'port = {place.port}\nsources = ["192.0.2.0/24"]'
+    async with place.listening(elsewhere):
+        check = await place.check(elsewhere)
+        assert (check.status, check.detail.endswith("takes no calls from here (public.sources)")) == ("skip", True)
+
+
+async def test_polling_alone_is_fine(place: Place) -> None:
+    check = await place.check("")
+    assert (check.status, check.detail) == ("pass", "none: tickets are polled every 30 s")
