@@ -213,8 +213,12 @@ class Fleet:
         return next((member for member in self._members if (member.store / name).is_dir()), None)
 
     def _by_workspace(self, working_dir: str) -> Member:
-        digest = hashlib.sha256(working_dir.encode()).digest()
-        return self._members[int.from_bytes(digest[:8]) % len(self._members)]
+        return self._members[server_of(working_dir, len(self._members))]
+
+
+def server_of(working_dir: str, count: int) -> int:
+    """Which of so many servers begins the conversation of a workspace, counted from 0; a hash, the same each time."""
+    return int.from_bytes(hashlib.sha256(working_dir.encode()).digest()[:8]) % count
 
 
 class _FirstStart:
