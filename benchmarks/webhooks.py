@@ -130,7 +130,9 @@ async def measure(directory: Path) -> None:
 
 def main() -> None:
     logs.set_up(level="warning")
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
+    place = Path.cwd() / ".cache"  # on the disk of the checkout, and never in a commit, even when this is killed
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as directory:
         anyio.run(measure, Path(directory))
 
 
