@@ -17,11 +17,15 @@ from opensymphony.model import (
     ClaimAnswer,
     Cleanup,
     CommandKey,
+    CommitCheck,
     Conversation,
     ConversationId,
     HookResult,
     Liveness,
     LogPosition,
+    PullRequest,
+    PullRequestReading,
+    PullRequestText,
     ServerState,
     Ticket,
     TicketId,
@@ -98,6 +102,57 @@ class Tracker(Protocol):
 
     async def close(self) -> None:
         """Give back every connection and watch."""
+        ...
+
+
+class CodeHost(Protocol):
+    """Where branches become pull requests. It owns what reviewers say; we write our own comments and nothing of theirs."""
+
+    async def find(self, branch: str) -> PullRequest | None:
+        """The pull request from this branch: the open one, else the newest; None when there never was one."""
+        ...
+
+    async def publish(self, text: PullRequestText) -> PullRequest:
+        """Open the one pull request of a branch, or bring the open one's title, body and draft state up to date.
+
+        It is found by its branch before one is made, also after a lost answer. Reviewers of one that is there stay as they are;
+        one that was merged or declined is left alone. Raises `Refused` when the branch is not there, or has nothing to merge.
+        """
+        ...
+
+    async def fetch(self, ids: Sequence[str]) -> tuple[PullRequest, ...]:
+        """These, read again, in the order asked for; what is gone is left out. Empty `ids` make no request."""
+        ...
+
+    async def read(self, pull_request_id: str) -> PullRequestReading:
+        """Everything about it, threads with their answers. Raises `NotFound`."""
+        ...
+
+    async def comment(self, pull_request_id: str, marker: str, body: str, *, thread_id: str | None = None) -> str:
+        """Say something once, in a thread or about the whole; with the same `marker` it is edited. Returns the comment's id.
+
+        `body` is Markdown. Raises `NotFound` when the pull request, or the thread, is gone.
+        """
+        ...
+
+    async def resolve(self, pull_request_id: str, thread_id: str) -> bool:
+        """Mark a thread as settled; False where that cannot be done. One that is settled already stays so."""
+        ...
+
+    async def read_log(self, commit: str, check: CommitCheck) -> str:
+        """The end of what a failed check has printed, within limits; empty when it cannot be had."""
+        ...
+
+    async def git_login(self) -> tuple[str, str]:
+        """User and secret for git over HTTPS to this host, read now. Raises `ConfigurationError`."""
+        ...
+
+    def state(self) -> TrackerState | None:
+        """What it was asked, without asking it."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
         ...
 
 

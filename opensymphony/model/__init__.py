@@ -11,6 +11,18 @@ from typing import Literal, NewType
 
 from msgspec import Struct
 
+from opensymphony.model.reviews import (
+    CheckState,
+    CommitCheck,
+    PullRequest,
+    PullRequestReading,
+    PullRequestState,
+    PullRequestText,
+    Review,
+    ReviewComment,
+    ReviewThread,
+    Verdict,
+)
 from opensymphony.model.tickets import (
     TICKET_KEY_CHARS_MAX,
     Claim,
@@ -32,10 +44,12 @@ __all__ = [
     "AgentFailure",
     "AgentStatus",
     "Asked",
+    "CheckState",
     "Claim",
     "ClaimAnswer",
     "Cleanup",
     "CommandKey",
+    "CommitCheck",
     "Conversation",
     "ConversationId",
     "FailureAction",
@@ -45,6 +59,13 @@ __all__ = [
     "LogPosition",
     "PersonMessage",
     "Phase",
+    "PullRequest",
+    "PullRequestReading",
+    "PullRequestState",
+    "PullRequestText",
+    "Review",
+    "ReviewComment",
+    "ReviewThread",
     "ServerState",
     "Ticket",
     "TicketComment",
@@ -56,6 +77,7 @@ __all__ = [
     "TurnEnd",
     "TurnProgress",
     "Usage",
+    "Verdict",
     "Verification",
     "Work",
     "Workspace",
