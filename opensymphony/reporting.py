@@ -10,7 +10,8 @@ MARKER = "status"
 """Names our one comment on every ticket."""
 
 _FINAL_TEXT_CHARS = 2_000
-_OUTPUT_CHARS = 1_500
+_OUTPUT_CHARS = 6_000
+"""Of a log that people look at without leaving the ticket; trackers that can fold it do."""
 _FILES_MAX = 20
 
 
@@ -39,7 +40,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def compose(report: Report) -> str:
-    """The whole comment in Markdown. Never longer than a few thousand characters; what the agent said is quoted."""
+    """The whole comment in Markdown. Never longer than some twelve thousand characters; what the agent said is quoted."""
     lines = [f"**{report.headline}**", ""]
     if report.reason:
         lines += [_one_line(report.reason), ""]

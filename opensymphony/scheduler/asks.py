@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from opensymphony import reporting
 from opensymphony.model import Asked, PersonMessage
-from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.endings import choose_ending, wake
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.status_comment import write_comment
 
 DIGEST_CHARS_MIN = 6
 """So much of a digest is said at least, where one is said at all: less could be met by chance."""
@@ -98,7 +98,7 @@ def expire(plan: Plan) -> None:
             reason=reason,
             usage=plan.entry.usage,
         )
-        plan.issue(c.WriteComment, body=reporting.compose(report))
+        write_comment(plan, reporting.compose(report))
 
 
 def _fenced(text: str) -> str:

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from opensymphony.model import Ticket, TicketComment
-from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import why_not_ours
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import ACTIONS, answered
 from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.status_comment import write_comment
 from opensymphony.workflow.policy import TrackerPolicy
 
 VERBS: dict[str, e.OperatorAction] = {
@@ -124,4 +124,4 @@ def _tell(plan: Plan, text: str) -> None:
     if not plan.policy.reporting.comment or not entry.comment or entry.run is not None or entry.claim is not None:
         return
     body = entry.comment.partition(_ABOUT_REQUEST)[0]
-    plan.issue(c.WriteComment, body=f"{body}{_ABOUT_REQUEST}{text}\n")
+    write_comment(plan, f"{body}{_ABOUT_REQUEST}{text}\n")

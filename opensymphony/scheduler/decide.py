@@ -36,6 +36,7 @@ from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import operator_asked
 from opensymphony.scheduler.stages import command_failed, settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
+from opensymphony.scheduler.status_comment import all_deferred, say_deferred
 from opensymphony.workflow.policy import Policy
 
 _POLL_NOTE_MS = 60_000
@@ -239,7 +240,7 @@ def _storage_noted(state: State, event: e.StorageNoted) -> tuple[d.Decision, ...
 def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
     """One timer of a ticket at a time: what a second one leads to depends on what the first has changed."""
     decisions: list[d.Decision] = []
-    fired: set[str] = set()
+    fired: dict[str, str] = {}
     for item in in_order(state.timers):
         due_ms, _, kind, ticket_id, generation = item
         if due_ms > event.at_ms:
@@ -247,9 +248,9 @@ def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
         if not is_live_timer(state, item):
             continue
         if ticket_id not in fired:
-            fired.add(ticket_id)
+            fired[ticket_id] = kind
             decisions.extend(_timer_fired(state, kind, state.entries[TicketId(ticket_id)], event.at_ms))
-        elif kind not in ("retry", "clean", "move"):  # of these one is enough
+        elif kind != fired[ticket_id] or kind not in ("retry", "clean", "move", "comment"):  # of these one is enough
             again = d.TimerSet(kind=kind, ticket_id=TicketId(ticket_id), generation=generation, due_ms=event.at_ms)
             decisions.append(again)
     if decisions or (state.timers and state.timers[0][0] <= event.at_ms):
@@ -270,6 +271,8 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         expire(plan)
     elif kind == "move":
         wake(plan)
+    elif kind == "comment":
+        say_deferred(plan)
     elif kind == "heartbeat":
         renew(plan)
     elif kind == "stall":
@@ -299,6 +302,10 @@ def _shutdown_requested(state: State, event: e.ShutdownRequested) -> tuple[d.Dec
         if is_stoppable(plan):
             begin_stop(plan, "interrupted", "the daemon was stopped; it goes on at the next start")
             decisions.extend(plan.decisions)
+    for entry in all_deferred(state):
+        plan = Plan(state, entry, event.at_ms)
+        say_deferred(plan)
+        decisions.extend(plan.decisions)
     return tuple(decisions)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from opensymphony import reporting
 from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
@@ -22,6 +21,7 @@ from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending, State
+from opensymphony.scheduler.status_comment import comment_body, defer_comment, parked_body, write_comment
 
 IS_GONE = "it is gone from the tracker"
 
@@ -99,13 +99,13 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
         elif isinstance(decision, d.TicketParked) and decision.outcome == "over_budget":
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.policy.reporting.comment:
-                plan.issue(c.WriteComment, body=_parked_body(plan, decision))
+                write_comment(plan, parked_body(plan, decision))
             _notify(plan)
             decisions.extend(plan.decisions)
         elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.run.ending is None and plan.policy.reporting.comment:
-                plan.issue(c.WriteComment, body=comment_body(plan, None, headline="Verification failed, sent back"))
+                write_comment(plan, comment_body(plan, None, headline="Verification failed, sent back"))
                 decisions.extend(plan.decisions)
     return tuple(decisions)
 
@@ -141,7 +141,10 @@ def _enter(plan: Plan, ending: Ending, stage: Stage) -> bool:
     elif stage == "transitioning" and run.claimed and (target := _target_state(plan, ending)) is not None:
         plan.enter(stage, c.TransitionTicket, from_states=policy.tracker.active_states, to_state=target)
     elif stage == "reporting" and run.claimed and policy.reporting.comment:
-        plan.enter(stage, c.WriteComment, body=comment_body(plan, ending))
+        body = comment_body(plan, ending)
+        if defer_comment(plan, body):
+            return False
+        plan.enter(stage, c.WriteComment, body=body)
     elif (
         stage == "cleaning"
         and ending.clean
@@ -261,17 +264,6 @@ def _notify(plan: Plan) -> None:
     )
 
 
-def _parked_body(plan: Plan, parked: d.TicketParked) -> str:
-    return reporting.compose(
-        reporting.Report(
-            identifier=plan.ticket.identifier,
-            headline=OUTCOMES[parked.outcome].headline,
-            reason=parked.reason,
-            usage=plan.entry.usage,
-        )
-    )
-
-
 def lose_ticket(plan: Plan) -> None:
     """The tracker does not show it any more, perhaps by mistake: what people have left with it and what it spent is kept."""
     entry = plan.entry
@@ -287,36 +279,3 @@ def close_ticket(plan: Plan, ticket: Ticket, reason: str) -> None:
     plan.add(d.TicketClosed(at_ms=plan.at_ms, ticket_id=ticket.id, reason=reason))
     if plan.entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
-
-
-def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> str:
-    """The status comment as of now. `headline` and `reason` are for a run that goes on."""
-    entry, run = plan.entry, plan.run
-    usage = entry.usage + run.usage
-    branch = run.workspace.branch if run.workspace is not None else None
-    return reporting.compose(
-        reporting.Report(
-            identifier=plan.ticket.identifier,
-            headline=headline or (OUTCOMES[ending.outcome].headline if ending else "Working on it"),
-            reason=ending.reason if ending else reason,
-            generation=run.generation,
-            turns=run.turns,
-            verifications=run.verifications,
-            branch=branch,
-            commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
-            pushed=plan.policy.repository is not None
-            and plan.policy.repository.push
-            and entry.commit is not None
-            and run.work is not None
-            and entry.commit == run.work.commit,
-            work=run.work,
-            verify_command=run.verify_command or None,
-            verification=run.verification,
-            final_text=run.final_text if ending else "",
-            usage=usage,
-            elapsed_ms=plan.at_ms - run.started_ms,
-            workspace_note=entry.note,
-            asked=entry.asked if ending else None,
-            answer_here=bool(plan.policy.tracker.instructions_from),
-        )
-    )

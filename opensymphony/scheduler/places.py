@@ -96,9 +96,15 @@ def _trim(state: State, heap: list[ReadyItem]) -> None:
 def set_timer(state: State, kind: TimerKind, ticket_id: TicketId, generation: int, due_ms: int) -> None:
     state.serial += 1
     heappush(state.timers, (due_ms, state.serial, kind, ticket_id, generation))
-    run = state.entries[ticket_id].run
-    if run is not None:
-        run.timers[kind] = due_ms
+    entry = state.entries[ticket_id]
+    if kind == "comment":
+        entry.comment_due_ms = due_ms
+    elif kind == "ask":
+        entry.ask_expires_ms = due_ms
+    elif kind == "retry":
+        entry.due_ms = due_ms
+    elif entry.run is not None:
+        entry.run.timers[kind] = due_ms
     if len(state.timers) > _DEAD_ITEMS_MAX and len(state.timers) > _TIMERS_EACH * len(state.entries):
         state.timers[:] = [item for item in state.timers if is_live_timer(state, item)]
         heapify(state.timers)

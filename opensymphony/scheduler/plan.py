@@ -78,7 +78,7 @@ class Plan:
 
     def issue(self, kind: Callable[..., Command], **fields: object) -> None:
         """Want an effect beside the run's stage."""
-        self.add(CommandIssued(command=self.command(kind, **fields)))
+        self.add(CommandIssued(at_ms=self.at_ms, command=self.command(kind, **fields)))
 
 
 def conversation_id_for(instance: str, ticket: Ticket, generation: int, rehydrations: int = 0) -> ConversationId:

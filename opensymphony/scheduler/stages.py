@@ -30,7 +30,6 @@ from opensymphony.scheduler.endings import (
     begin_stop,
     choose_ending,
     close_ticket,
-    comment_body,
     is_stoppable,
     lose_ticket,
 )
@@ -39,6 +38,7 @@ from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.rehydration import open_conversation, rehydrate
 from opensymphony.scheduler.state import Ending
+from opensymphony.scheduler.status_comment import comment_body, comment_failed, write_comment
 from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
@@ -114,11 +114,13 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         elif isinstance(command, c.TransitionTicket) and run is None and event.error_class == "retry":
             # A person was told that it is moved back; nothing else would do it.
             plan.add(plan.timer("move", plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
+        elif isinstance(command, c.WriteComment) and run is None and event.error_class == "retry":
+            comment_failed(plan, command.body, event.retry_after_ms)
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):
             probed(plan, Liveness(alive=False, detail=event.error))
         elif isinstance(command, c.FingerprintWorkspace) and is_stoppable(plan):
             fingerprinted(plan, "")
-        return  # a comment or a heartbeat: the next change writes it again
+        return  # a heartbeat, or a comment of a run that goes on: the next one says it
     if run.stage == "stopping":
         _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
     elif run.ending is not None:
@@ -183,6 +185,8 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
+    elif isinstance(command, c.ClaimTicket) and entry.claim is None and (run is None or run.stage != "claiming"):
+        plan.issue(c.ReleaseClaim, claim=command.claim)  # a heartbeat that came through when we held the ticket no more
     elif run is None or entry.generation != command.generation:
         return
     elif isinstance(event, e.ClaimSettled) and run.claimed:
@@ -279,7 +283,7 @@ def _announce_and_prepare(plan: Plan, ticket: Ticket) -> None:
             choose_ending(plan, "needs_input", str(problem))
             return
     if plan.policy.reporting.comment:
-        plan.issue(c.WriteComment, body=comment_body(plan, None))
+        write_comment(plan, comment_body(plan, None))
     request = WorkspaceRequest(
         ticket=ticket,
         generation=plan.generation,

@@ -215,6 +215,10 @@ class Entry(Struct, kw_only=True):
     """Ours, while we hold it."""
     comment: str = ""
     """The body last asked for."""
+    comment_ms: int = 0
+    """When the status comment was last written."""
+    comment_due_ms: int = 0
+    """When `comment` is to be written; 0: it is."""
 
 
 class State(Struct, kw_only=True):
@@ -261,6 +265,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
     """Whether a timer still means something."""
     _, _, kind, ticket_id, generation = item
     entry = state.entries.get(TicketId(ticket_id))
+    if entry is not None and kind == "comment":
+        return entry.comment_due_ms == item[0]
     if entry is None or entry.generation != generation:
         return False
     if kind == "retry":

@@ -16,6 +16,8 @@ from opensymphony.workflow.policy import TrackerPolicy, is_loopback
 STATES = {"jira": (("To Do", "In Progress"), ("Done", "Closed", "Cancelled", "Canceled", "Duplicate"))}
 """Active and terminal states where none are named and the tracker's own words differ from Symphony's."""
 
+COMMENT_INTERVAL_MS = {"jira": 60_000}
+
 _JIRA_ENVIRONMENT = {
     "base_url": ("JIRA_BASE_URL", "JIRA_URL"),
     "email": ("JIRA_EMAIL", "JIRA_USER_EMAIL"),
@@ -36,6 +38,15 @@ def with_states(kind: str | None, tracker: dict[str, Placed]) -> dict[str, Place
         if states and key not in given:
             given[key] = Placed(tuple(Placed(state, None) for state in states), None)
     return given
+
+
+def with_interval(kind: str | None, reporting: dict[str, Placed]) -> dict[str, Placed]:
+    """The section with the least time between two edits of a comment, where the tracker mails each to people."""
+    interval_ms = COMMENT_INTERVAL_MS.get(kind or "")
+    placed = reporting.get("comment_interval_ms")
+    if interval_ms is None or (placed is not None and placed.value is not None):
+        return reporting
+    return {**reporting, "comment_interval_ms": Placed(interval_ms, None)}
 
 
 def check_provider(tracker: TrackerPolicy, reader: Reader) -> None:

@@ -20,7 +20,7 @@ from opensymphony.workflow import keys, prompt
 from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
 from opensymphony.workflow.policy import OpenHandsPolicy, Policy, is_loopback
-from opensymphony.workflow.providers import check_provider, with_states
+from opensymphony.workflow.providers import check_provider, with_interval, with_states
 
 _Section = dict[str, Placed]
 
@@ -106,6 +106,9 @@ def _legacy_tracker_keys(front: _Section, kind: str | None, reader: Reader) -> N
     if provider:
         _replace(tracker, "provider", provider)
     _replace(front, "tracker", with_states(kind, tracker))
+    reporting = _section(front, "reporting") if "reporting" in front else {}
+    if reporting is not None:
+        _replace(front, "reporting", with_interval(kind, reporting))
 
 
 def _codex(front: _Section, reader: Reader) -> None:

@@ -50,6 +50,7 @@ workspace: {root: workspaces}
 repository: {url: repository, base: main}
 agent: {max_concurrent_agents: 4, retry_backoff_ms: 200, max_retry_backoff_ms: 1000AGENT}
 reporting:
+  comment_interval_ms: INTERVAL
   transitions: {started: In Progress, succeeded: In Review}
 MORE
 ---
@@ -70,6 +71,8 @@ class DaemonUnderTest:
         self.conversations = tool_dir / "workspace" / "conversations" / "repos" / key
         self.tracker = TRACKER
         """That section of WORKFLOW.md."""
+        self.comment_interval_ms = 0
+        """Least time between two edits of the status comment."""
         self.process: anyio.abc.Process | None = None
         self._runs = 0
         self.environment = {
@@ -103,7 +106,7 @@ class DaemonUnderTest:
         """Write WORKFLOW.md, as an editor does: the whole file is replaced. `polling` is in milliseconds."""
         new = self.root / ".WORKFLOW.md.swp"
         text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
-        text = text.replace("POLLING", polling)
+        text = text.replace("POLLING", polling).replace("INTERVAL", str(self.comment_interval_ms))
         new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 

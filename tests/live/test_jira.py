@@ -112,8 +112,10 @@ def written(daemon: DaemonUnderTest) -> list[str]:
 
 
 async def test_a_site_that_answers_late_and_little_loses_nothing(daemon: DaemonUnderTest, stage: Stage) -> None:
-    """Its index lags, it asks for pauses, it loses answers: one run, one comment, two transitions."""
+    """Its index lags, it asks for pauses, it loses answers: one run, one comment, two transitions. Two edits are a minute apart,
+    except that a daemon which ends says at once what it has to say."""
     stage.play = scripted({"PROJ-1": [commit("PROJ-1"), finish()]})
+    daemon.comment_interval_ms = 60_000
     async with site(daemon) as jira:
         await daemon.lay_out()
         jira.lag = 2
@@ -126,9 +128,10 @@ async def test_a_site_that_answers_late_and_little_loses_nothing(daemon: DaemonU
         await daemon.until("it is done", has("PROJ-1", phase="in_review"))
         assert jira.status(ticket) == "In Review"
         assert jira.issues[ticket].transitions == 2
-        assert "Ready for review" in ours(jira, ticket)
         assert await daemon.commits("opensymphony/PROJ-1") == ["PROJ-1 1"]
+        assert "Working on it" in ours(jira, ticket)
         assert (await daemon.command("shutdown"))[0] == 0
+        assert "Ready for review" in ours(jira, ticket)
 
 
 async def test_webhooks_five_times_late_and_out_of_order(daemon: DaemonUnderTest, stage: Stage) -> None:

@@ -1,6 +1,6 @@
 """Tests of how long a claim holds."""
 
-from opensymphony.model import Claim, ClaimAnswer
+from opensymphony.model import Claim, ClaimAnswer, CommandKey, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.claims import HEARTBEAT_MS, LET_GO_MS, STALE_AFTER_MS, is_alone, ran_out
@@ -96,3 +96,27 @@ def test_a_board_is_ours_alone_again_after_a_week() -> None:
     book = at_work()
     assert not is_alone(book.state, book.now_ms)
     assert is_alone(book.state, book.now_ms + 8 * 86_400_000)
+
+
+def test_a_heartbeat_that_came_through_after_the_end_leaves_no_claim() -> None:
+    """While a tracker is away they pile up; what it hears when the ticket is not ours any more is taken back."""
+    book = at_work(alone=True)
+    theirs = ClaimAnswer(granted=False, holder=Claim(instance="two", generation=1, heartbeat_ms=1))
+    book.passes(HEARTBEAT_MS)
+    book.answer(c.ClaimTicket, answer=theirs)
+    book.answer(c.StopRun)
+    late = c.ClaimTicket(
+        key=CommandKey("late"),
+        ticket_id=TicketId("A-1"),
+        generation=1,
+        claim=Claim(instance="one", generation=1, heartbeat_ms=9),
+        stale_after_ms=STALE_AFTER_MS,
+    )
+    book.state.pending[late.key] = late
+    book.fold_every = 1_000_000
+    book.answer(c.ClaimTicket)
+    assert book.pending(c.ReleaseClaim).claim == late.claim
+    entry = book.entry("A-1")
+    entry.claim = Claim(instance="one", generation=2, heartbeat_ms=9)
+    book.answer(c.ReleaseClaim)
+    assert entry.claim is not None, "that of a newer run stays"

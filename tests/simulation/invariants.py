@@ -153,6 +153,16 @@ def a_key_is_used_once(ledger: Ledger, command: c.Command) -> str | None:
     return command.key if command.key in ledger.keys else None
 
 
+def comments_are_apart(daemon: Daemon, ledger: Ledger, command: c.WriteComment, at_ms: int) -> str | None:
+    """Watchers of a ticket are told things with the pause that the policy wants; at its end a daemon waits for nothing."""
+    policy, last = daemon.state.policy, ledger.commented.get(command.ticket_id)
+    assert policy is not None
+    if last is None or daemon.state.draining or last[1] == command.body:
+        return None
+    apart_ms = at_ms - last[0]
+    return f"{command.ticket_id}: {apart_ms} ms" if apart_ms < policy.reporting.comment_interval_ms else None
+
+
 def a_request_is_answered_once(ledger: Ledger, noted: d.RequestNoted) -> str | None:
     """A request of an operator is answered once."""
     return noted.request_id if ledger.answered[noted.request_id] > 1 else None
@@ -255,6 +265,8 @@ def a_finished_run_is_reported_once(daemon: Daemon, ended: d.RunEnded, account: 
         return None
     said = daemon.world.board.cards[ended.ticket_id].comments
     mine = [key for instance, _, key in said if instance == daemon.name]
+    if account.deferred:
+        return None  # it may still wait: `timers_are_there`
     if not account.reports or not any(key in account.report_keys for key in mine):
         return f"{ended.ticket_id}: run {account.generation} is not reported"
     return None if mine[-1] in account.report_keys else f"{ended.ticket_id}: its final comment was written over"

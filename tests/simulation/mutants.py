@@ -267,6 +267,20 @@ def _what_was_heard_is_heard_again(patch: pytest.MonkeyPatch) -> None:
     _applies(patch, d.CommentHeard, lambda original, state, decision: None)
 
 
+def _comments_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
+    def change(original: Any, state: Any, kind: str, ticket_id: Any, *args: Any) -> None:
+        original(state, kind, ticket_id, *args)
+        if kind == "comment":
+            state.timers[:] = [item for item in state.timers if item[2] != "comment" or item[3] != ticket_id]
+
+    _wrap(patch, "places", "set_timer", change)
+    patch.setattr(_module("evolve.tickets"), "set_timer", _module("places").set_timer)
+
+
+def _comments_never_wait(patch: pytest.MonkeyPatch) -> None:
+    _wrap(patch, "status_comment", "defer_comment", lambda original, plan, body: False)
+
+
 def _any_digest_is_met(patch: pytest.MonkeyPatch) -> None:
     _wrap(
         patch,
@@ -348,6 +362,8 @@ MUTANTS = (
         name="digest", breaks="an approval is for what was shown", only="agents,operators", plant=_any_digest_is_met
     ),
     Mutant(name="stranger", breaks="no stranger is obeyed", only="people", plant=_everybody_may_instruct),
+    Mutant(name="deferred", breaks="a comment that waits is written", only="none", plant=_comments_wait_for_ever),
+    Mutant(name="flood", breaks="comments are apart", only="none", plant=_comments_never_wait),
     Mutant(name="comment", breaks="a request is answered once", only="people", plant=_what_was_heard_is_heard_again),
     Mutant(
         name="person", breaks="who waits for a person is woken by one", only="none", plant=_budgets_wake_by_themselves

@@ -52,7 +52,7 @@ def drawn(random: Random, scenario: Scenario) -> Policy:
         hooks=HooksPolicy(before_run=random.choice([None, "true"]), after_run=random.choice([None, "true", "true"])),
         agent=_agent(random),
         verify=VerifyPolicy(command=random.choice([None, "make test", "make test"])),
-        reporting=ReportingPolicy(comment=random.random() < 0.9, transitions=_transitions(random)),
+        reporting=_reporting(random),
         budget=budget(random) if scenario.has("budgets") else BudgetPolicy(),
         notify=NotifyPolicy(command=random.choice([None, "notify"])),
         openhands=OpenHandsPolicy(
@@ -76,6 +76,12 @@ def _agent(random: Random) -> AgentPolicy:
         tool_timeout_ms=random.choice([900_000, 1_800_000]),
         max_actions_without_progress=random.choice([0, 20, 150]),
     )
+
+
+def _reporting(random: Random) -> ReportingPolicy:
+    draw = random.random()
+    interval_ms = 0 if draw < 0.3 else 60_000 if draw < 0.6 else 600_000
+    return ReportingPolicy(comment=draw < 0.9, comment_interval_ms=interval_ms, transitions=_transitions(random))
 
 
 def _transitions(random: Random) -> TransitionsPolicy:
@@ -116,5 +122,4 @@ def edited(random: Random, scenario: Scenario, policy: Policy) -> Policy:
             hooks = HooksPolicy(before_run=random.choice([None, "true"]), after_run=random.choice([None, "true"]))
             return replace(policy, hooks=hooks, verify=VerifyPolicy(command=random.choice([None, "make test"])))
         case _:
-            transitions = _transitions(random)
-            return replace(policy, reporting=ReportingPolicy(comment=random.random() < 0.9, transitions=transitions))
+            return replace(policy, reporting=_reporting(random))

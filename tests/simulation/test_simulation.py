@@ -69,7 +69,7 @@ def test_the_same_scenario_is_the_same_day() -> None:
 def test_a_failing_day_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed still fails in the same way, with fewer tickets and less trouble, and says how to run it."""
     monkeypatch.setattr("opensymphony.scheduler.dispatch.nothing_starts", lambda state: None)
-    scenario = Scenario(seed=1, tickets=12, hours=4, faults=frozenset({"disk", "people", "late", "doubled", "agents"}))
+    scenario = Scenario(seed=4, tickets=12, hours=4, faults=frozenset({"disk", "people", "late", "doubled", "agents"}))
     found = failure(scenario)
     assert found is not None and found.name == "nothing_starts_against_a_rule"
     smaller, violation = shrink(scenario, found, tries=20)

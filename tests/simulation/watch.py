@@ -51,6 +51,8 @@ class Account(Struct, kw_only=True):
     """Bodies of its final comment."""
     report_keys: set[str] = field(default_factory=set[str])
     report_failed: bool = False
+    deferred: bool = False
+    """Its final comment waits for the pause after another one."""
     stopping: bool = False
     stopped: bool = False
 
@@ -63,6 +65,8 @@ class Ledger:
         self.runs: dict[TicketId, Account] = {}
         self.keys: set[str] = set()
         self.answered: Counter[str] = Counter()
+        self.commented: dict[TicketId, tuple[int, str]] = {}
+        """When the comment on a ticket was written last, and what it said."""
         self.paused = False
         self.paused_tickets: set[TicketId] = set()
         self.disk: str | None = None
@@ -324,9 +328,18 @@ def _stage(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.StageEntere
 def _command(watch: Watch, daemon: Daemon, ledger: Ledger, decision: Any, event: e.Event) -> None:
     watch.ask(invariants.a_key_is_used_once, ledger, decision.command)
     ledger.keys.add(decision.command.key)
+    if isinstance(decision.command, c.WriteComment):
+        watch.ask(invariants.comments_are_apart, daemon, ledger, decision.command, decision.at_ms)
+        ledger.commented[decision.command.ticket_id] = (decision.at_ms, decision.command.body)
     account = ledger.runs.get(decision.command.ticket_id)
     if account is not None and isinstance(decision.command, c.ReleaseClaim):
         account.released = True
+
+
+def _deferred(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.CommentDeferred, event: e.Event) -> None:
+    account, run = ledger.runs.get(decision.ticket_id), daemon.state.entries[decision.ticket_id].run
+    if account is not None and run is not None and run.ending is not None:
+        account.deferred = True
 
 
 def _claim_held(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.ClaimHeld, event: e.Event) -> None:
@@ -418,6 +431,7 @@ _NOTES: dict[type, Callable[[Watch, Daemon, Ledger, Any, e.Event], None]] = {
     d.StageEntered: _stage,
     d.StagePlanned: _stage,
     d.CommandIssued: _command,
+    d.CommentDeferred: _deferred,
     d.ClaimHeld: _claim_held,
     d.ClaimLost: _claim_lost,
     d.StopBegun: _stop_begun,

@@ -44,6 +44,8 @@ def timers_are_there(daemon: Daemon) -> str | None:
             return f"nothing wakes {ticket_id}"
         if entry.ready_stamp and (ticket_id, entry.ready_stamp) not in ready:
             return f"{ticket_id} is ready and in no heap"
+        if entry.comment_due_ms and ("comment", ticket_id, entry.comment_due_ms) not in timers:
+            return f"the comment on {ticket_id} is never written"
         run = entry.run
         if run is not None and run.key is None and ("stage_retry", ticket_id, run.timers["stage_retry"]) not in timers:
             return f"nothing goes on with {ticket_id} in {run.stage}"

@@ -37,6 +37,7 @@ from opensymphony.scheduler.decisions.tickets import (
     ClaimLost,
     CommandIssued,
     CommandSettled,
+    CommentDeferred,
     CommentHeard,
     MarkTaken,
     MessageQueued,
@@ -76,6 +77,7 @@ Decision = (
     | PauseSet
     | MessageQueued
     | CommentHeard
+    | CommentDeferred
     | BudgetGranted
     | MessagesTaken
     | DrainBegun

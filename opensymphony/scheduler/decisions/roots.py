@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from opensymphony.model import TicketId
 
-TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean", "wall", "move", "ask"]
+TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean", "wall", "move", "ask", "comment"]
 
 
 class Concluded(Struct, frozen=True, kw_only=True, tag=True):

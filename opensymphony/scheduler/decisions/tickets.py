@@ -25,6 +25,13 @@ class BudgetGranted(OfTicket, frozen=True, kw_only=True):
     """The ticket may spend its own budget once more."""
 
 
+class CommentDeferred(OfTicket, frozen=True, kw_only=True):
+    """The status comment is to say this, but not before `due_ms`; 0: it is not said at all."""
+
+    body: str
+    due_ms: int
+
+
 class CommentHeard(OfTicket, frozen=True, kw_only=True):
     """A comment of the ticket was taken in, whatever followed from it."""
 
@@ -81,6 +88,8 @@ class TicketWoken(OfTicket, frozen=True, kw_only=True):
 class CommandIssued(Concluded, frozen=True, kw_only=True):
     """A command beside the run's stage: a comment, a heartbeat, a clean-up."""
 
+    at_ms: int = 0
+    """0 in journals of earlier releases."""
     command: Command
 
 

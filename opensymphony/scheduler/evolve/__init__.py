@@ -31,6 +31,7 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.MessageQueued: tickets.message_queued,
     d.MessagesTaken: tickets.messages_taken,
     d.CommentHeard: tickets.comment_heard,
+    d.CommentDeferred: tickets.comment_deferred,
     d.BudgetGranted: tickets.budget_granted,
     d.DrainBegun: whole.drain_begun,
     d.TimersTaken: whole.timers_taken,

@@ -6,6 +6,7 @@ from opensymphony.model import Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.eligibility import resting_mark
+from opensymphony.scheduler.evolve.tickets import comment_wanted
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.places import leave, occupy, refresh_ready, set_timer, trim_ready
 from opensymphony.scheduler.progress import failing_tests
@@ -54,7 +55,7 @@ def stage_entered(state: State, decision: d.StageEntered) -> None:
     if isinstance(decision.command, c.VerifyWork):
         run.verify_command = decision.command.command
     elif isinstance(decision.command, c.WriteComment):
-        entry.comment = decision.command.body
+        comment_wanted(entry, decision.command, decision.at_ms)
     entry.step += 1
     state.pending[decision.command.key] = decision.command
     occupy(state, entry)

@@ -82,6 +82,22 @@ def comment_heard(state: State, decision: d.CommentHeard) -> None:
     entry.heard = (*entry.heard, decision.comment_id)[-_HEARD_MAX:]
 
 
+def comment_deferred(state: State, decision: d.CommentDeferred) -> None:
+    entry = entry_of(state, decision.ticket_id)
+    entry.comment = decision.body
+    if decision.due_ms and decision.due_ms != entry.comment_due_ms:
+        set_timer(state, "comment", decision.ticket_id, entry.generation, decision.due_ms)
+    elif not decision.due_ms:
+        entry.comment_due_ms = 0
+
+
+def comment_wanted(entry: Entry, command: c.WriteComment, at_ms: int) -> None:
+    """It takes the place of whatever has waited."""
+    entry.comment = command.body
+    entry.comment_ms = at_ms
+    entry.comment_due_ms = 0
+
+
 def budget_granted(state: State, decision: d.BudgetGranted) -> None:
     entry_of(state, decision.ticket_id).grants += 1
 
@@ -104,7 +120,6 @@ def person_asked(state: State, decision: d.PersonAsked) -> None:
     entry = entry_of(state, decision.ticket_id)
     entry.asked = decision.asked
     entry.asked_ms = decision.at_ms
-    entry.ask_expires_ms = decision.expires_ms
     set_timer(state, "ask", decision.ticket_id, entry.generation, decision.expires_ms)
 
 
@@ -135,7 +150,7 @@ def command_issued(state: State, decision: d.CommandIssued) -> None:
     entry.step += 1
     state.pending[command.key] = command
     if isinstance(command, c.WriteComment):
-        entry.comment = command.body
+        comment_wanted(entry, command, decision.at_ms)
     elif entry.run is not None and isinstance(command, c.ProbeAgent | c.FingerprintWorkspace):
         entry.run.look_key = command.key
 
@@ -147,8 +162,9 @@ def command_settled(state: State, decision: d.CommandSettled) -> None:
         return
     if entry.run is not None and entry.run.look_key == decision.key:
         entry.run.look_key = None
-    if isinstance(command, c.ReleaseClaim):
-        entry.claim = None
+    if isinstance(command, c.ReleaseClaim) and entry.claim is not None:
+        # A late one of an earlier run leaves the present claim alone, here as at the tracker.
+        entry.claim = entry.claim if entry.claim.generation > command.claim.generation else None
 
 
 def claim_held(state: State, decision: d.ClaimHeld) -> None:

@@ -21,6 +21,8 @@ _READ_CHARACTERS_MAX = 100_000
 _NODES_MAX = 50_000
 _DEPTH_MAX = 40
 _ROUNDS_MAX = 6
+_OPEN_LINES_MAX = 12
+"""A log that is longer is folded."""
 _FENCE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})")
 _CODE_SPAN = re.compile(r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)")
 _TAG = re.compile(r"(?<!\\)<(?=[A-Za-z/!?])(?!(?:https?|mailto):)(?!br ?/?>)")
@@ -47,11 +49,21 @@ def length(document: Node) -> int:
     return sum(len(str(node.get("text", ""))) + len(href_of(node)) + 2 for node in walk(document))
 
 
-def folded(title: str, text: str) -> Node:
-    """A long text behind a title that opens it."""
-    inside: list[Node] = [{"type": "text", "text": text}] if text else []
-    block: Node = {"type": "codeBlock", "attrs": {"language": "text"}, "content": inside}
-    return {"type": "expand", "attrs": {"title": title}, "content": [block]}
+def folded(document: Node) -> Node:
+    """The document with each long log behind a title that opens it: the line above it, if that ends in a colon."""
+    shown: list[Node] = []
+    for node in children(document):
+        text = "".join(str(part.get("text", "")) for part in walk(node))
+        if node.get("type") != "codeBlock" or text.count("\n") < _OPEN_LINES_MAX:
+            shown.append(node)
+            continue
+        above = "".join(str(part.get("text", "")) for part in walk(shown[-1])) if shown else ""
+        titled = above.endswith(":") and "\n" not in above and shown[-1].get("type") == "paragraph"
+        if titled:
+            shown.pop()
+        title = above.removesuffix(":") if titled else f"{text.count(chr(10)) + 1} lines"
+        shown.append({"type": "expand", "attrs": {"title": title}, "content": [node]})
+    return {**document, "content": shown}
 
 
 def to_markdown(document: object) -> str:

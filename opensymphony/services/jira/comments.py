@@ -10,7 +10,7 @@ from typing import Any
 
 from opensymphony.errors import NotFound, Unreachable
 from opensymphony.logs import get_logger
-from opensymphony.services.jira.adf import Node, to_document
+from opensymphony.services.jira.adf import Node, folded, to_document
 from opensymphony.services.jira.client import JiraClient
 from opensymphony.services.jira.issues import FOOTER, Comment, Comments, is_ours
 
@@ -90,6 +90,6 @@ class CommentWriter:
 
 def signed(body: str, marker: str) -> Node:
     """The document of a comment, with the line that names it at the end."""
-    document = to_document(body)
+    document = folded(to_document(body))
     footer: Node = {"type": "text", "text": f"{FOOTER}{marker}", "marks": [{"type": "code"}]}
     return {**document, "content": [*document["content"], {"type": "paragraph", "content": [footer]}]}

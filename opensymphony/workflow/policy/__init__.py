@@ -253,6 +253,8 @@ class ReportingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     comment: bool = True
     """Keep one status comment on the ticket up to date."""
+    comment_interval_ms: MillisecondsOrOff = 0
+    """The least time between two edits of it; what is to be said sooner waits. Jira mails edits to watchers: 60000 there."""
     transitions: TransitionsPolicy = TransitionsPolicy()
     """Moves of the ticket that we make; none by default."""
 

@@ -117,8 +117,17 @@ def test_a_text_that_is_too_long_is_cut() -> None:
     assert length(one_line) <= CHARACTERS_MAX
 
 
-def test_a_long_log_is_folded() -> None:
-    checked({"type": "doc", "version": 1, "content": [folded("The log", "a\nb"), folded("Nothing", "")]})
+def test_a_long_log_is_folded_under_its_title() -> None:
+    """The line above names it; a short one stays open, and nothing of either is lost."""
+    log = "\n".join(f"line {number}" for number in range(40))
+    said = (
+        f"The end of it:\n\n````text\n{log}\n````\n\nNot named\n\n````text\n{log}\n````\n\nShort:\n\n````text\nx\n````"
+    )
+    document = checked(folded(to_document(said)))
+    kinds = [(node["type"], node.get("attrs", {}).get("title")) for node in document["content"]]
+    assert kinds[:3] == [("expand", "The end of it"), ("paragraph", None), ("expand", "40 lines")]
+    assert [kind for kind, _ in kinds[3:]] == ["paragraph", "codeBlock"]
+    assert texts(document).count("line 39") == 2 and "Short:" in texts(document)
 
 
 WORDS = st.text(st.sampled_from("abc *_`~#>-+|[]()<>!&\\/.:1\"'äß\u202e"), min_size=1, max_size=12)
@@ -146,6 +155,7 @@ BLOCK = st.one_of(
     st.just("- a\n  > # h\n\n  1. b\n     - c\n"),
     st.just("- [ ] t\n- [x] u"),
     st.just("---"),
+    st.integers(min_value=1, max_value=30).map(lambda lines: f"Log:\n\n```text\n{'x' * 3}{chr(10) * lines}y\n```"),
     st.text(max_size=30),
 )
 DOCUMENTS = st.lists(BLOCK, max_size=5).map("\n\n".join)
@@ -168,6 +178,12 @@ def test_whatever_is_said_becomes_a_valid_document(markdown: str) -> None:
     allowed = {"doc", "text", "hardBreak", "paragraph", "heading", "bulletList", "orderedList", "listItem", "codeBlock"}
     allowed |= {"blockquote", "rule", "table", "tableRow", "tableHeader", "tableCell"}
     assert {node["type"] for node in _nodes(document)} <= allowed
+
+
+@given(DOCUMENTS)
+def test_a_folded_document_is_valid(markdown: str) -> None:
+    """Whatever is in it."""
+    checked(folded(to_document(markdown)))
 
 
 @given(DOCUMENTS)

@@ -1,0 +1,97 @@
+"""What the status comment says, and when it is written: at once, or as soon as its last edit is long enough ago.
+
+People who watch a ticket may get a mail for each edit. So what is to be said within `reporting.comment_interval_ms` of the last
+edit waits, the newest text takes the place of one that waits, and nothing else waits for it: a run ends all the same.
+"""
+
+from __future__ import annotations
+
+from opensymphony import reporting
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler.outcomes import OUTCOMES
+from opensymphony.scheduler.plan import Plan
+from opensymphony.scheduler.state import Ending, Entry, State
+
+_AGAIN_MS = 60_000
+
+
+def write_comment(plan: Plan, body: str) -> None:
+    """Say it now or, after an edit just now, later."""
+    if not defer_comment(plan, body):
+        plan.issue(c.WriteComment, body=body)
+
+
+def defer_comment(plan: Plan, body: str) -> bool:
+    """Whether it has to wait; then it is said when its time comes. A daemon that is about to end says everything at once."""
+    due_ms = plan.entry.comment_ms + plan.policy.reporting.comment_interval_ms
+    if not plan.entry.comment_ms or plan.at_ms >= due_ms or plan.state.draining:
+        return False
+    plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=body, due_ms=due_ms))
+    return True
+
+
+def say_deferred(plan: Plan) -> None:
+    """Write what has waited, unless the ticket is another daemon's by now."""
+    claim = plan.ticket.claim
+    if claim is None or claim.instance == plan.state.instance:
+        plan.issue(c.WriteComment, body=plan.entry.comment)
+    else:
+        plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=plan.entry.comment, due_ms=0))
+
+
+def comment_failed(plan: Plan, body: str, retry_after_ms: int | None) -> None:
+    """It was no stage of a run, and nothing else would say it: it is said later, unless something newer waits."""
+    if not plan.entry.comment_due_ms and plan.entry.comment == body:
+        due_ms = plan.at_ms + max(_AGAIN_MS, retry_after_ms or 0)
+        plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=body, due_ms=due_ms))
+
+
+def all_deferred(state: State) -> list[Entry]:
+    """The tickets without a run whose comment waits; those with one have something to say at its end."""
+    return [entry for entry in state.entries.values() if entry.comment_due_ms and entry.run is None]
+
+
+def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> str:
+    """The status comment as of now. `headline` and `reason` are for a run that goes on."""
+    entry, run = plan.entry, plan.run
+    usage = entry.usage + run.usage
+    branch = run.workspace.branch if run.workspace is not None else None
+    return reporting.compose(
+        reporting.Report(
+            identifier=plan.ticket.identifier,
+            headline=headline or (OUTCOMES[ending.outcome].headline if ending else "Working on it"),
+            reason=ending.reason if ending else reason,
+            generation=run.generation,
+            turns=run.turns,
+            verifications=run.verifications,
+            branch=branch,
+            commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
+            pushed=plan.policy.repository is not None
+            and plan.policy.repository.push
+            and entry.commit is not None
+            and run.work is not None
+            and entry.commit == run.work.commit,
+            work=run.work,
+            verify_command=run.verify_command or None,
+            verification=run.verification,
+            final_text=run.final_text if ending else "",
+            usage=usage,
+            elapsed_ms=plan.at_ms - run.started_ms,
+            workspace_note=entry.note,
+            asked=entry.asked if ending else None,
+            answer_here=bool(plan.policy.tracker.instructions_from),
+        )
+    )
+
+
+def parked_body(plan: Plan, parked: d.TicketParked) -> str:
+    """For a ticket that was put down without a run."""
+    return reporting.compose(
+        reporting.Report(
+            identifier=plan.ticket.identifier,
+            headline=OUTCOMES[parked.outcome].headline,
+            reason=parked.reason,
+            usage=plan.entry.usage,
+        )
+    )
