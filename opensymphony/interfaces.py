@@ -91,6 +91,10 @@ class Tracker(Protocol):
         """Move the ticket if it is in one of `from_states` (without case); otherwise leave it, and say where it is."""
         ...
 
+    async def link(self, ticket_id: TicketId, pull_request: PullRequest) -> None:
+        """Show the pull request at the ticket, where the tracker has a place for it; done again, it is the same link."""
+        ...
+
     def state(self) -> TrackerState | None:
         """What it was asked, without asking it; None for one that has no limits."""
         ...
@@ -269,6 +273,13 @@ class Workspaces(Protocol):
         """Push exactly `commit` from the mirror to the repository; never by force.
 
         A remote branch that is there already is success. Raises `WorkspaceError` when the remote has other work.
+        """
+        ...
+
+    async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
+        """The lines around this one in a file of a commit that was pushed; empty when there is nothing of the kind.
+
+        Raises `WorkspaceError`.
         """
         ...
 

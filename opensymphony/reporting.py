@@ -37,6 +37,8 @@ class Report(Struct, frozen=True, kw_only=True):
     asked: Asked | None = None
     answer_here: bool = False
     """Whether comments on the ticket are instructions."""
+    pull_request: str = ""
+    """Where people look at it."""
 
 
 def compose(report: Report) -> str:
@@ -62,6 +64,18 @@ def compose(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def pull_request_parts(report: Report) -> dict[str, str]:
+    """What a pull request may say about the work, by the names of its template."""
+    subjects = report.work.summary.splitlines() if report.work is not None else []
+    words = report.final_text[:_FINAL_TEXT_CHARS].strip().splitlines()
+    return {
+        "summary": "\n".join(f"- {_one_line(subject)}" for subject in subjects),
+        "verification": _verification(report) if report.verify_command else "",
+        "cost": _cost(report.usage) if report.usage.model_calls or report.usage.total_tokens else "",
+        "words": "\n".join(f"> {line}".rstrip() for line in words),
+    }
+
+
 def _asked(asked: Asked, identifier: str, *, here: bool) -> list[str]:
     """The agent's words, and how they are answered."""
     name = _code(identifier)
@@ -83,6 +97,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         facts.append(("branch", f"`{_code(report.branch)}`"))
     if report.commit:
         facts.append(("commit", f"`{report.commit[:12]}`" + (" (pushed)" if report.pushed else "")))
+    if report.pull_request:
+        facts.append(("pull request", f"<{_one_line(report.pull_request)}>"))
     if report.work is not None and report.work.summary:
         facts.append(("changes", _one_line(report.work.summary.replace("\n", "; "))))
     if report.verify_command:

@@ -19,7 +19,7 @@ import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
 
-from opensymphony import __version__, processes
+from opensymphony import __version__
 from opensymphony.agents import Runtime, open_runtime
 from opensymphony.api.access import write_token
 from opensymphony.api.client import ADDRESS_FILE, Address
@@ -43,29 +43,23 @@ from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
 from opensymphony.daemon.rest import wait_for_rest
 from opensymphony.daemon.retention import Retention
+from opensymphony.daemon.reviews import ReviewPoller
+from opensymphony.daemon.shutdown import drain, end_children, end_last_boot, leave
 from opensymphony.daemon.storage import StorageWatch
 from opensymphony.errors import ConfigurationError, InstanceError, Problem
-from opensymphony.interfaces import Tracker
+from opensymphony.interfaces import CodeHost, Tracker
 from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.logs import get_logger
 from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
-from opensymphony.services import open_tracker
+from opensymphony.services import ReadSecret, open_code_host, open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import Policy
 from opensymphony.workspace.manager import WorkspaceManager
-
-_DRAIN_MS = 60_000
-"""For interrupting agents and their last stages; a second signal ends the wait."""
-
-_DRAIN_UNWRITABLE_MS = 10_000
-"""The same while the journal cannot be written: no stop can be decided before there is room."""
-
-_END_CHILDREN_S = 30
 
 Price = Callable[[Policy], Policy]
 """The policy with its model's prices; raises `ConfigurationError` when a budget cannot be counted. Blocking."""
@@ -75,6 +69,9 @@ ReadEnvironment = Callable[[Policy], Awaitable[Mapping[str, str]]]
 
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
+
+OpenCodeHost = Callable[[Policy, Clock, ReadSecret], CodeHost]
+"""Opens where pull requests are."""
 
 log = get_logger(__name__)
 
@@ -90,6 +87,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     runtime: Runtime
     notifier: Notifier
     poller: Poller
+    code_host: CodeHost | None
 
 
 class Daemon:
@@ -109,6 +107,7 @@ class Daemon:
         price: Price = lambda policy: policy,
         read_environment: ReadEnvironment | None = None,
         open_runtime: OpenRuntime = open_runtime,
+        open_code_host: OpenCodeHost = open_code_host,
     ) -> None:
         """`environment` holds the model's key and address under the names that the policy gives them.
 
@@ -133,6 +132,7 @@ class Daemon:
         self._price = price
         self._read_environment = read_environment
         self._runtime_opener = open_runtime
+        self._code_host_opener = open_code_host
         self._stop = anyio.Event()
         self._detaching = False
         self._fresh_server = fresh_server
@@ -168,9 +168,9 @@ class Daemon:
                 task_status.started(await self._start(parts, stack, tasks))
                 await self._live(parts)
                 if self._detaching:
-                    await _leave(parts)
+                    await leave(parts.loop, parts.runtime.server.detach)
                 else:
-                    await _drain(parts.loop)
+                    await drain(parts.loop)
                 tasks.cancel_scope.cancel()
             await parts.loop.write_checkpoint()
             if self.control is not None:
@@ -191,8 +191,8 @@ class Daemon:
         loop = Loop(state, sequence, journal, clock)
         stack.callback(loop.close)
         nonce = new_id()
-        await _end_last_boot(self._store, nonce)
-        stack.push_async_callback(_end_children, nonce)
+        await end_last_boot(self._store, nonce)
+        stack.push_async_callback(end_children, nonce)
         tracker = open_tracker(self.policy.tracker, clock, secret_reader(self.settings))
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(
@@ -205,6 +205,10 @@ class Daemon:
         )
         runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
+        code_host = None
+        if self.policy.code_host is not None:
+            code_host = self._code_host_opener(self.policy, clock, secret_reader(self.settings))
+            stack.push_async_callback(code_host.close)
         return _Parts(
             instance=instance,
             journal=journal,
@@ -214,6 +218,7 @@ class Daemon:
             runtime=runtime,
             notifier=Notifier(os.path.dirname(self.settings.workflow_path), nonce),
             poller=Poller(tracker, state, clock, loop.post),
+            code_host=code_host,
         )
 
     async def _start(self, parts: _Parts, stack: AsyncExitStack, tasks: TaskGroup) -> DaemonControl:
@@ -235,7 +240,7 @@ class Daemon:
         loop.watch(manifests)
         loop.watch(Narration(state))
         loop.watch(parts.poller.watch)
-        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier
+        adapters = parts.tracker, parts.workspaces, parts.runtime.agents, parts.notifier, parts.code_host
         executor = Executor(tasks, loop.post, state, clock, *adapters)
         calendar = Calendar(lambda: self.policy.budget.timezone, loop.post, clock, day=state.day)
         executor.told_to_pause = parts.poller.hold
@@ -255,6 +260,10 @@ class Daemon:
         for command in unfinished(state, wanted_before):
             executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
+        if parts.code_host is not None:
+            reviews = ReviewPoller(parts.code_host, parts.workspaces, state, clock, loop.post)
+            loop.watch(reviews.watch)
+            tasks.start_soon(reviews.run, name="reviews")
         tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
@@ -357,38 +366,3 @@ class Daemon:
     def _withdraw_address(self) -> None:
         for name in (ADDRESS_FILE, "token"):
             (self._store / name).unlink(missing_ok=True)
-
-
-async def _drain(loop: Loop) -> None:
-    """Stop what runs and see its last stages through, within a limit."""
-    limit_ms = _DRAIN_MS if loop.storage_error is None else _DRAIN_UNWRITABLE_MS
-    with anyio.move_on_after(limit_ms / 1000):
-        await loop.post(e.ShutdownRequested(at_ms=loop.clock.now_ms()))
-        await loop.settled()
-        while loop.state.running or loop.state.pending:
-            await loop.changed()
-    if loop.state.running:
-        log.warning("not every run could be stopped in time", runs=len(loop.state.running))
-
-
-async def _leave(parts: _Parts) -> None:
-    """What has come back is made durable, and the agent-server is left as it is; whatever is in flight is taken up again."""
-    parts.runtime.server.detach()
-    with anyio.move_on_after(_DRAIN_UNWRITABLE_MS / 1000):
-        await parts.loop.settled()
-    log.info("leaving the agents at work", runs=len(parts.loop.state.running))
-
-
-async def _end_children(nonce: str) -> None:
-    with anyio.move_on_after(_END_CHILDREN_S, shield=True):
-        await processes.end_all(nonce)
-
-
-async def _end_last_boot(store: Path, nonce: str) -> None:
-    """End the hooks, checks and git that a boot before us left running; leave our own nonce for the boot after us."""
-    record = store / "boot"
-    last = record.read_text().strip() if record.exists() else ""
-    ended = await processes.end_all(last) if last else 0
-    if ended:
-        log.warning("ended processes that the last boot left behind", processes=ended)
-    write_private(record, nonce.encode())

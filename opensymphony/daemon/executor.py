@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.claims import Claims
-from opensymphony.errors import OpenSymphonyError, ServiceError
-from opensymphony.interfaces import AgentRuntime, ConversationRequest, Tracker, Workspaces
+from opensymphony.errors import OpenSymphonyError, Refused, ServiceError
+from opensymphony.interfaces import AgentRuntime, CodeHost, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger
 from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress, encodable
 from opensymphony.reporting import MARKER
@@ -25,7 +25,7 @@ from opensymphony.scheduler.state import State
 
 log = get_logger(__name__)
 
-_TRACKER_WRITES = (c.ClaimTicket, c.ReleaseClaim, c.TransitionTicket, c.WriteComment)
+_TRACKER_WRITES = (c.ClaimTicket, c.ReleaseClaim, c.TransitionTicket, c.WriteComment, c.LinkPullRequest)
 
 
 class _Task:
@@ -49,6 +49,7 @@ class Executor:
         workspaces: Workspaces,
         runtime: AgentRuntime,
         notify: Callable[[c.NotifyPerson], Awaitable[None]],
+        code_host: CodeHost | None = None,
     ) -> None:
         self._tasks = tasks
         self._post = post
@@ -59,6 +60,7 @@ class Executor:
         self._workspaces = workspaces
         self._runtime = runtime
         self._notify = notify
+        self._code_host = code_host
         self.told_to_pause: Callable[[int], None] = lambda pause_ms: None
         """Told what a service asked for, in milliseconds: who else asks it should wait too."""
         self._in_flight: dict[CommandKey, _Task] = {}
@@ -136,7 +138,7 @@ class Executor:
             case c.RereadTicket():
                 found = await self._tracker.fetch_tickets([command.ticket_id])
                 return self._settled(e.TicketReread, command, ticket=found[0] if found else None)
-            case c.ClaimTicket() | c.ReleaseClaim() | c.TransitionTicket() | c.WriteComment():
+            case c.ClaimTicket() | c.ReleaseClaim() | c.TransitionTicket() | c.WriteComment() | c.LinkPullRequest():
                 return await self._write_to_ticket(command)
             case c.PrepareWorkspace() | c.RunHook() | c.CollectWork() | c.VerifyWork() | c.PushCommit():
                 return await self._use_workspace(command)
@@ -149,6 +151,8 @@ class Executor:
             case c.ProbeAgent():
                 liveness = await self._runtime.probe(command.conversation_id, command.working_dir)
                 return self._settled(e.AgentProbed, command, liveness=liveness)
+            case c.PublishPullRequest() | c.AnswerThread():
+                return await self._use_code_host(command)
             case c.NotifyPerson():
                 await self._notify(command)
                 return self._settled(e.PersonNotified, command)
@@ -158,7 +162,7 @@ class Executor:
                 return await self._stop(command)
 
     async def _write_to_ticket(
-        self, command: c.ClaimTicket | c.ReleaseClaim | c.TransitionTicket | c.WriteComment
+        self, command: c.ClaimTicket | c.ReleaseClaim | c.TransitionTicket | c.WriteComment | c.LinkPullRequest
     ) -> e.Event:
         tracker, ticket_id = self._tracker, command.ticket_id
         match command:
@@ -174,6 +178,24 @@ class Executor:
             case c.WriteComment():
                 await tracker.upsert_comment(ticket_id, MARKER, command.body)
                 return self._settled(e.CommentWritten, command)
+            case c.LinkPullRequest():
+                await tracker.link(ticket_id, command.pull_request)
+                return self._settled(e.PullRequestLinked, command)
+
+    async def _use_code_host(self, command: c.PublishPullRequest | c.AnswerThread) -> e.Event:
+        host = self._code_host
+        if host is None:
+            raise Refused("code host", "WORKFLOW.md names none any more: name it again under code_host")
+        match command:
+            case c.PublishPullRequest():
+                published = await host.publish(command.text)
+                return self._settled(e.PullRequestPublished, command, pull_request=published)
+            case c.AnswerThread():
+                thread = command.thread_id
+                await host.comment(command.pull_request_id, command.marker, command.body, thread_id=thread)
+                if command.resolve:
+                    await host.resolve(command.pull_request_id, thread)
+                return self._settled(e.ThreadAnswered, command)
 
     async def _use_workspace(
         self, command: c.PrepareWorkspace | c.RunHook | c.CollectWork | c.VerifyWork | c.PushCommit

@@ -21,6 +21,7 @@ from opensymphony.model.reviews import (
     Review,
     ReviewComment,
     ReviewThread,
+    ThreadAnswer,
     Verdict,
 )
 from opensymphony.model.tickets import (
@@ -57,6 +58,7 @@ __all__ = [
     "Launch",
     "Liveness",
     "LogPosition",
+    "Objection",
     "PersonMessage",
     "Phase",
     "PullRequest",
@@ -67,6 +69,7 @@ __all__ = [
     "ReviewComment",
     "ReviewThread",
     "ServerState",
+    "ThreadAnswer",
     "Ticket",
     "TicketComment",
     "TicketId",
@@ -270,6 +273,16 @@ class Work(Struct, frozen=True, kw_only=True):
     """Paths that differ between base and commit, at most 200."""
     summary: str = ""
     """Subject lines of the new commits, newest first."""
+    objections: tuple[Objection, ...] = ()
+    """Why it must not be pushed as it is."""
+
+
+class Objection(Struct, frozen=True, kw_only=True):
+    """What is against pushing some work."""
+
+    kind: Literal["secret", "conflict", "protected", "size", "author"]
+    text: str
+    """One line that names the place, and never the secret."""
 
 
 class Verification(Struct, frozen=True, kw_only=True):
@@ -351,6 +364,10 @@ class PersonMessage(Struct, frozen=True, kw_only=True):
     text: str
     at_ms: int
     author: str = ""
+    threads: tuple[str, ...] = ()
+    """Of a review, that it is about."""
+    from_review: bool = False
+    """Whether it tells what reviewers, pipelines and the base branch have to say."""
 
 
 Phase = Literal["waiting_to_start", "running", "retrying", "needs_person", "in_review", "stopping", "closed"]

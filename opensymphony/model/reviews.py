@@ -71,9 +71,22 @@ class ReviewThread(Struct, frozen=True, kw_only=True):
     """In the new version of the file, from 1; None: the file as a whole, or a line that was deleted."""
     old_line: int | None = None
     """In the old version, for a line that was deleted."""
+    quote: str = ""
+    """The code that it is about, where somebody has looked it up."""
     is_resolved: bool = False
     is_outdated: bool = False
     """Whether later commits have changed the place that it is about."""
+
+
+class ThreadAnswer(Struct, frozen=True, kw_only=True):
+    """What we say in a thread about what became of it."""
+
+    thread_id: str
+    marker: str
+    """Names it, so that it is said once."""
+    body: str
+    """Markdown."""
+    resolve: bool = False
 
 
 class Review(Struct, frozen=True, kw_only=True):
@@ -95,6 +108,8 @@ class CommitCheck(Struct, frozen=True, kw_only=True):
     url: str = ""
     description: str = ""
     updated_ms: int = 0
+    log: str = ""
+    """The end of what it has printed, where somebody has fetched it."""
 
 
 class PullRequestReading(Struct, frozen=True, kw_only=True):

@@ -6,14 +6,13 @@ agent is told to do them again, and only the same ones are let through (`agents/
 
 from __future__ import annotations
 
-from opensymphony import reporting
 from opensymphony.model import Asked, PersonMessage
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.endings import choose_ending, wake
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.status_comment import write_comment
+from opensymphony.scheduler.status_comment import resting_body, write_comment
 
 DIGEST_CHARS_MIN = 6
 """So much of a digest is said at least, where one is said at all: less could be met by chance."""
@@ -92,13 +91,7 @@ def expire(plan: Plan) -> None:
     plan.add(d.AskSettled(ticket_id=plan.ticket.id, reason=reason))
     if plan.policy.reporting.comment and plan.entry.run is None:
         outcome: Outcome = plan.entry.outcome or "needs_input"
-        report = reporting.Report(
-            identifier=plan.ticket.identifier,
-            headline=OUTCOMES[outcome].headline,
-            reason=reason,
-            usage=plan.entry.usage,
-        )
-        write_comment(plan, reporting.compose(report))
+        write_comment(plan, resting_body(plan, OUTCOMES[outcome].headline, reason))
 
 
 def _fenced(text: str) -> str:

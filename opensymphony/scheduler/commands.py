@@ -11,7 +11,16 @@ from typing import Literal
 from msgspec import Struct
 
 from opensymphony.interfaces import WorkspaceRequest
-from opensymphony.model import Claim, CommandKey, ConversationId, LogPosition, TicketId, Workspace
+from opensymphony.model import (
+    Claim,
+    CommandKey,
+    ConversationId,
+    LogPosition,
+    PullRequest,
+    PullRequestText,
+    TicketId,
+    Workspace,
+)
 
 
 class Effect(Struct, frozen=True, kw_only=True, tag=True):
@@ -101,6 +110,28 @@ class PushCommit(Effect, frozen=True, kw_only=True):
     commit: str
 
 
+class PublishPullRequest(Effect, frozen=True, kw_only=True):
+    """Open the ticket's pull request, or bring the open one up to date."""
+
+    text: PullRequestText
+
+
+class LinkPullRequest(Effect, frozen=True, kw_only=True):
+    """Show the pull request at the ticket."""
+
+    pull_request: PullRequest
+
+
+class AnswerThread(Effect, frozen=True, kw_only=True):
+    """Tell the people of a review what became of their thread."""
+
+    pull_request_id: str
+    thread_id: str
+    marker: str
+    body: str
+    resolve: bool
+
+
 class TransitionTicket(Effect, frozen=True, kw_only=True):
     """Move the ticket, unless a person moved it first."""
 
@@ -165,6 +196,9 @@ Command = (
     | CollectWork
     | VerifyWork
     | PushCommit
+    | PublishPullRequest
+    | LinkPullRequest
+    | AnswerThread
     | TransitionTicket
     | WriteComment
     | StopRun

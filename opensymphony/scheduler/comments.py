@@ -17,7 +17,7 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import why_not_ours
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.requests import ACTIONS, answered
+from opensymphony.scheduler.requests import act, answered
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.scheduler.status_comment import write_comment
 from opensymphony.workflow.policy import TrackerPolicy
@@ -112,7 +112,7 @@ def _obey(plan: Plan, comment: TicketComment) -> None:
     if wanted.action == "approve" and not wanted.digest:
         accepted, answer = False, "name what you approve, as the comment shows it: `/approve` and its number"
     else:
-        accepted, answer = ACTIONS[wanted.action](plan, asked)
+        accepted, answer = act(plan, asked)
     plan.add(*answered(asked, accepted, answer))
     if not accepted:
         _tell(plan, f"`/{wanted.verb or 'message'}` was refused: {answer}")

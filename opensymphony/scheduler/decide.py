@@ -29,17 +29,29 @@ from opensymphony.scheduler.budget import call_ceiling, was_raised
 from opensymphony.scheduler.claims import ask_again, let_go, ran_out, renew
 from opensymphony.scheduler.comments import ticket_commented
 from opensymphony.scheduler.eligibility import GONE, as_gone, is_terminal, resting_mark, why_not_ours
-from opensymphony.scheduler.endings import IS_GONE, begin_stop, close_ticket, is_stoppable, lose_ticket, wake
+from opensymphony.scheduler.endings import (
+    IS_GONE,
+    begin_stop,
+    close_ticket,
+    is_stoppable,
+    lose_ticket,
+    settle_closed,
+    wake,
+)
+from opensymphony.scheduler.failed_commands import command_failed
 from opensymphony.scheduler.heaps import in_order
 from opensymphony.scheduler.machine import OUTCOME_OF, IllegalEvent
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import operator_asked
-from opensymphony.scheduler.stages import command_failed, settle
+from opensymphony.scheduler.reviews import begin_round, pull_request_observed
+from opensymphony.scheduler.stages import settle
 from opensymphony.scheduler.state import Entry, State, is_live_timer
 from opensymphony.scheduler.status_comment import all_deferred, say_deferred
 from opensymphony.workflow.policy import Policy
 
 _POLL_NOTE_MS = 60_000
+_ONE_IS_ENOUGH = ("retry", "clean", "move", "settle", "comment", "review")
+"""Timers of which a second one at the same moment has nothing more to say."""
 _FORGET_MS = 30 * 86_400_000
 """After it was closed. One that is opened again later is new, except that its runs go on being counted."""
 
@@ -250,7 +262,7 @@ def _time_passed(state: State, event: e.TimePassed) -> tuple[d.Decision, ...]:
         if ticket_id not in fired:
             fired[ticket_id] = kind
             decisions.extend(_timer_fired(state, kind, state.entries[TicketId(ticket_id)], event.at_ms))
-        elif kind != fired[ticket_id] or kind not in ("retry", "clean", "move", "comment"):  # of these one is enough
+        elif kind != fired[ticket_id] or kind not in _ONE_IS_ENOUGH:
             again = d.TimerSet(kind=kind, ticket_id=TicketId(ticket_id), generation=generation, due_ms=event.at_ms)
             decisions.append(again)
     if decisions or (state.timers and state.timers[0][0] <= event.at_ms):
@@ -271,8 +283,12 @@ def _timer_fired(state: State, kind: str, entry: Entry, at_ms: int) -> list[d.De
         expire(plan)
     elif kind == "move":
         wake(plan)
+    elif kind == "settle" and entry.pull is not None:
+        settle_closed(plan, entry.pull.pull_request, again=True)
     elif kind == "comment":
         say_deferred(plan)
+    elif kind == "review":
+        begin_round(plan)
     elif kind == "heartbeat":
         renew(plan)
     elif kind == "stall":
@@ -343,6 +359,7 @@ _HANDLERS: dict[type, Callable[[State, Any], tuple[d.Decision, ...]]] = {
     e.TicketChanged: _ticket_changed,
     e.TicketVanished: _ticket_vanished,
     e.TicketCommented: ticket_commented,
+    e.PullRequestObserved: pull_request_observed,
     e.TimePassed: _time_passed,
     e.PollCompleted: _poll_completed,
     e.PollFailed: _poll_failed,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from opensymphony.model import Ticket, Usage
+from opensymphony.model import PullRequest, Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -21,7 +21,7 @@ from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending, State
-from opensymphony.scheduler.status_comment import comment_body, defer_comment, parked_body, write_comment
+from opensymphony.scheduler.status_comment import comment_body, defer_comment, resting_body, write_comment
 
 IS_GONE = "it is gone from the tracker"
 
@@ -96,10 +96,14 @@ def follow_up(state: State, decided: Sequence[d.Decision], event: e.Event) -> tu
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             _after_end(plan)
             decisions.extend(plan.decisions)
+        elif isinstance(decision, d.TicketParked) and decision.told:
+            plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
+            _notify(plan)
+            decisions.extend(plan.decisions)
         elif isinstance(decision, d.TicketParked) and decision.outcome == "over_budget":
             plan = Plan(state, state.entries[decision.ticket_id], event.at_ms)
             if plan.policy.reporting.comment:
-                write_comment(plan, parked_body(plan, decision))
+                write_comment(plan, resting_body(plan, OUTCOMES[decision.outcome].headline, decision.reason))
             _notify(plan)
             decisions.extend(plan.decisions)
         elif isinstance(decision, d.VerificationNoted) and not decision.verification.passed:
@@ -202,7 +206,11 @@ def _after_end(plan: Plan) -> None:
             close_ticket(plan, plan.ticket, f"it is closed: its state is {plan.ticket.state}")
         return
     _notify(plan)
-    answered = any(message.at_ms > entry.stopped_ms for message in entry.messages)
+    pull = entry.pull
+    if pull is not None and pull.pull_request.state != "open" and entry.phase == "in_review":
+        settle_closed(plan, pull.pull_request)
+        return
+    answered = any(message.at_ms > entry.stopped_ms for message in entry.messages if not message.from_review)
     if answered and entry.phase in ("in_review", "needs_person"):
         wake(plan)  # said while the last stages ran
     elif entry.resting_mark is not None and entry.resting_mark != resting_mark(plan.ticket):
@@ -210,6 +218,9 @@ def _after_end(plan: Plan) -> None:
         plan.add(woken if why is None else d.MarkTaken(ticket_id=plan.ticket.id))
     elif _fits_again(plan):
         plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=plan.ticket.id, keep_failures=True))
+    elif pull is not None and pull.wake_ms <= plan.at_ms and any(message.from_review for message in entry.messages):
+        wake_ms = plan.at_ms + plan.policy.review.quiet_ms
+        plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=(), wake_ms=wake_ms))
 
 
 def _fits_again(plan: Plan) -> bool:
@@ -240,6 +251,36 @@ def wake(plan: Plan, *, granted: int = 0) -> tuple[bool, str]:
         return False, against
     plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
     return True, f"it is moved back to {back} and starts {_when(plan)}"
+
+
+def is_settling(plan: Plan, command: c.TransitionTicket) -> bool:
+    """Whether a move is what follows from the end of a review."""
+    moves, pull = plan.policy.reporting.transitions, plan.entry.pull
+    closed = pull is not None and pull.pull_request.state != "open"
+    return closed and command.to_state in (moves.merged, moves.needs_attention)
+
+
+def settle_closed(plan: Plan, pull_request: PullRequest, *, again: bool = False) -> None:
+    """Its review is over: what was merged moves on, and about what was declined a person decides."""
+    moves, ticket = plan.policy.reporting.transitions, plan.ticket
+    merged = pull_request.state == "merged"
+    reason = "its pull request was declined: say what to do instead, or close the ticket"
+    target = moves.merged if merged else moves.needs_attention
+    if not merged and not again:
+        park(plan, reason)
+    if target is not None and not among(ticket.state, (target,)):
+        plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=target)
+    elif merged and plan.entry.workspace is not None:
+        plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
+    if merged and not again and plan.policy.reporting.comment:
+        write_comment(plan, resting_body(plan, "Merged", ""))
+
+
+def park(plan: Plan, reason: str) -> None:
+    """A ticket in review waits for a person; it says so, and somebody is notified."""
+    plan.add(d.TicketParked(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason, told=True))
+    if plan.policy.reporting.comment:
+        write_comment(plan, resting_body(plan, OUTCOMES["needs_input"].headline, reason))
 
 
 def _when(plan: Plan) -> str:

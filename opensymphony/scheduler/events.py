@@ -17,6 +17,8 @@ from opensymphony.model import (
     Conversation,
     HookResult,
     Liveness,
+    PullRequest,
+    PullRequestReading,
     Ticket,
     TicketComment,
     TicketId,
@@ -71,6 +73,16 @@ class TicketVanished(Happened, frozen=True, kw_only=True):
     """A ticket that we knew is gone from the tracker."""
 
     ticket_id: TicketId
+
+
+class PullRequestObserved(Happened, frozen=True, kw_only=True):
+    """A ticket's pull request differs from our last reading, or somebody said something about it.
+
+    What was heard before may be left out; it changes nothing.
+    """
+
+    ticket_id: TicketId
+    reading: PullRequestReading
 
 
 class TicketCommented(Happened, frozen=True, kw_only=True):
@@ -195,6 +207,18 @@ class CommitPushed(CommandOutcome, frozen=True, kw_only=True):
     pass
 
 
+class PullRequestPublished(CommandOutcome, frozen=True, kw_only=True):
+    pull_request: PullRequest
+
+
+class PullRequestLinked(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
+class ThreadAnswered(CommandOutcome, frozen=True, kw_only=True):
+    pass
+
+
 class TicketTransitioned(CommandOutcome, frozen=True, kw_only=True):
     answer: TransitionAnswer
 
@@ -246,6 +270,7 @@ Event = (
     | TicketChanged
     | TicketVanished
     | TicketCommented
+    | PullRequestObserved
     | PollCompleted
     | PollFailed
     | TimePassed
@@ -265,6 +290,9 @@ Event = (
     | WorkCollected
     | WorkVerified
     | CommitPushed
+    | PullRequestPublished
+    | PullRequestLinked
+    | ThreadAnswered
     | TicketTransitioned
     | CommentWritten
     | ClaimReleased

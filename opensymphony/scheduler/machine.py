@@ -37,6 +37,7 @@ Stage = Literal[
     "collecting",
     "verifying",
     "pushing",
+    "publishing",
     "stopping",
     "after_run",
     "transitioning",
@@ -106,14 +107,23 @@ STAGES: dict[Stage, StageRule] = {
     "collecting": StageRule(
         command=c.CollectWork,
         outcome=e.WorkCollected,
-        leads_to=("verifying", "pushing", "sending"),
+        leads_to=("verifying", "pushing", "publishing", "sending"),
         meaning="what it committed is fetched and looked at",
     ),
     "verifying": StageRule(
         command=c.VerifyWork, outcome=e.WorkVerified, leads_to=("pushing", "sending"), meaning="our check runs"
     ),
     "pushing": StageRule(
-        command=c.PushCommit, outcome=e.CommitPushed, leads_to=("sending",), meaning="the checked commit is pushed"
+        command=c.PushCommit,
+        outcome=e.CommitPushed,
+        leads_to=("publishing", "sending"),
+        meaning="the checked commit is pushed",
+    ),
+    "publishing": StageRule(
+        command=c.PublishPullRequest,
+        outcome=e.PullRequestPublished,
+        leads_to=("sending",),
+        meaning="the pull request is opened, or says what is new",
     ),
     "stopping": StageRule(
         command=c.StopRun, outcome=e.RunStopped, meaning="what is in flight is interrupted, and that is confirmed"
@@ -135,6 +145,8 @@ BESIDE: dict[type[c.Effect], type[e.CommandOutcome]] = {
     c.ProbeAgent: e.AgentProbed,
     c.FingerprintWorkspace: e.WorkspaceFingerprinted,
     c.NotifyPerson: e.PersonNotified,
+    c.LinkPullRequest: e.PullRequestLinked,
+    c.AnswerThread: e.ThreadAnswered,
 }
 """Commands that are no stage: they run beside one, or without a run."""
 
@@ -188,7 +200,11 @@ PHASES: dict[Phase, PhaseRule] = {
     ),
     "in_review": PhaseRule(
         meaning="the work is done; a person looks at it",
-        leads_to={"waiting_to_start": "a person changed it, or asked for more", "closed": "it is closed, or gone"},
+        leads_to={
+            "waiting_to_start": "a person changed it or asked for more, or its pull request needs work",
+            "needs_person": "its pull request was declined, or went back and forth too often",
+            "closed": "it is closed, or gone",
+        },
     ),
     "closed": PhaseRule(
         meaning="it is over, or not ours any more", leads_to={"waiting_to_start": "it is ours again, and was changed"}

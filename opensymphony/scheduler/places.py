@@ -99,6 +99,8 @@ def set_timer(state: State, kind: TimerKind, ticket_id: TicketId, generation: in
     entry = state.entries[ticket_id]
     if kind == "comment":
         entry.comment_due_ms = due_ms
+    elif kind == "review" and entry.pull is not None:
+        entry.pull.wake_ms = due_ms
     elif kind == "ask":
         entry.ask_expires_ms = due_ms
     elif kind == "retry":

@@ -28,8 +28,17 @@ def operator_asked(state: State, event: e.OperatorAsked) -> tuple[d.Decision, ..
     if entry is None or state.policy is None:
         return answered(event, False, "no such ticket is known")
     plan = Plan(state, entry, event.at_ms)
-    accepted, answer = ACTIONS[event.action](plan, event)
+    accepted, answer = act(plan, event)
     return (*plan.decisions, *answered(event, accepted, answer))
+
+
+def act(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
+    """Do it; whether it was done, and one sentence. A person who sends a ticket on does so for as long as at first."""
+    accepted, answer = ACTIONS[event.action](plan, event)
+    pull = plan.entry.pull
+    if accepted and pull is not None and pull.rounds and event.action in ("retry", "message", "approve", "reject"):
+        plan.add(d.RoundsCounted(ticket_id=plan.ticket.id, rounds=0))
+    return accepted, answer
 
 
 def answered(event: e.OperatorAsked, accepted: bool, answer: str) -> tuple[d.Decision, ...]:

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from opensymphony.errors import ConfigurationError, ErrorClass
+from opensymphony.errors import ConfigurationError
 from opensymphony.interfaces import WorkspaceRequest
-from opensymphony.model import Liveness, Ticket, Usage
+from opensymphony.model import Ticket, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
-from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.breakers import fingerprinted, probed
-from opensymphony.scheduler.budget import call_ceiling
 from opensymphony.scheduler.claims import HEARTBEAT_MS, enter_claiming
 from opensymphony.scheduler.eligibility import among, is_terminal, why_not_ours, why_not_yet
 from opensymphony.scheduler.endings import (
@@ -33,30 +31,17 @@ from opensymphony.scheduler.endings import (
     is_stoppable,
     lose_ticket,
 )
+from opensymphony.scheduler.failed_commands import abandoned, count_unknown, delay_ms
 from opensymphony.scheduler.machine import IllegalEvent
-from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.rehydration import open_conversation, rehydrate
-from opensymphony.scheduler.state import Ending
-from opensymphony.scheduler.status_comment import comment_body, comment_failed, write_comment
-from opensymphony.scheduler.turns import collected, delivered, send_turn, turn_ended, turn_settled, verified
+from opensymphony.scheduler.reviews import published
+from opensymphony.scheduler.status_comment import comment_body, write_comment
+from opensymphony.scheduler.turns import collected, delivered, pushed, send_turn, turn_ended, turn_settled, verified
 from opensymphony.workflow import prompt
 
 _HELD_ELSEWHERE_MS = 300_000
 """A try is a reading and a claim. Sooner than this only a claim that is taken off means anything, and that is seen."""
-_CLEAN_AGAIN_MS = 600_000
-_MOVE_AGAIN_MS = 60_000
-_LAST_STAGE_TRIES_MAX = 5
-_TRACKER_TRIES_MAX = 50
-"""Of the last stages that write on the ticket: some hours, since nothing new starts either while the tracker is away."""
-
-_FAILED: dict[ErrorClass, Outcome] = {
-    "retry": "failed",
-    "person": "needs_input",
-    "final": "gave_up",
-    "server": "interrupted",
-}
-"""How a run ends whose command failed."""
 
 
 def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
@@ -91,6 +76,9 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
         case e.WorkVerified():
             verified(plan, event.verification)
         case e.CommitPushed():
+            pushed(plan)
+        case e.PullRequestPublished():
+            published(plan, event.pull_request)
             delivered(plan, plan.run.work)
         case e.RunStopped():
             _stopped(plan, command, event.usage)
@@ -104,76 +92,6 @@ def settle(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
             raise IllegalEvent(f"the stage {run.stage} cannot end with {type(event).__name__}")
 
 
-def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> None:
-    """Go on from a command that could not be carried out."""
-    run = plan.entry.run
-    if run is None or run.key != command.key:
-        if isinstance(command, c.CleanWorkspace) and run is None:
-            due_ms = plan.at_ms + _CLEAN_AGAIN_MS
-            plan.add(plan.timer("clean", due_ms))
-        elif isinstance(command, c.TransitionTicket) and run is None and event.error_class == "retry":
-            # A person was told that it is moved back; nothing else would do it.
-            plan.add(plan.timer("move", plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
-        elif isinstance(command, c.WriteComment) and run is None and event.error_class == "retry":
-            comment_failed(plan, command.body, event.retry_after_ms)
-        elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):
-            probed(plan, Liveness(alive=False, detail=event.error))
-        elif isinstance(command, c.FingerprintWorkspace) and is_stoppable(plan):
-            fingerprinted(plan, "")
-        return  # a heartbeat, or a comment of a run that goes on: the next one says it
-    if run.stage == "stopping":
-        _try_again(plan, event)  # stopped means confirmed stopped, however long it takes
-    elif run.ending is not None:
-        writes = run.stage in ("transitioning", "reporting", "releasing")
-        if event.error_class == "retry" and run.tries < (_TRACKER_TRIES_MAX if writes else _LAST_STAGE_TRIES_MAX):
-            _try_again(plan, event)
-        else:
-            _give_up_stage(plan, run.ending, event)
-    elif event.error_class == "server":
-        _count_unknown(plan)
-        choose_ending(plan, _FAILED[event.error_class], event.error)
-    elif run.stage in ("rereading", "claiming") and event.error_class == "retry":
-        due_ms = plan.at_ms + _delay_ms(plan, plan.entry.abandoned + 1, event)
-        if isinstance(command, c.ClaimTicket):
-            plan.issue(c.ReleaseClaim, claim=command.claim)  # it may stand on the ticket all the same
-        plan.add(_abandoned(plan, event.error, due_ms))
-    elif run.stage in ("sending", "working"):
-        begin_stop(plan, _FAILED[event.error_class], event.error)  # we lost sight of an agent that may be at work
-    else:
-        retry_after_ms = event.retry_after_ms if event.error_class == "retry" else None
-        choose_ending(plan, _FAILED[event.error_class], event.error, retry_after_ms=retry_after_ms)
-
-
-def _count_unknown(plan: Plan) -> None:
-    """Nobody can say what the call that was cut off has cost: it counts as the most that it can."""
-    if plan.run.calling:
-        plan.add(d.InFlightCounted(ticket_id=plan.ticket.id, usage=call_ceiling(plan.policy)))
-
-
-def _give_up_stage(plan: Plan, ending: Ending, event: e.CommandFailed) -> None:
-    stage = plan.run.stage
-    if stage == "transitioning":
-        reason = f"{ending.reason}; the ticket could not be moved: {event.error}".lstrip("; ")
-        plan.add(d.EndingAmended(ticket_id=plan.ticket.id, reason=reason))
-        ending = Ending(outcome=ending.outcome, reason=reason, clean=ending.clean, retry_after_ms=ending.retry_after_ms)
-    advance_ending(plan, ending, after=stage)
-
-
-def _try_again(plan: Plan, event: e.CommandFailed) -> None:
-    due_ms = plan.at_ms + _delay_ms(plan, plan.run.tries + 1, event)
-    plan.add(d.StageDelayed(at_ms=plan.at_ms, ticket_id=plan.ticket.id, due_ms=due_ms, error=event.error))
-
-
-def _delay_ms(plan: Plan, failures: int, event: e.CommandFailed | None = None) -> int:
-    agent = plan.policy.agent
-    delay_ms = retry_delay_ms(failures, plan.jitter, first_ms=agent.retry_backoff_ms, max_ms=agent.max_retry_backoff_ms)
-    return max(delay_ms, (event.retry_after_ms if event is not None else None) or 0)
-
-
-def _abandoned(plan: Plan, reason: str, due_ms: int | None = None) -> d.RunAbandoned:
-    return d.RunAbandoned(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason, due_ms=due_ms)
-
-
 def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> None:
     """An outcome that is not the stage's: a comment, a heartbeat, a clean-up, or one that a stop overtook."""
     entry, run = plan.entry, plan.entry.run
@@ -185,6 +103,10 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
+    elif isinstance(command, c.LinkPullRequest):
+        plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
+    elif isinstance(command, c.AnswerThread):
+        plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id))
     elif isinstance(command, c.ClaimTicket) and entry.claim is None and (run is None or run.stage != "claiming"):
         plan.issue(c.ReleaseClaim, claim=command.claim)  # a heartbeat that came through when we held the ticket no more
     elif run is None or entry.generation != command.generation:
@@ -216,19 +138,21 @@ def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
     """An operator wants more of a ticket that we had moved on; wherever it is now, it starts if it is ours there."""
     ticket = structs.replace(plan.ticket, state=event.answer.state)
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
-    if why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review"):
+    if is_terminal(ticket, plan.policy.tracker) and plan.entry.phase != "closed":
+        close_ticket(plan, ticket, f"it is closed: its state is {ticket.state}")
+    elif why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review"):
         plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
 
 
 def _reread(plan: Plan, ticket: Ticket | None) -> None:
     if ticket is None:
-        plan.add(_abandoned(plan, IS_GONE))
+        plan.add(abandoned(plan, IS_GONE))
         lose_ticket(plan)
         return
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
     why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)
     if why:
-        plan.add(_abandoned(plan, why))
+        plan.add(abandoned(plan, why))
         if is_terminal(ticket, plan.policy.tracker):
             close_ticket(plan, ticket, why)
         return
@@ -240,10 +164,10 @@ def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
     if not event.answer.granted:
         holder = event.answer.holder
         if holder is not None:
-            plan.add(_abandoned(plan, f"instance {holder.instance} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
+            plan.add(abandoned(plan, f"instance {holder.instance} works on it", plan.at_ms + _HELD_ELSEWHERE_MS))
         else:
-            delay_ms = _delay_ms(plan, plan.entry.abandoned + 1)
-            plan.add(_abandoned(plan, "our claim took too long to be written and was withdrawn", plan.at_ms + delay_ms))
+            due_ms = plan.at_ms + delay_ms(plan, plan.entry.abandoned + 1)
+            plan.add(abandoned(plan, "our claim took too long to be written and was withdrawn", due_ms))
         return
     if plan.at_ms - command.claim.heartbeat_ms >= HEARTBEAT_MS:
         plan.add(d.ClaimHeld(ticket_id=plan.ticket.id, claim=command.claim, sure=False))
@@ -381,7 +305,7 @@ def _stopped(plan: Plan, command: c.Command, usage: Usage | None) -> None:
     if usage is not None and plan.run.conversation_id is not None:
         plan.add(d.UsageSettled(ticket_id=plan.ticket.id, usage=usage))
     else:
-        _count_unknown(plan)
+        count_unknown(plan)
     stopping = plan.run.stopping
     assert stopping is not None, "a run in the stage `stopping` knows why"
     if command.target_key is not None and command.target_key in plan.state.pending:

@@ -18,6 +18,8 @@ from opensymphony.model import (
     LogPosition,
     PersonMessage,
     Phase,
+    PullRequest,
+    ThreadAnswer,
     Ticket,
     TicketId,
     Usage,
@@ -122,6 +124,24 @@ class Run(Struct, kw_only=True):
         return self.usage + self.unsettled if self.unsettled.model_calls else self.usage
 
 
+class Pull(Struct, kw_only=True):
+    """A ticket's pull request, and what of its review was taken in."""
+
+    pull_request: PullRequest
+    tied: str = ""
+    """The address that the ticket shows."""
+    heard: tuple[str, ...] = ()
+    """What was taken in: comments, verdicts, failed checks, conflicts."""
+    rounds: int = 0
+    """So often a review has started the ticket again since a person last had to do with it."""
+    wake_ms: int = 0
+    """When the ticket starts again because of its review; 0: it does not."""
+    owed: tuple[str, ...] = ()
+    """Threads that the agent was given, and that have no answer yet."""
+    answers: tuple[ThreadAnswer, ...] = ()
+    """What is being said in threads."""
+
+
 class Entry(Struct, kw_only=True):
     """One ticket and all that we keep about it."""
 
@@ -211,6 +231,7 @@ class Entry(Struct, kw_only=True):
     verified: bool | None = None
     final_text: str = ""
     note: str = ""
+    pull: Pull | None = None
     claim: Claim | None = None
     """Ours, while we hold it."""
     comment: str = ""
@@ -267,6 +288,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
     entry = state.entries.get(TicketId(ticket_id))
     if entry is not None and kind == "comment":
         return entry.comment_due_ms == item[0]
+    if entry is not None and kind == "review":
+        return entry.pull is not None and entry.pull.wake_ms == item[0]
     if entry is None or entry.generation != generation:
         return False
     if kind == "retry":
@@ -275,7 +298,7 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return entry.run is None and entry.phase == "closed" and entry.workspace is not None
     if kind == "ask":
         return entry.asked is not None and entry.ask_expires_ms == item[0]
-    if kind == "move":
+    if kind in ("move", "settle"):
         return entry.run is None and entry.phase in ("needs_person", "in_review")
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 

@@ -54,44 +54,48 @@ def all_deferred(state: State) -> list[Entry]:
 
 def comment_body(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> str:
     """The status comment as of now. `headline` and `reason` are for a run that goes on."""
+    return reporting.compose(report_of(plan, ending, headline=headline, reason=reason))
+
+
+def report_of(plan: Plan, ending: Ending | None, *, headline: str | None = None, reason: str = "") -> reporting.Report:
+    """What is known of a run."""
     entry, run = plan.entry, plan.run
-    usage = entry.usage + run.usage
-    branch = run.workspace.branch if run.workspace is not None else None
-    return reporting.compose(
-        reporting.Report(
-            identifier=plan.ticket.identifier,
-            headline=headline or (OUTCOMES[ending.outcome].headline if ending else "Working on it"),
-            reason=ending.reason if ending else reason,
-            generation=run.generation,
-            turns=run.turns,
-            verifications=run.verifications,
-            branch=branch,
-            commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
-            pushed=plan.policy.repository is not None
-            and plan.policy.repository.push
-            and entry.commit is not None
-            and run.work is not None
-            and entry.commit == run.work.commit,
-            work=run.work,
-            verify_command=run.verify_command or None,
-            verification=run.verification,
-            final_text=run.final_text if ending else "",
-            usage=usage,
-            elapsed_ms=plan.at_ms - run.started_ms,
-            workspace_note=entry.note,
-            asked=entry.asked if ending else None,
-            answer_here=bool(plan.policy.tracker.instructions_from),
-        )
+    return reporting.Report(
+        identifier=plan.ticket.identifier,
+        headline=headline or (OUTCOMES[ending.outcome].headline if ending else "Working on it"),
+        reason=ending.reason if ending else reason,
+        generation=run.generation,
+        turns=run.turns,
+        verifications=run.verifications,
+        branch=run.workspace.branch if run.workspace is not None else None,
+        commit=run.work.commit if run.work is not None and run.work.commits_ahead else None,
+        pushed=plan.policy.repository is not None
+        and plan.policy.repository.push
+        and entry.commit is not None
+        and run.work is not None
+        and entry.commit == run.work.commit,
+        work=run.work,
+        verify_command=run.verify_command or None,
+        verification=run.verification,
+        final_text=run.final_text if ending else "",
+        usage=entry.usage + run.usage,
+        elapsed_ms=plan.at_ms - run.started_ms,
+        workspace_note=entry.note,
+        asked=entry.asked if ending else None,
+        answer_here=bool(plan.policy.tracker.instructions_from),
+        pull_request=entry.pull.pull_request.url if entry.pull is not None else "",
     )
 
 
-def parked_body(plan: Plan, parked: d.TicketParked) -> str:
-    """For a ticket that was put down without a run."""
+def resting_body(plan: Plan, headline: str, reason: str) -> str:
+    """For a ticket without a run."""
+    entry = plan.entry
     return reporting.compose(
         reporting.Report(
             identifier=plan.ticket.identifier,
-            headline=OUTCOMES[parked.outcome].headline,
-            reason=parked.reason,
-            usage=plan.entry.usage,
+            headline=headline,
+            reason=reason,
+            usage=entry.usage,
+            pull_request=entry.pull.pull_request.url if entry.pull is not None else "",
         )
     )

@@ -12,6 +12,7 @@ from opensymphony.scheduler.budget import call_does_not_fit
 from opensymphony.scheduler.endings import choose_ending
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.rehydration import rehydrate_after
+from opensymphony.scheduler.reviews import has_explained, publish
 from opensymphony.workflow import prompt
 
 _CONTINUATIONS_MAX = 1
@@ -94,11 +95,15 @@ def collected(plan: Plan, work: Work) -> None:
     assert run.workspace is not None
     # A re-opened ticket is not done by what an earlier run delivered.
     old = work.commit == plan.entry.commit and not run.delivered
+    if old and not work.uncommitted and has_explained(plan) and publish(plan, work):
+        return
     if work.commit is None or work.commits_ahead == 0 or old:
         if run.continuations < _CONTINUATIONS_MAX:
             _another_turn(plan, messages.nothing_committed(run.workspace.branch or ""))
         else:
             choose_ending(plan, "needs_input", "the agent ended twice without a new commit")
+    elif work.objections:
+        _objected(plan, work)
     elif work.uncommitted:
         if run.continuations < _UNCOMMITTED_TURNS_MAX:
             _another_turn(plan, messages.left_uncommitted(work))
@@ -107,6 +112,17 @@ def collected(plan: Plan, work: Work) -> None:
             choose_ending(plan, "needs_input", f"the agent leaves files uncommitted: {listed}")
     elif not _enter_verification(plan):
         _push(plan, work)
+
+
+def _objected(plan: Plan, work: Work) -> None:
+    """It is not pushed. What the agent can mend it is asked to mend; a secret is a person's business at once."""
+    listed = "; ".join(one.text for one in work.objections[:5])
+    if any(one.kind == "secret" for one in work.objections):
+        choose_ending(plan, "needs_input", f"nothing was pushed, because the work holds a secret: {listed}")
+    elif plan.run.continuations < _UNCOMMITTED_TURNS_MAX:
+        _another_turn(plan, messages.objected(work))
+    else:
+        choose_ending(plan, "needs_input", f"nothing was pushed: {listed}")
 
 
 def _give_messages(plan: Plan) -> None:
@@ -191,6 +207,13 @@ def _push(plan: Plan, work: Work) -> None:
     if repository is not None and repository.push:
         plan.enter("pushing", c.PushCommit, workspace=run.workspace, commit=work.commit)
     else:
+        delivered(plan, work)
+
+
+def pushed(plan: Plan) -> None:
+    """The commit is at its remote: there it becomes a pull request, if one is wanted."""
+    work = plan.run.work
+    if work is None or not publish(plan, work):
         delivered(plan, work)
 
 

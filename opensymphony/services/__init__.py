@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
-from opensymphony.interfaces import Registrar, Tracker, Webhook
+from opensymphony.interfaces import CodeHost, Registrar, Tracker, Webhook
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy, TrackerPolicy
 
@@ -49,6 +49,20 @@ def _jira(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Track
 
 TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Tracker]] = {"files": _files, "jira": _jira}
 """By `tracker.kind`. Each imports its service only when it is asked for."""
+
+
+def open_code_host(policy: Policy, clock: Clock, read_secret: ReadSecret = no_secrets) -> CodeHost:
+    """The code host that the policy names. Raises `ConfigurationError`; does not ask the service anything yet."""
+    kind = policy.code_host.kind if policy.code_host is not None else ""
+    opener = CODE_HOSTS.get(kind)
+    if opener is None:
+        message = f"no code host is called {kind!r}; this release has: {', '.join(sorted(CODE_HOSTS)) or 'none'}"
+        raise ConfigurationError([Problem(file="WORKFLOW.md", key="code_host.kind", message=message)])
+    return opener(policy, clock, read_secret)
+
+
+CODE_HOSTS: dict[str, Callable[[Policy, Clock, ReadSecret], CodeHost]] = {}
+"""By `code_host.kind`. Each imports its service only when it is asked for."""
 
 
 async def check_tracker(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:

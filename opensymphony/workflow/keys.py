@@ -27,7 +27,6 @@ _NOT_IN_EFFECT = {
     "worker": f"{_LATER}: agents run on this host",
     "observability": f"{_LATER}: the dashboard has no settings here",
     "logging": f"{_LATER}: logs are set in opensymphony.toml, [logs]",
-    "review": _LATER,
     "knowledge": _LATER,
     "routing": _LATER,
     "openhands.websocket": f"{_LATER}: the session socket needs no settings",

@@ -92,7 +92,7 @@ class _Limited(Environment):
     local_namespace_limit = LOCALS_BYTES_MAX
 
 
-def _fence(value: object, label: object = "text from the ticket") -> str:
+def fence(value: object, label: object = "text from the ticket") -> str:
     """Liquid filter `untrusted`: the value between two lines that it cannot contain."""
     items = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else [value]
     text = ", ".join("" if item is None else str(item) for item in items)
@@ -119,7 +119,7 @@ def _moment(value: object) -> datetime:
 
 def _environment() -> Environment:
     environment = _Limited(undefined=StrictUndefined, strict_filters=True)
-    environment.add_filter("untrusted", _fence)
+    environment.add_filter("untrusted", fence)
     library_date = cast("Callable[..., str]", environment.filters["date"])
 
     def date(value: object, form: object, **keywords: object) -> str:
@@ -171,6 +171,23 @@ def render_command(template: str, ticket: Ticket) -> str:
     if fault is not None:
         raise _error("verify.command", fault)
     return text
+
+
+def render_text(key: str, template: str, variables: Mapping[str, object]) -> str:
+    """Any other text of the policy, such as the title of a pull request; `key` is where it stands in WORKFLOW.md."""
+    text, fault = _rendered(template, variables)
+    if fault is not None:
+        raise _error(key, fault)
+    return text.strip()
+
+
+def check_text(template: str, sample: Mapping[str, object]) -> tuple[Fault, ...]:
+    """What is wrong with such a template; `sample` has all of its variables."""
+    faults = _static_faults(template, _ISSUE_NAMES, roots=tuple(sample))
+    if faults:
+        return faults
+    _, fault = _rendered(template, sample)
+    return () if fault is None else (fault,)
 
 
 def check_prompt(template: str) -> tuple[Fault, ...]:

@@ -21,8 +21,10 @@ from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
 from opensymphony.workflow.policy import OpenHandsPolicy, Policy, is_loopback
 from opensymphony.workflow.providers import check_provider, with_interval, with_states
+from opensymphony.workflow.pull_request import check_templates
 
 _Section = dict[str, Placed]
+_AUTHOR = re.compile(r"[^<>\n]{1,200} <[^<>@\s]{1,100}@[^<>@\s]{1,200}>")
 
 
 def resolve(document: Document, file: str, around: Surroundings) -> tuple[Policy | None, tuple[Problem, ...]]:
@@ -226,6 +228,7 @@ def _check(policy: Policy, reader: Reader) -> None:
     _check_states(policy, reader)
     _check_polling(policy, reader)
     _check_repository(policy, reader)
+    check_templates(policy.pull_request, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)
     _check_budget(policy, reader)
@@ -250,7 +253,8 @@ def _check_states(policy: Policy, reader: Reader) -> None:
     if moves.started is not None and moves.started.lower() not in active:
         message = f"{shown(moves.started)} is not an active state: the run would stop itself"
         reader.note("reporting.transitions.started", f"{message}; add it to tracker.active_states")
-    for name, state in (("succeeded", moves.succeeded), ("needs_attention", moves.needs_attention)):
+    for name in ("succeeded", "merged", "needs_attention"):
+        state = getattr(moves, name)
         if state is not None and state.lower() in active:
             message = f"{shown(state)} is an active state: the ticket would start again; choose another"
             reader.note(f"reporting.transitions.{name}", message)
@@ -285,6 +289,8 @@ def _check_repository(policy: Policy, reader: Reader) -> None:
         reader.note(key, "begins with a dash, which git would take as an option: write ./ before it")
     if reason := prompt.branch_fault(repository.base):
         reader.note("repository.base", f"{reason}: write the name of a branch")
+    if repository.author is not None and not _AUTHOR.fullmatch(repository.author):
+        reader.note("repository.author", f"{shown(repository.author)} is no author: write Name <name@example.com>")
     for fault in prompt.check_branch(repository.branch):
         reader.note("repository.branch", fault.message, code=prompt.TEMPLATE_ERROR)
 

@@ -21,6 +21,12 @@ class Identity(Struct, frozen=True, kw_only=True):
     name: str = "OpenSymphony agent"
     email: str = "agent@opensymphony.invalid"
 
+    @classmethod
+    def of(cls, author: str) -> Identity:
+        """From `Name <email>`."""
+        name, _, email = author.rpartition("<")
+        return cls(name=name.strip(), email=email.strip().removesuffix(">"))
+
 
 async def check_branch(git: Git, branch: str, base: str) -> None:
     """Refuse a branch that git cannot name, or that is the base itself."""

@@ -24,7 +24,7 @@ from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.logs import get_logger
 from opensymphony.model import Cleanup, HookResult, Ticket, Verification, Work, Workspace
 from opensymphony.workflow.policy import Policy
-from opensymphony.workspace import hooks, manifest, paths, removal, work
+from opensymphony.workspace import base_bundle, hooks, manifest, paths, removal, work
 from opensymphony.workspace.clone import Identity, check_branch, clone, starting_point
 from opensymphony.workspace.fingerprint import fingerprint
 from opensymphony.workspace.git import Git
@@ -32,6 +32,7 @@ from opensymphony.workspace.inspection import LOOK_PREFIX
 from opensymphony.workspace.mirror import NEW_PREFIX, Mirror
 from opensymphony.workspace.paths import repository_key
 from opensymphony.workspace.receipts import Receipt, Receipts
+from opensymphony.workspace.screening import screen
 
 HOOK_NAMES = ("after_create", "before_run", "after_run", "before_remove")
 
@@ -79,7 +80,20 @@ class WorkspaceManager:
         path = paths.child(root, key)
         async with self._lock(key):
             found = await self._find(request, key, path)
-            return found or await self._make(request, key, path)
+            workspace = found or await self._make(request, key, path)
+            if self.policy.code_host is not None and self.policy.review.conflicts:
+                await self._offer_base(workspace, request.base or self._base())
+            return workspace
+
+    async def _offer_base(self, workspace: Workspace, name: str) -> None:
+        """Leave what the base has that the workspace's branch has not, for the agent to merge."""
+        if workspace.branch is None:
+            return
+        mirror = await self._mirror_of(workspace)
+        await mirror.refresh()
+        branch, key = workspace.branch, workspace.key
+        bundle = await base_bundle.make_bundle(self._git, mirror, self._state_dir, key=key, branch=branch, base=name)
+        await _in_thread(partial(manifest.leave_file, workspace.path, base_bundle.FILE, bundle))
 
     async def run_hook(self, workspace: Workspace, name: str, ticket: Ticket) -> HookResult:
         if name not in HOOK_NAMES:
@@ -94,10 +108,17 @@ class WorkspaceManager:
             if workspace.branch is None:
                 return Work(commit=None, commits_ahead=0)
             mirror = await self._mirror_of(workspace)
-            base = workspace.base_commit or await mirror.base_commit(self._base())
-            return await work.collect(
-                self._git, mirror, self._state_dir, path, key=workspace.key, branch=workspace.branch, base_commit=base
+            since = await mirror.commit(f"refs/heads/{self._base()}") or workspace.base_commit
+            since = since or await mirror.base_commit(self._base())
+            key, branch = workspace.key, workspace.branch
+            found = await work.collect(
+                self._git, mirror, self._state_dir, path, key=key, branch=branch, base_commit=since
             )
+            policy = self.policy.repository
+            if policy is None or found.commit is None or not found.commits_ahead:
+                return found
+            objections = await screen(self._git, mirror, since, found.commit, policy)
+            return msgspec.structs.replace(found, objections=objections)
 
     async def verify(self, workspace: Workspace, command: str, timeout_ms: int, ticket: Ticket) -> Verification:
         async with self._lock(workspace.key):
@@ -111,6 +132,10 @@ class WorkspaceManager:
         async with self._lock(workspace.key):
             mirror = await self._mirror_of(workspace)
             await mirror.push(commit, workspace.branch, workspace.key)
+
+    async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
+        mirror = await self._mirror_of(workspace)
+        return await work.quote(self._git, mirror, commit, path, line)
 
     async def fingerprint(self, workspace: Workspace) -> str:
         async with self._lock(workspace.key):
@@ -177,7 +202,8 @@ class WorkspaceManager:
         await _in_thread(partial(_make_directory, path))
         try:
             if mirror and branch and start:
-                await clone(self._git, mirror, path, branch, start, self._identity)
+                author = self.policy.repository.author if self.policy.repository is not None else None
+                await clone(self._git, mirror, path, branch, start, Identity.of(author) if author else self._identity)
             await self._after_create(workspace, ticket)
         except WorkspaceError:
             with suppress(WorkspaceError):
@@ -192,12 +218,12 @@ class WorkspaceManager:
         """Mirror, branch, base commit and starting point of a new clone; all None without a repository."""
         if request.repository_url is None:
             return None, None, None, None
-        base = request.base or self._base()
+        wanted = request.base or self._base()
         branch = request.branch or f"opensymphony/{key}"
-        await check_branch(self._git, branch, base)
+        await check_branch(self._git, branch, wanted)
         mirror = self._mirror(request.repository_url)
         await mirror.refresh()
-        base_commit = await mirror.base_commit(base)
+        base_commit = await mirror.base_commit(wanted)
         return mirror, branch, base_commit, await starting_point(mirror, key, branch, base_commit)
 
     async def _after_create(self, workspace: Workspace, ticket: Ticket) -> None:

@@ -47,6 +47,20 @@ def write_manifest(workspace: str, name: str, content: Mapping[str, object]) -> 
         raise WorkspaceError(message) from error
 
 
+def leave_file(workspace: str, name: str, content: bytes | None) -> None:
+    """Write `.opensymphony/<name>` in one step, or with None see that there is none; raises `WorkspaceError`."""
+    try:
+        with _open(workspace, None) as top, _open(DIRECTORY, top, make=True) as directory:
+            if content is not None:
+                replace_file(directory, name, content)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=directory)
+    except OSError as error:
+        message = f"{workspace}/{DIRECTORY}/{name} cannot be written: {error.strerror}; remove what is in its place"
+        raise WorkspaceError(message) from error
+
+
 def exclude_from_git(workspace: str) -> None:
     """Tell the workspace's own git, if it has one, that `.opensymphony/` is none of its business."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

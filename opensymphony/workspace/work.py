@@ -21,6 +21,9 @@ UNCOMMITTED_MAX = 50
 FILES_CHANGED_MAX = 200
 SUBJECTS_MAX = 20
 _SUBJECT_CHARS_MAX = 200
+_AROUND = 4
+"""Lines before and after one that is quoted."""
+_LINE_CHARS_MAX = 200
 
 
 async def collect(
@@ -47,6 +50,23 @@ async def collect(
         uncommitted=uncommitted[:UNCOMMITTED_MAX],
         files_changed=await _files_changed(git, mirror.path, base_commit, commit),
         summary=await _subjects(git, mirror.path, new),
+    )
+
+
+async def quote(git: Git, mirror: Mirror, commit: str, path: str, line: int) -> str:
+    """The lines around this one, each with its number; empty when the commit has no such text there."""
+    resolved = await mirror.commit(commit) if commit and not commit.startswith("-") else None
+    if resolved is None or line < 1:
+        return ""
+    answer = await git.ask(["cat-file", "blob", f"{resolved}:{path}"], git_dir=mirror.path)
+    if answer.exit_code != 0 or "\0" in answer.output:
+        return ""
+    lines = answer.output.split("\n")
+    shown = range(max(1, line - _AROUND), min(len(lines), line + _AROUND) + 1)
+    return (
+        "\n".join(f"{number:>5} {lines[number - 1][:_LINE_CHARS_MAX]}" for number in shown)
+        if line <= len(lines)
+        else ""
     )
 
 

@@ -23,7 +23,7 @@ from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
-from opensymphony.workflow.policy import NotifyPolicy, Policy
+from opensymphony.workflow.policy import CodeHostPolicy, NotifyPolicy, Policy, ReviewPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 from tests.scheduler.playbook import Playbook
@@ -34,6 +34,7 @@ SCENARIOS: dict[str, Sequence[Step]] = {
     "cancelled": [HOLDS],
     "silent tool": [Step(holds=True, tool_open=True), GOOD],
     "no progress": [Step(holds=True, busy=True)],
+    "reviewed": [GOOD, Step(files={"answer.txt": "good\n", "more": "1"}, commit="again", says="Thread 7: done: it")],
 }
 LIMITS = {
     "silent tool": {"tool_timeout_ms": 30, "retry_backoff_ms": 1, "max_retry_backoff_ms": 1},
@@ -54,7 +55,10 @@ POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
     c.AwaitTurn: [("review", 1), ("sent back", 2)],
     c.CollectWork: [("review", 1)],
     c.VerifyWork: [("review", 1), ("sent back", 1)],
-    c.PushCommit: [("review", 1)],
+    c.PushCommit: [("review", 1), ("reviewed", 2)],
+    c.PublishPullRequest: [("reviewed", 1), ("reviewed", 2)],
+    c.LinkPullRequest: [("reviewed", 1)],
+    c.AnswerThread: [("reviewed", 1)],
     c.ReleaseClaim: [("review", 1)],
     c.StopRun: [("cancelled", 1)],
     c.CleanWorkspace: [("cancelled", 1)],
@@ -119,12 +123,35 @@ def scenario_policy(world: World, scenario: str) -> Policy:
 
 async def play(world: World, scenario: str) -> Snapshot:
     """A life of the ticket A-1, as far as the daemon lives."""
+    if scenario == "reviewed":
+        return await play_review(world)
     if scenario != "cancelled":
         return await world.once(scenario_policy(world, scenario))
     async with world.running(scenario_policy(world, scenario)) as daemon:
         await until(daemon, lambda: (found := view(daemon, "A-1")) and found.stage == "working" and world.agents.talks)
         world.move("A-1", "Done")
         await until_phase(daemon, "A-1", "closed")
+    assert daemon.control is not None
+    return daemon.control.snapshot()
+
+
+async def play_review(world: World) -> Snapshot:
+    """Until the reviewer has her answer; she says something as soon as there is a pull request."""
+    base = scenario_policy(world, "reviewed")
+    review = ReviewPolicy(instructions_from=("{ada}",), interval_ms=100, quiet_ms=20)
+    policy = msgspec.structs.replace(base, code_host=CodeHostPolicy(kind="scripted"), review=review)
+
+    def answered() -> bool:
+        if world.host.pulls and not world.host.threads:
+            world.host.comment_by("1", "7", "Do more.", path="answer.txt")
+        found = view(daemon, "A-1")
+        assert daemon.control is not None
+        pull = daemon.control._loop.state.entries[TicketId("A-1")].pull if found is not None else None
+        owes = pull is None or pull.owed or pull.answers or not pull.tied
+        return bool(world.host.resolved) and found is not None and found.phase == "in_review" and not owes
+
+    async with world.running(policy) as daemon:
+        await until(daemon, answered, 60)
     assert daemon.control is not None
     return daemon.control.snapshot()
 
@@ -144,6 +171,9 @@ def traces(world: World, snapshot: Snapshot, board: dict[str, Any]) -> dict[str,
         "comment": plain(world.comment("A-1")),
         "messages": {key: plain(text) for key, text in world.agents.talk("A-1").messages.items()},
         "told": sorted(set(plain(told.read_text()).splitlines())) if told.exists() else [],
+        "pull requests": [(pull.title, pull.state) for pull in world.host.pulls.values()],
+        "answers": {key: plain(text) for key, text in world.host.said.items()},
+        "resolved": sorted(world.host.resolved),
         "running": world.agents.talk("A-1").running,
         "hooks": sorted(set(world.hooks.read_text().split())),
         "workspace": ticket.workspace is not None and Path(ticket.workspace).is_dir(),
@@ -189,7 +219,9 @@ async def test_a_crash_changes_nothing_in_the_end(
         crash_at(patched, point)
         await play(world, point.scenario)
     assert died.value.split(Killed)[1] is None, "it died of the crash alone"
-    snapshot = await world.once(scenario_policy(world, point.scenario))
+    again = play_review(world) if point.scenario == "reviewed" else world.once(scenario_policy(world, point.scenario))
+    snapshot = await again
+    assert world.host.opened <= 1
     assert traces(world, snapshot, await world.tickets()) == expected
     delivered = world.agents.talk("A-1").messages
     assert set(world.agents.sends) == set(delivered)

@@ -33,6 +33,7 @@ from opensymphony.workflow.policy import (
     VerifyPolicy,
     WorkspacePolicy,
 )
+from tests.fakes.scripted_code_host import ScriptedCodeHost
 from tests.fakes.scripted_runtime import ScriptedAgents, Step
 
 GOOD = Step(files={"answer.txt": "good\n"}, commit="Answer well", says="I answered.")
@@ -60,6 +61,10 @@ class World:
         self.hooks = directory / "hooks.log"
         self.agents = ScriptedAgents(scripts or {"A-1": [GOOD]})
         self._make_upstream()
+        self.host = ScriptedCodeHost(self._head)
+
+    def _head(self, branch: str) -> str:
+        return git(self.upstream, "rev-parse", "--verify", "-q", f"refs/heads/{branch}").strip()[:12]
 
     def _make_upstream(self) -> None:
         seed = self.directory / "seed"
@@ -116,7 +121,14 @@ class World:
 
     def make(self, policy: Policy | None = None, **given: Any) -> Daemon:
         settings = given.pop("settings", None) or self.settings()
-        return Daemon(settings, policy or self.policy(), environment={}, open_runtime=self.agents.open_runtime, **given)
+        return Daemon(
+            settings,
+            policy or self.policy(),
+            environment={},
+            open_runtime=self.agents.open_runtime,
+            open_code_host=lambda *_: self.host,
+            **given,
+        )
 
     async def once(self, policy: Policy | None = None, *, seconds: float = 45) -> Snapshot:
         """A daemon from its start until nothing is left to do."""

@@ -112,8 +112,8 @@ def written(daemon: DaemonUnderTest) -> list[str]:
 
 
 async def test_a_site_that_answers_late_and_little_loses_nothing(daemon: DaemonUnderTest, stage: Stage) -> None:
-    """Its index lags, it asks for pauses, it loses answers: one run, one comment, two transitions. Two edits are a minute apart,
-    except that a daemon which ends says at once what it has to say."""
+    """Its index lags, it asks for pauses, it loses answers: one run, one comment, two transitions. Two edits are a minute
+    apart, except that a daemon which ends says at once what it has to say."""
     stage.play = scripted({"PROJ-1": [commit("PROJ-1"), finish()]})
     daemon.comment_interval_ms = 60_000
     async with site(daemon) as jira:

@@ -20,6 +20,7 @@ from opensymphony.model import (
     Conversation,
     HookResult,
     Liveness,
+    PullRequest,
     Ticket,
     TicketId,
     TransitionAnswer,
@@ -234,6 +235,20 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
             return e.WorkVerified(**common, verification=said)
         case c.PushCommit():
             return e.CommitPushed(**common)
+        case c.PublishPullRequest():
+            made = PullRequest(
+                id="7",
+                url="https://host/7",
+                title=command.text.title,
+                state="open",
+                branch=command.text.branch,
+                base="main",
+            )
+            return e.PullRequestPublished(**common, pull_request=fields.get("pull_request", made))
+        case c.LinkPullRequest():
+            return e.PullRequestLinked(**common)
+        case c.AnswerThread():
+            return e.ThreadAnswered(**common)
         case c.WriteComment():
             return e.CommentWritten(**common)
         case c.ReleaseClaim():

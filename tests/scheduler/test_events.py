@@ -4,12 +4,13 @@ from typing import get_args
 
 import pytest
 
-from opensymphony.model import CommandKey, TicketComment, TicketId, TurnProgress
+from opensymphony.model import CommandKey, PullRequest, PullRequestReading, TicketComment, TicketId, TurnProgress
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decide
 from opensymphony.scheduler import events as e
 from tests.scheduler.playbook import Playbook, policy, ticket
 
+PULL = PullRequest(id="7", url="https://host/7", title="x", state="open", branch="b", base="main")
 SAMPLES: dict[type, dict[str, object]] = {
     e.DaemonStarted: {"instance": "one", "version": "x"},
     e.PolicyLoaded: {"policy": policy()},
@@ -19,6 +20,7 @@ SAMPLES: dict[type, dict[str, object]] = {
         "ticket_id": TicketId("A-1"),
         "comment": TicketComment(id="1", number=1, author="ada", text="/stop"),
     },
+    e.PullRequestObserved: {"ticket_id": TicketId("A-1"), "reading": PullRequestReading(pull_request=PULL)},
     e.TicketVanished: {"ticket_id": TicketId("A-1")},
     e.PollFailed: {"error": "x"},
     e.OperatorAsked: {"request_id": "r", "ticket_id": TicketId("A-1"), "action": "stop"},

@@ -1,8 +1,9 @@
 """What follows from the end of a turn."""
 
+import msgspec
 import pytest
 
-from opensymphony.model import AgentFailure, TurnEnd, Work
+from opensymphony.model import AgentFailure, Objection, TurnEnd, Work
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler.turns import CONTINUATION_DELAY_MS
 from opensymphony.workflow.policy import AgentPolicy, ReportingPolicy, RepositoryPolicy, TransitionsPolicy
@@ -244,3 +245,35 @@ def test_the_next_turn_is_looked_for_behind_the_one_before() -> None:
     third = book.until(c.AwaitTurn)
     assert isinstance(third, c.AwaitTurn)
     assert (third.conversation_id == second.conversation_id, third.after) == (False, None)
+
+
+def test_what_must_not_be_pushed_goes_back_and_then_to_a_person() -> None:
+    """The agent is asked to mend it, so often as for files that it leaves uncommitted."""
+    book = Playbook(policy(verify_command=None))
+    book.ticket("A-1")
+    bad = msgspec.structs.replace(
+        GOOD_WORK, objections=(Objection(kind="conflict", text="a.py holds conflict markers"),)
+    )
+    for _ in range(2):
+        book.until(c.CollectWork)
+        book.answer(c.CollectWork, work=bad)
+        book.planned_passes()
+        assert "a.py holds conflict markers" in book.pending(c.SendMessage).text
+    book.until(c.CollectWork)
+    book.answer(c.CollectWork, work=bad)
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert entry.phase == "needs_person" and "nothing was pushed: a.py holds conflict markers" in entry.reason
+    assert entry.commit is None
+
+
+def test_a_secret_in_the_work_is_a_person_s_business_at_once() -> None:
+    """It is neither pushed nor told to the model again."""
+    book = Playbook(policy(verify_command=None))
+    book.ticket("A-1")
+    book.until(c.CollectWork)
+    found = (Objection(kind="secret", text="a.py:3 holds what looks like a private key"),)
+    book.answer(c.CollectWork, work=msgspec.structs.replace(GOOD_WORK, objections=found))
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert entry.phase == "needs_person" and "a.py:3 holds what looks like a private key" in entry.comment

@@ -6,7 +6,20 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketComment, TicketId, TicketRef, TransitionAnswer
+from opensymphony.model import (
+    Claim,
+    ClaimAnswer,
+    CommitCheck,
+    PullRequest,
+    PullRequestReading,
+    PullRequestText,
+    ReviewThread,
+    Ticket,
+    TicketComment,
+    TicketId,
+    TicketRef,
+    TransitionAnswer,
+)
 
 TERMINAL = ("Done", "Cancelled")
 
@@ -30,6 +43,14 @@ class Card(Struct, kw_only=True):
     """Instance, generation and key of every write of the one comment, repeated ones left out."""
     says: tuple[TicketComment, ...] = ()
     """What people say, oldest first."""
+    pull: PullRequest | None = None
+    """Its newest pull request."""
+    threads: tuple[ReviewThread, ...] = ()
+    """Of that."""
+    failing: bool = False
+    """Whether its pipeline fails."""
+    answers: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Thread and marker of everything that was said in threads."""
 
 
 class Board:
@@ -118,6 +139,30 @@ class Board:
     def move(self, card: Card, state: str) -> None:
         card.state = state
         self.touch(card)
+
+    def publish(self, ticket_id: TicketId, text: PullRequestText) -> PullRequest:
+        """The open one, or a new one."""
+        card = self.cards[ticket_id]
+        if card.pull is None or card.pull.state != "open":
+            number = 1 if card.pull is None else int(card.pull.id) + 1
+            card.pull = PullRequest(
+                id=str(number),
+                url=f"https://{ticket_id}/{number}",
+                title=text.title,
+                state="open",
+                branch=text.branch,
+                base=text.base,
+            )
+            card.threads = ()
+        return card.pull
+
+    def reading(self, ticket_id: TicketId) -> PullRequestReading | None:
+        """The review as it is now."""
+        card = self.cards.get(ticket_id)
+        if card is None or card.pull is None:
+            return None
+        checks = (CommitCheck(key="ci", name="CI", state="failed", log="no"),) if card.failing else ()
+        return PullRequestReading(pull_request=card.pull, threads=card.threads, checks=checks)
 
     def comment(self, ticket_id: TicketId, instance: str, generation: int, key: str) -> None:
         said = self.cards[ticket_id].comments

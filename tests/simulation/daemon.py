@@ -18,6 +18,7 @@ from opensymphony.scheduler.comments import unheard
 from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.eligibility import GONE
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
+from opensymphony.scheduler.reviews import has_news
 from opensymphony.scheduler.state import State, next_due_ms
 from tests.simulation import effects
 from tests.simulation.books import Books
@@ -26,7 +27,7 @@ from tests.simulation.server import AgentServer, Talk
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-_TRACKER_WRITES = (c.ClaimTicket, c.ReleaseClaim, c.TransitionTicket, c.WriteComment)
+_TRACKER_WRITES = (c.ClaimTicket, c.ReleaseClaim, c.TransitionTicket, c.WriteComment, c.LinkPullRequest)
 _CHECKPOINT_EVERY = 400
 _DRAIN_MS = 60_000
 
@@ -181,6 +182,7 @@ class Daemon:
         self._taking = True
         self.later(5, self._take)
         self.later(1_000, self.poll)
+        self.later(2_000, self.look_at_reviews)
 
     def die(self) -> None:
         """Killed: what is in memory is gone, and what was under way has had its effect or not."""
@@ -367,6 +369,20 @@ class Daemon:
                     self.post(e.TicketChanged(at_ms=now_ms, ticket=ticket, read_ms=began_ms))
                 self._hear(entry, ticket)
         self.post(e.PollCompleted(at_ms=now_ms))
+
+    def look_at_reviews(self) -> None:
+        """As the poller of reviews: what the scheduler has to know, at times twice."""
+        self.later(120_000, self.look_at_reviews)
+        policy = self.state.policy
+        for ticket_id, entry in self.state.entries.items():
+            reading = self.world.board.reading(ticket_id)
+            if policy is None or entry.pull is None or entry.phase == "closed" or reading is None:
+                continue
+            if reading.pull_request.id == entry.pull.pull_request.id and has_news(entry.pull, reading, policy.review):
+                seen = e.PullRequestObserved(at_ms=self.now_ms, ticket_id=ticket_id, reading=reading)
+                self.post(seen)
+                if int(self.now_ms) % 10 == 0:
+                    self.post(seen)
 
     def _hear(self, entry: Any, ticket: Any) -> None:
         for comment in unheard(entry, ticket) if entry is not None else ():

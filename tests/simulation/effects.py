@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from opensymphony.errors import ErrorClass
 from opensymphony.model import (
     Cleanup,
@@ -156,6 +158,11 @@ def _lose(daemon: Daemon, flight: Flight) -> None:
 
 
 def turn_ended(daemon: Daemon, command: c.Command, end: TurnEnd) -> e.Event:
+    entry = daemon.state.entries.get(command.ticket_id)
+    if entry is not None and entry.pull is not None and end.status == "finished" and not end.asked:
+        verdicts = [daemon.world.random.choice(["done", "not done", ""]) for _ in entry.pull.owed]
+        said = [f"Thread {thread}: {word}: so" for thread, word in zip(entry.pull.owed, verdicts, strict=True) if word]
+        end = replace(end, final_text="\n".join(said))
     return _settled(e.TurnEnded, daemon, command, end=end)
 
 
@@ -163,7 +170,10 @@ def _collect(daemon: Daemon, command: c.CollectWork) -> e.Event:
     draw = daemon.world.random.random()
     commit = f"{daemon.world.random.getrandbits(64):040x}"
     work = Work(commit=commit, commits_ahead=1, files_changed=("a.py",), summary="Mend it")
-    if draw < 0.08:
+    entry = daemon.state.entries.get(command.ticket_id)
+    if entry is not None and entry.commit is not None and draw > 0.7:
+        work = replace(work, commit=entry.commit)
+    elif draw < 0.08:
         work = Work(commit=None, commits_ahead=0)
     elif draw < 0.2:
         work = Work(commit=commit, commits_ahead=1, uncommitted=("b.py",))
@@ -178,6 +188,21 @@ def _verify(daemon: Daemon, command: c.VerifyWork) -> e.Event:
 
 def _push(daemon: Daemon, command: c.PushCommit) -> e.Event:
     return _settled(e.CommitPushed, daemon, command)
+
+
+def _publish(daemon: Daemon, command: c.PublishPullRequest) -> e.Event:
+    made = daemon.world.board.publish(command.ticket_id, command.text)
+    return _settled(e.PullRequestPublished, daemon, command, pull_request=made)
+
+
+def _link(daemon: Daemon, command: c.LinkPullRequest) -> e.Event:
+    return _settled(e.PullRequestLinked, daemon, command)
+
+
+def _answer(daemon: Daemon, command: c.AnswerThread) -> e.Event:
+    card = daemon.world.board.cards[command.ticket_id]
+    card.answers.add((f"{daemon.name} {command.pull_request_id} {command.thread_id}", command.marker))
+    return _settled(e.ThreadAnswered, daemon, command)
 
 
 def _stop(daemon: Daemon, command: c.StopRun) -> e.Event:
@@ -229,6 +254,9 @@ _PERFORM: dict[type, Any] = {
     c.CollectWork: _collect,
     c.VerifyWork: _verify,
     c.PushCommit: _push,
+    c.PublishPullRequest: _publish,
+    c.LinkPullRequest: _link,
+    c.AnswerThread: _answer,
     c.StopRun: _stop,
     c.CleanWorkspace: _clean,
     c.ProbeAgent: _probe,

@@ -138,11 +138,19 @@ def stages_follow_the_table(entered: d.StageEntered | d.StagePlanned, account: A
 
 
 def who_waits_for_a_person_is_woken_by_one(ledger: Ledger, woken: d.TicketWoken, event: e.Event) -> str | None:
-    """What waits for a person is woken by a person, a new day or a new policy; never by a poll or a timer."""
+    """What waits for a person is woken by a person, a new day or a new policy; what is in review also by that."""
     if ledger.phases.get(woken.ticket_id) not in ("needs_person", "in_review"):
         return None
     known = (e.TicketChanged, e.TicketCommented, e.OperatorAsked, e.DayBegan, e.PolicyLoaded, e.CommandOutcome)
-    return None if isinstance(event, known) else f"{woken.ticket_id} by {type(event).__name__}"
+    reviewed = ledger.phases[woken.ticket_id] == "in_review" and ledger.rounds.get(woken.ticket_id) is event
+    return None if isinstance(event, known) or reviewed else f"{woken.ticket_id} by {type(event).__name__}"
+
+
+def a_review_does_not_go_on_for_ever(daemon: Daemon, counted: d.RoundsCounted) -> str | None:
+    """So often it starts a ticket again, and then a person decides."""
+    policy = daemon.state.policy
+    assert policy is not None
+    return f"{counted.ticket_id}: {counted.rounds}" if counted.rounds > policy.review.max_rounds + 1 else None
 
 
 # commands ----------------------------------------------------------------------------------------------------------

@@ -221,7 +221,7 @@ def _a_lost_agent_is_left_alone(patch: pytest.MonkeyPatch) -> None:
         else:
             original(plan, command, event)
 
-    _wrap(patch, "stages", "command_failed", change)
+    _wrap(patch, "failed_commands", "command_failed", change)
 
 
 def _budgets_wake_by_themselves(patch: pytest.MonkeyPatch) -> None:
@@ -279,6 +279,17 @@ def _comments_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 def _comments_never_wait(patch: pytest.MonkeyPatch) -> None:
     _wrap(patch, "status_comment", "defer_comment", lambda original, plan, body: False)
+
+
+def _reviews_have_no_end(patch: pytest.MonkeyPatch) -> None:
+    def change(original: Any, plan: Any) -> None:
+        original(plan)
+        if plan.entry.pull.rounds:
+            plan.decisions[:] = [one for one in plan.decisions if not isinstance(one, d.TicketParked)]
+            if not any(isinstance(one, d.TicketWoken | d.CommandIssued) for one in plan.decisions):
+                _module("endings").wake(plan)
+
+    _wrap(patch, "reviews", "begin_round", change)
 
 
 def _any_digest_is_met(patch: pytest.MonkeyPatch) -> None:
@@ -364,6 +375,7 @@ MUTANTS = (
     Mutant(name="stranger", breaks="no stranger is obeyed", only="people", plant=_everybody_may_instruct),
     Mutant(name="deferred", breaks="a comment that waits is written", only="none", plant=_comments_wait_for_ever),
     Mutant(name="flood", breaks="comments are apart", only="none", plant=_comments_never_wait),
+    Mutant(name="rounds", breaks="a review does not go on for ever", only="none", plant=_reviews_have_no_end),
     Mutant(name="comment", breaks="a request is answered once", only="people", plant=_what_was_heard_is_heard_again),
     Mutant(
         name="person", breaks="who waits for a person is woken by one", only="none", plant=_budgets_wake_by_themselves

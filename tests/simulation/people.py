@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opensymphony.model import TicketComment, TicketId
+from msgspec.structs import replace
+
+from opensymphony.model import ReviewComment, ReviewThread, TicketComment, TicketId
 from opensymphony.scheduler import events as e
 from tests.simulation import policies
 from tests.simulation.board import TERMINAL, Card
@@ -56,6 +58,26 @@ def review(world: World) -> None:
         elif card.state not in TERMINAL and random.random() < 0.02:
             card.description = f"answered at {world.timeline.now_ms}"
             board.touch(card)
+
+
+def review_pulls(world: World) -> None:
+    """Somebody says something about what is open, a stranger does, a pipeline fails; and some are merged or declined."""
+    random = world.random
+    for card in list(world.board.live()):
+        if card.pull is None or card.pull.state != "open":
+            continue
+        draw = random.random()
+        if draw < 0.3:
+            world.requests += 1
+            author = random.choice(["boss", "boss", "stranger"])
+            said = ReviewComment(id=f"r{world.requests}", author=author, text=f"review {world.requests}.")
+            card.threads = (*card.threads, ReviewThread(id=said.id, comments=(said,)))
+        elif draw < 0.4:
+            card.failing = not card.failing
+        elif draw < 0.6:
+            card.pull = replace(card.pull, state="merged")
+        elif draw < 0.65:
+            card.pull = replace(card.pull, state="declined")
 
 
 def disturb(world: World) -> None:

@@ -10,6 +10,7 @@ from opensymphony.workflow.policy import (
     AgentPolicy,
     BudgetLimit,
     BudgetPolicy,
+    CodeHostPolicy,
     ConversationAgentPolicy,
     ConversationPolicy,
     HooksPolicy,
@@ -19,6 +20,7 @@ from opensymphony.workflow.policy import (
     Policy,
     ReportingPolicy,
     RepositoryPolicy,
+    ReviewPolicy,
     TrackerPolicy,
     TransitionsPolicy,
     VerifyPolicy,
@@ -49,6 +51,8 @@ def drawn(random: Random, scenario: Scenario) -> Policy:
         repository=random.choice(
             [None, RepositoryPolicy(url="/r"), RepositoryPolicy(url="/r", push=random.random() < 0.8)]
         ),
+        code_host=CodeHostPolicy(kind="bitbucket") if scenario.seed % 3 else None,
+        review=ReviewPolicy(instructions_from=("boss",), max_rounds=3),
         hooks=HooksPolicy(before_run=random.choice([None, "true"]), after_run=random.choice([None, "true", "true"])),
         agent=_agent(random),
         verify=VerifyPolicy(command=random.choice([None, "make test", "make test"])),
@@ -89,6 +93,7 @@ def _transitions(random: Random) -> TransitionsPolicy:
         started=random.choice([None, "In Progress", "In Progress"]),
         succeeded=random.choice([None, "In Review", "In Review", "In Review"]),
         needs_attention=random.choice([None, "Backlog"]),
+        merged="Done",
     )
 
 

@@ -6,7 +6,7 @@ from tests.simulation.faults import FAULTS, Scenario
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.shrink import failure
 
-_SEEDS = 12
+_SEEDS = 24
 _TICKETS, _HOURS = 20, 2.0
 
 

@@ -65,6 +65,8 @@ class Ledger:
         self.runs: dict[TicketId, Account] = {}
         self.keys: set[str] = set()
         self.answered: Counter[str] = Counter()
+        self.rounds: dict[TicketId, e.Event] = {}
+        """What began the last round of a review."""
         self.commented: dict[TicketId, tuple[int, str]] = {}
         """When the comment on a ticket was written last, and what it said."""
         self.paused = False
@@ -342,6 +344,12 @@ def _deferred(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.CommentD
         account.deferred = True
 
 
+def _round(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.RoundsCounted, event: e.Event) -> None:
+    watch.ask(invariants.a_review_does_not_go_on_for_ever, daemon, decision)
+    if isinstance(event, e.TimePassed) and decision.rounds:
+        ledger.rounds[decision.ticket_id] = event
+
+
 def _claim_held(watch: Watch, daemon: Daemon, ledger: Ledger, decision: d.ClaimHeld, event: e.Event) -> None:
     account = ledger.runs.get(decision.ticket_id)
     if account is not None and decision.sure:
@@ -432,6 +440,7 @@ _NOTES: dict[type, Callable[[Watch, Daemon, Ledger, Any, e.Event], None]] = {
     d.StagePlanned: _stage,
     d.CommandIssued: _command,
     d.CommentDeferred: _deferred,
+    d.RoundsCounted: _round,
     d.ClaimHeld: _claim_held,
     d.ClaimLost: _claim_lost,
     d.StopBegun: _stop_begun,

@@ -66,6 +66,15 @@ def every_wait_is_explained(daemon: Daemon) -> str | None:
     return None
 
 
+def threads_are_answered_once(daemon: Daemon) -> str | None:
+    """In no thread two answers are told apart."""
+    for card in daemon.world.board.cards.values():
+        threads = [thread for thread, _ in card.answers]
+        if len(threads) != len(set(threads)):
+            return f"{card.id}: {sorted(card.answers)}"
+    return None
+
+
 def places_are_counted(daemon: Daemon) -> str | None:
     """Runs and places taken are the same thing."""
     state = daemon.state
@@ -88,6 +97,7 @@ RULES = (
     timers_are_there,
     every_wait_is_explained,
     places_are_counted,
+    threads_are_answered_once,
     only_live_runs_have_agents,
 )
 AT_CRASH = (timers_are_there, every_wait_is_explained, places_are_counted)
@@ -144,10 +154,26 @@ def no_message_is_lost(daemon: Daemon) -> str | None:
     return None
 
 
+def every_thread_has_its_answer(daemon: Daemon) -> str | None:
+    """What is to be said in a review was said, as far as its pull request is still there."""
+    for ticket_id, entry in daemon.state.entries.items():
+        card = daemon.world.board.cards[ticket_id]
+        same = entry.pull is not None and card.pull is not None and card.pull.id == entry.pull.pull_request.id
+        if entry.pull is not None and same and entry.pull.answers and entry.phase != "closed":
+            return f"{ticket_id}: {entry.pull.answers}"
+    return None
+
+
 def every_command_is_known(daemon: Daemon) -> str | None:
     """Nothing is in flight that is not pending."""
     left = [key for key, flight in daemon.flights.items() if not isinstance(flight.command, c.StopRun)]
     return f"in flight: {left[:5]}" if left else None
 
 
-AT_REST = (everything_has_come_to_rest, no_ticket_is_lost, no_message_is_lost, every_command_is_known)
+AT_REST = (
+    everything_has_come_to_rest,
+    no_ticket_is_lost,
+    no_message_is_lost,
+    every_thread_has_its_answer,
+    every_command_is_known,
+)

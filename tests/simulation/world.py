@@ -69,6 +69,7 @@ class World:
         for number in range(self.scenario.tickets):
             self.timeline.after(self.random.uniform(0, 0.8 * span_ms), people.create, self, number)
         self._recur(people.review, 1_200_000)
+        self._recur(people.review_pulls, 1_500_000)
         self._recur_troubles(span_ms)
         self.timeline.after(_MIDNIGHT_MS, self._new_day)
         try:

@@ -10,7 +10,7 @@ from opensymphony.workflow.policy import Policy
 @pytest.mark.parametrize(
     "key",
     [
-        *("worker", "observability", "logging", "review"),
+        *("worker", "observability", "logging"),
         *("knowledge", "routing"),
     ],
 )

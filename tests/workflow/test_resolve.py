@@ -28,7 +28,8 @@ def nested(key, value):
     """`a.b: value` as block YAML below the tracker, with the line on which the key stands."""
     parts = key.split(".")
     rows = ["  " * at + f"{part}:" for at, part in enumerate(parts)]
-    return "\n".join(rows) + f" {value}", 2 + len(parts)
+    needed = "\n  url: ." if parts[0] == "repository" else ""
+    return "\n".join(rows) + f" {value}{needed}", 2 + len(parts)
 
 
 def test_only_a_tracker_is_needed(read):

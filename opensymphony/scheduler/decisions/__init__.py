@@ -6,6 +6,14 @@ A decision changes the state through `evolve` and nothing else does. Some carry 
 from __future__ import annotations
 
 from opensymphony.scheduler.commands import Command
+from opensymphony.scheduler.decisions.reviews import (
+    PullRequestNoted,
+    PullRequestTied,
+    ReviewHeard,
+    RoundsCounted,
+    ThreadDone,
+    ThreadsSettled,
+)
 from opensymphony.scheduler.decisions.runs import (
     CommitDelivered,
     ContinuationCounted,
@@ -76,6 +84,12 @@ Decision = (
     | RequestNoted
     | PauseSet
     | MessageQueued
+    | PullRequestNoted
+    | PullRequestTied
+    | ReviewHeard
+    | RoundsCounted
+    | ThreadsSettled
+    | ThreadDone
     | CommentHeard
     | CommentDeferred
     | BudgetGranted

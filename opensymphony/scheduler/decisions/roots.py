@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from opensymphony.model import TicketId
 
-TimerKind = Literal["retry", "stall", "stage_retry", "heartbeat", "clean", "wall", "move", "ask", "comment"]
+TimerKind = Literal[
+    "retry", "stall", "stage_retry", "heartbeat", "clean", "wall", "move", "settle", "ask", "comment", "review"
+]
 
 
 class Concluded(Struct, frozen=True, kw_only=True, tag=True):

@@ -120,6 +120,8 @@ class TicketParked(OfTicket, frozen=True, kw_only=True):
     reason: str
     outcome: Outcome = "needs_input"
     scope: BudgetScope | None = None
+    told: bool = False
+    """Whether somebody is to be notified, who has not asked for it."""
 
 
 class WorkspaceRemoved(OfTicket, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opensymphony.scheduler import decisions as d
-from opensymphony.scheduler.evolve import runs, tickets, whole
+from opensymphony.scheduler.evolve import reviews, runs, tickets, whole
 from opensymphony.scheduler.state import State
 
 
@@ -30,6 +30,12 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.PauseSet: whole.pause_set,
     d.MessageQueued: tickets.message_queued,
     d.MessagesTaken: tickets.messages_taken,
+    d.PullRequestNoted: reviews.pull_request_noted,
+    d.PullRequestTied: reviews.pull_request_tied,
+    d.ReviewHeard: reviews.review_heard,
+    d.RoundsCounted: reviews.rounds_counted,
+    d.ThreadsSettled: reviews.threads_settled,
+    d.ThreadDone: reviews.thread_done,
     d.CommentHeard: tickets.comment_heard,
     d.CommentDeferred: tickets.comment_deferred,
     d.BudgetGranted: tickets.budget_granted,

@@ -105,6 +105,9 @@ def budget_granted(state: State, decision: d.BudgetGranted) -> None:
 def messages_taken(state: State, decision: d.MessagesTaken) -> None:
     entry, run = entry_of(state, decision.ticket_id), run_of(state, decision.ticket_id)
     run.giving = entry.messages[: decision.count]
+    if entry.pull is not None:
+        given = (thread for message in run.giving for thread in message.threads)
+        entry.pull.owed = tuple(dict.fromkeys((*entry.pull.owed, *given)))
     entry.messages = entry.messages[decision.count :]
 
 

@@ -18,7 +18,16 @@ from anyio import to_thread
 
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, ConfigurationError, NotFound, Problem, Refused, ServiceError, Unreachable
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TrackerState, TransitionAnswer
+from opensymphony.model import (
+    Claim,
+    ClaimAnswer,
+    PullRequest,
+    Ticket,
+    TicketId,
+    TicketPage,
+    TrackerState,
+    TransitionAnswer,
+)
 from opensymphony.services.files import comment_file, exchange, ticket_file
 from opensymphony.services.files.folder import SERVICE, Folder, is_ticket, malformed, translated
 from opensymphony.services.files.front_matter import FILE_BYTES_MAX, Malformed
@@ -84,6 +93,9 @@ class FilesTracker:
             await self._in_thread(lambda: self._edit_ticket(ticket_id, edit))
         except NotFound:
             return
+
+    async def link(self, ticket_id: TicketId, pull_request: PullRequest) -> None:
+        """Its address stands in the comment; a file has no other place for it."""
 
     async def transition(self, ticket_id: TicketId, *, from_states: Sequence[str], to_state: str) -> TransitionAnswer:
         wanted = {state.strip().casefold() for state in from_states}

@@ -16,7 +16,16 @@ from msgspec import Struct
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, NotFound, Refused, Unreachable
 from opensymphony.logs import get_logger
-from opensymphony.model import Claim, ClaimAnswer, Ticket, TicketId, TicketPage, TrackerState, TransitionAnswer
+from opensymphony.model import (
+    Claim,
+    ClaimAnswer,
+    PullRequest,
+    Ticket,
+    TicketId,
+    TicketPage,
+    TrackerState,
+    TransitionAnswer,
+)
 from opensymphony.services.jira.client import JiraClient, ReadToken, body_of, escaped
 from opensymphony.services.jira.comments import CommentWriter
 from opensymphony.services.jira.issues import (
@@ -333,6 +342,20 @@ class JiraTracker:
         await self._sign_in(_IDENTITY_MS)
         try:
             return await self._comments.upsert(ticket_id, marker, body, account_id=self._account_id)
+        finally:
+            self._note_write(ticket_id)
+
+    async def link(self, ticket_id: TicketId, pull_request: PullRequest) -> None:
+        """As a remote link: Jira keeps one for each `globalId`."""
+        link = {
+            "globalId": f"opensymphony:pull-request:{pull_request.url}",
+            "application": {"type": "opensymphony", "name": "OpenSymphony"},
+            "relationship": "pull request",
+            "object": {"url": pull_request.url, "title": f"Pull request {pull_request.id}: {pull_request.title}"[:255]},
+        }
+        try:
+            path, name = f"/issue/{ticket_id}/remotelink", "link the pull request"
+            await self.client.call("POST", path, name=name, json=link, repeatable=True, writes_to=ticket_id)
         finally:
             self._note_write(ticket_id)
 

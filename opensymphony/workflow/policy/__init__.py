@@ -22,6 +22,7 @@ from opensymphony.workflow.policy.openhands import (
     TransportPolicy,
     is_loopback,
 )
+from opensymphony.workflow.policy.reviews import CodeHostPolicy, PullRequestPolicy, ReviewPolicy
 from opensymphony.workflow.policy.scalars import (
     Bytes,
     Count,
@@ -42,6 +43,7 @@ __all__ = [
     "AgentPolicy",
     "BudgetLimit",
     "BudgetPolicy",
+    "CodeHostPolicy",
     "CondenserPolicy",
     "ConfirmationPolicy",
     "ConversationAgentPolicy",
@@ -53,9 +55,11 @@ __all__ = [
     "OpenHandsPolicy",
     "Policy",
     "PollingPolicy",
+    "PullRequestPolicy",
     "ReportingPolicy",
     "RepositoryPolicy",
     "RetentionPolicy",
+    "ReviewPolicy",
     "ServerPolicy",
     "TrackerPolicy",
     "TransitionsPolicy",
@@ -116,6 +120,14 @@ class RepositoryPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Liquid template of a ticket's branch; `issue.key` is the sanitised identifier."""
     push: bool = True
     """Whether a verified commit is pushed. False leaves it in the daemon's mirror."""
+    protected_paths: tuple[Value, ...] = ()
+    """Patterns of paths that agents must not change, such as `.github/*`; work that does is not pushed."""
+    max_file_bytes: Bytes = 10_000_000
+    """The largest file that is pushed; hosts refuse more than 50 to 100 MB, and histories never shrink. 0: no limit."""
+    author: Value | None = None
+    """`Name <email>` that agents' commits bear, and no other. None: a name of ours, which is not checked."""
+    sign_off: bool = False
+    """Whether each commit needs a line `Signed-off-by` of its author."""
 
 
 class HooksPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -244,6 +256,8 @@ class TransitionsPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When work begins; must be one of `tracker.active_states`."""
     succeeded: str | None = None
     """When the work is done and verified; must not be one of `tracker.active_states`, or it would begin again."""
+    merged: str | None = None
+    """When its pull request was merged; must not be one of `tracker.active_states`."""
     needs_attention: str | None = None
     """When a person has to decide; must not be one of `tracker.active_states` either."""
 
@@ -279,6 +293,12 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where agents work."""
     repository: RepositoryPolicy | None = None
     """The repository that tickets are about."""
+    code_host: CodeHostPolicy | None = None
+    """Where pull requests are opened."""
+    pull_request: PullRequestPolicy = PullRequestPolicy()
+    """What the one pull request of a ticket says."""
+    review: ReviewPolicy = ReviewPolicy()
+    """What comes back to the agent from a pull request."""
     hooks: HooksPolicy = HooksPolicy()
     """Scripts run around the work."""
     agent: AgentPolicy = AgentPolicy()

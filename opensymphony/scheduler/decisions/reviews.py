@@ -1,0 +1,43 @@
+"""Conclusions about a ticket's pull request and its review."""
+
+from __future__ import annotations
+
+from opensymphony.model import PullRequest, ThreadAnswer
+from opensymphony.scheduler.decisions.roots import OfTicket
+
+
+class PullRequestNoted(OfTicket, frozen=True, kw_only=True):
+    """What the ticket's pull request is now."""
+
+    pull_request: PullRequest
+
+
+class PullRequestTied(OfTicket, frozen=True, kw_only=True):
+    """The ticket shows the pull request with this address."""
+
+    url: str
+
+
+class ReviewHeard(OfTicket, frozen=True, kw_only=True):
+    """News of a review were taken in; where `wake_ms` says so, the ticket starts again then."""
+
+    heard: tuple[str, ...]
+    wake_ms: int = 0
+
+
+class RoundsCounted(OfTicket, frozen=True, kw_only=True):
+    """So often a review has started the ticket again since a person last had to do with it."""
+
+    rounds: int
+
+
+class ThreadsSettled(OfTicket, frozen=True, kw_only=True):
+    """What is to be answered in the threads that the agent was given."""
+
+    answers: tuple[ThreadAnswer, ...]
+
+
+class ThreadDone(OfTicket, frozen=True, kw_only=True):
+    """A thread has its answer, or cannot have one."""
+
+    thread_id: str

@@ -1,0 +1,52 @@
+"""What becomes of a branch that was pushed: the pull request, and what people and pipelines say about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from opensymphony.workflow.policy.scalars import Count, Milliseconds, MillisecondsOrOff, Script, Value
+
+
+class CodeHostPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where pull requests are opened. Without it a branch is pushed, and nothing more."""
+
+    kind: str
+    """Adapter: `bitbucket` in this release."""
+    provider: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The adapter's own settings, as docs/services/ has them; secrets named once resolved."""
+
+
+class PullRequestPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the one pull request of a ticket says."""
+
+    title: Script = "{{ issue.identifier }}: {{ issue.title }}"
+    """Liquid template; one line."""
+    body: Script | None = None
+    """Liquid template with `issue`, `summary`, `verification`, `cost` and `words`. None: all of it and the ticket."""
+    draft: bool = False
+    """Whether it is opened as a draft."""
+    reviewers: tuple[Value, ...] = ()
+    """Ids of accounts that are asked for a review when it is opened."""
+    close_branch: bool = True
+    """Whether its branch is deleted when it is merged."""
+
+
+class ReviewPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What comes back to the agent from a pull request."""
+
+    instructions_from: tuple[Value, ...] = ()
+    """Whose comments and verdicts the agent gets to work on: ids of accounts, or `*` for everybody. Others are context."""
+    interval_ms: Milliseconds = 120_000
+    """How often open pull requests are looked at, where no webhook tells: one request for all of them."""
+    quiet_ms: MillisecondsOrOff = 60_000
+    """How long nothing new was said before a ticket in review starts again: people write several comments in a row."""
+    max_rounds: Count = 5
+    """So often it starts again by itself; then a person decides."""
+    checks: bool = True
+    """Whether failed pipelines go back to the agent, with the end of their log."""
+    conflicts: bool = True
+    """Whether the agent is told to merge the base when that has moved and conflicts."""
+    resolve: bool = True
+    """Whether a thread that the agent says it has done is resolved after our answer."""

@@ -1,0 +1,164 @@
+"""What happens at a code host reaches the scheduler, with few requests, and trouble there reaches nothing else."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from opensymphony.clock import Clock
+from opensymphony.daemon.reviews import ReviewPoller
+from opensymphony.errors import RateLimited, Unreachable, WorkspaceError
+from opensymphony.interfaces import Workspaces
+from opensymphony.model import CommitCheck, Workspace
+from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import events as e
+from opensymphony.workflow.policy import CodeHostPolicy, ReviewPolicy
+from tests.fakes.scripted_code_host import ScriptedCodeHost
+from tests.scheduler.playbook import Playbook, policy
+
+REVIEW = ReviewPolicy(instructions_from=("{ada}",), interval_ms=5_000)
+
+
+class Quotes:
+    """The one thing of workspaces that is asked for here."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int]] = []
+
+    async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
+        self.asked.append((commit, path, line))
+        if path == "gone":
+            raise WorkspaceError("it is gone")
+        return "    1 x = 1"
+
+
+class Bench:
+    """A scheduler whose ticket A-1 is in review, a host, and the poller between them."""
+
+    def __init__(self) -> None:
+        self.book = Playbook(policy(code_host=CodeHostPolicy(kind="scripted"), review=REVIEW, verify_command=None))
+        self.host = ScriptedCodeHost(lambda branch: "h" * 12)
+        self.quotes = Quotes()
+        self.poller = ReviewPoller(
+            self.host, cast(Workspaces, self.quotes), self.book.state, cast(Clock, self), self._post
+        )
+        self.posted: list[e.PullRequestObserved] = []
+
+    def now_ms(self) -> int:
+        return self.book.now_ms
+
+    async def _post(self, event: e.Event) -> None:
+        assert isinstance(event, e.PullRequestObserved)
+        self.posted.append(event)
+        self.book.send(event)
+
+    async def open(self) -> None:
+        self.book.ticket("A-1")
+        command = self.book.until(c.PublishPullRequest)
+        assert isinstance(command, c.PublishPullRequest)
+        self.book.answer(c.PublishPullRequest, pull_request=await self.host.publish(command.text))
+        self.book.settle_all()
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    made = Bench()
+    await made.open()
+    return made
+
+
+async def test_what_is_new_is_told_once_with_the_code_it_is_about(bench: Bench) -> None:
+    """And the log of a failed check."""
+    bench.host.comment_by("1", "11", "Why 1?", path="a.py")
+    bench.host.comment_by("1", "12", "And here?", path="gone")
+    bench.host.checks = (
+        CommitCheck(key="ci", name="CI", state="failed"),
+        CommitCheck(key="ok", name="OK", state="passed"),
+    )
+    assert await bench.poller.look() == 5_000
+    [event] = bench.posted
+    assert [(thread.id, thread.quote) for thread in event.reading.threads] == [("11", "    1 x = 1"), ("12", "")]
+    assert [(check.key, check.log) for check in event.reading.checks] == [("ci", "log of ci")]
+    assert bench.quotes.asked[0] == ("h" * 12, "a.py", 1)
+    assert len(bench.book.entry("A-1").messages) == 1
+    await bench.poller.look()
+    assert len(bench.posted) == 1
+
+
+async def test_what_has_not_changed_is_not_read_again(bench: Bench) -> None:
+    """But now and then, soon after a push, while checks run, and when a webhook says so."""
+    await bench.poller.look()
+    reads = len(bench.host.reads)
+    bench.book.now_ms += 1_900_000
+    await bench.poller.look()
+    assert len(bench.host.reads) == reads + 1
+    await bench.poller.look()
+    assert len(bench.host.reads) == reads + 1
+    bench.poller.look_soon(("1",))
+    await bench.poller.look()
+    assert len(bench.host.reads) == reads + 2
+    bench.host.checks = (CommitCheck(key="ci", name="CI", state="pending"),)
+    bench.host.updated_ms += 1
+    await bench.poller.look()
+    await bench.poller.look()
+    assert len(bench.host.reads) == reads + 4
+
+
+async def test_trouble_is_waited_out(bench: Bench) -> None:
+    """As long as the host asks for; nothing else is the worse for it."""
+    bench.host.trouble = Unreachable("code host", "no answer")
+    assert await bench.poller.look() == 5_000
+    assert "no answer" in bench.poller.error
+    bench.host.trouble = RateLimited("code host", "later", retry_after_ms=90_000)
+    assert await bench.poller.look() == 90_000
+    bench.host.trouble = None
+    await bench.poller.look()
+    assert bench.poller.error == ""
+
+
+async def test_merged_is_heard_and_then_nothing_is_looked_at(bench: Bench) -> None:
+    """The pull request is over."""
+    await bench.poller.look()
+    bench.host.end("1", "merged")
+    await bench.poller.look()
+    pull = bench.book.entry("A-1").pull
+    assert pull is not None and pull.pull_request.state == "merged"
+    reads = len(bench.host.reads)
+    await bench.poller.look()
+    assert len(bench.host.reads) == reads
+
+
+async def test_one_that_vanishes_harms_nobody(bench: Bench) -> None:
+    """Between the list and the reading, too."""
+    pull = bench.host.pulls.pop("1")
+    await bench.poller.look()
+    bench.host.pulls["1"] = pull
+
+    async def fetch(ids: Any) -> Any:
+        return (bench.host.pulls.pop("1"),)
+
+    bench.host.fetch = fetch  # type: ignore[method-assign]
+    await bench.poller.look()
+    assert bench.posted == [] and bench.poller.error == ""
+
+
+async def test_before_a_policy_nothing_is_asked() -> None:
+    """It comes with the first events."""
+    made = Bench()
+    made.book.state.policy = None
+    assert await made.poller.look() == 1_000
+    assert made.host.reads == []
+
+
+async def test_one_that_was_just_opened_is_looked_at_soon(bench: Bench) -> None:
+    """Its checks begin with it."""
+    pull = bench.book.entry("A-1").pull
+    assert pull is not None
+    bench.poller.watch(
+        (d.PullRequestNoted(ticket_id=bench.book.entry("A-1").ticket.id, pull_request=pull.pull_request),), 1
+    )
+    assert bench.poller._hurry.is_set()
+    assert msgspec.structs.replace(pull.pull_request) == pull.pull_request
