@@ -6,6 +6,7 @@ Everything that comes and goes is held against Atlassian's own OpenAPI document;
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -95,6 +96,8 @@ class FakeJira:
         self.issues: dict[str, FakeIssue] = {}
         self.users = {AGENT: "Agent", "acc-ada": "Ada", "acc-bob": "Bob", "acc-eve": "Eve"}
         self.tokens = {TOKEN}
+        self.packs = False
+        """Answers come packed."""
         self.scoped = False
         """The token works behind the gateway only."""
         self.anonymous = False
@@ -265,7 +268,7 @@ class FakeJira:
             return Response(b"", status_code=500, headers={"Connection": "close"}) if fault.status else _Cut()
         if self._specification is not None:
             self.violations += self._specification.faults_of_answer(request.method, path, status, answer)
-        return _json(status, answer)
+        return _json(status, answer, packed=self.packs)
 
     def _fault(self, method: str, path: str) -> Fault | None:
         for fault in self.faults:
@@ -638,9 +641,11 @@ class _Cut(Response):
         raise OSError("cut")
 
 
-def _json(status: int, answer: Any) -> Response:
+def _json(status: int, answer: Any, *, packed: bool = False) -> Response:
     content = b"" if status == 204 else json.dumps(answer).encode()
-    return Response(content, status_code=status, media_type="application/json")
+    headers = {"Content-Encoding": "gzip"} if packed else None
+    content = gzip.compress(content) if packed else content
+    return Response(content, status_code=status, headers=headers, media_type="application/json")
 
 
 def _document(body: Any) -> Json:

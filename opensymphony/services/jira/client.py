@@ -176,7 +176,9 @@ class JiraClient:
                         )
             finally:
                 await response.aclose()
-        return httpx.Response(response.status_code, headers=response.headers, content=bytes(body))
+        # Told that it is packed, httpx would unpack it once more.
+        headers = [(name, value) for name, value in response.headers.multi_items() if name != "content-encoding"]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body))
 
     async def _authorization(self) -> str:
         if self._token is None:

@@ -183,6 +183,13 @@ async def test_an_answer_without_end_is_not_read_to_its_end(jira: FakeJira, monk
             await whoami(client)
 
 
+async def test_an_answer_may_come_packed(jira: FakeJira) -> None:
+    """As sites send theirs to whoever takes it."""
+    jira.packs = True
+    async with made(jira) as client:
+        assert await whoami(client) == AGENT
+
+
 async def test_no_redirection_gets_the_token(jira: FakeJira) -> None:
     """An address that leads elsewhere is an error, not a way."""
     async with FakeJira().serving() as other:
