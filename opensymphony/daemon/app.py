@@ -35,7 +35,7 @@ from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.ingress import Tracked, open_ingress
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
-from opensymphony.daemon.model_access import secret_reader, session_key
+from opensymphony.daemon.model_access import host_secrets, session_key
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
@@ -193,7 +193,7 @@ class Daemon:
         nonce = new_id()
         await _end_last_boot(self._store, nonce)
         stack.push_async_callback(_end_children, nonce)
-        tracker = open_tracker(self.policy.tracker, clock, secret_reader(self.settings))
+        tracker = open_tracker(self.policy.tracker, clock, host_secrets(self.settings))
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(
             str(root),
@@ -258,9 +258,7 @@ class Daemon:
         tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
-        tracked = Tracked(
-            service=self.policy.tracker.kind, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock
-        )
+        tracked = Tracked(policy=self.policy.tracker, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock)
         control.ingress = await open_ingress(self.settings, tracked, stack, tasks)
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
