@@ -6,6 +6,7 @@ import base64
 import json
 import time
 import warnings
+from itertools import count
 from pathlib import Path
 
 import jwt
@@ -96,6 +97,7 @@ def unsigned(header: object, claims: object) -> str:
         made(exp=NOW_S + 60, aud="somebody", sub=7, jti=8, iss="a client", iat=NOW_S),
         made(exp=NOW_S - 30),
     ],
+    ids=count(),
 )
 def test_a_token_that_the_secret_made_is_good_until_its_end(header: str) -> None:
     """Whoever it names; clocks may differ by a minute."""
@@ -130,6 +132,7 @@ def test_a_token_that_the_secret_made_is_good_until_its_end(header: str) -> None
         f"Bearer {base64.urlsafe_b64encode(b'[' * 5_000).decode()}.e30.",
         "Bearer \u00e4.\u00e4.\u00e4",
     ],
+    ids=count(),
 )
 def test_any_other_token_is_not_good(header: str) -> None:
     """Forged, ended, without an end, of another method, of none."""
