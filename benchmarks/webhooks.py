@@ -21,6 +21,7 @@ from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock
 from opensymphony.daemon.ingress import Ingress
 from opensymphony.model import Ticket, TicketId
+from opensymphony.services import Secrets
 from opensymphony.services.jira.webhook import JiraWebhook
 from opensymphony.store.inbox import Inbox
 from tests.fakes.jira import AGENT, WEBHOOK_SECRET, FakeJira
@@ -113,7 +114,13 @@ async def measure(directory: Path) -> None:
 
     inbox = await Inbox.open(directory / "inbox.db")
     ingress = Ingress(
-        "jira", JiraWebhook(), inbox, read_secret=read_secret, look_at=look_at, account=lambda: AGENT, clock=Clock()
+        "jira",
+        [JiraWebhook()],
+        inbox,
+        secrets=Secrets(read=read_secret),
+        look_at=look_at,
+        account=lambda: AGENT,
+        clock=Clock(),
     )
     wanted = calls()
     print(f"{len(wanted):,} webhooks of {len(wanted[0][0]):,} bytes, {RATE} a second")

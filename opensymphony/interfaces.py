@@ -213,6 +213,17 @@ class RegisteredWebhook(Struct, frozen=True, kw_only=True):
     condition: str = ""
     """Which tickets it is about, in the service's own language."""
     enabled: bool = True
+    expires_ms: int | None = None
+    """When it ends unless it is renewed; None: never."""
+
+
+class Renewal(Struct, frozen=True, kw_only=True):
+    """What became of the webhooks with one address that end by themselves."""
+
+    found: int
+    renewed: int = 0
+    expires_ms: int | None = None
+    """When the first of them ends now."""
 
 
 class Registrar(Protocol):
@@ -228,6 +239,10 @@ class Registrar(Protocol):
 
     async def remove(self, webhook_id: str) -> bool:
         """Take one off; False for one that is not there."""
+        ...
+
+    async def renew(self, url: str) -> Renewal | None:
+        """Let those with this address that end soon hold for longer; None where webhooks do not end."""
         ...
 
     async def close(self) -> None:

@@ -47,6 +47,13 @@ def know_secret(value: str) -> None:
         _known_secrets = (*(secret for secret in _known_secrets if secret != text), text)[-SECRETS_MAX:]
 
 
+def forget_secret(value: str) -> None:
+    """It has ended, and leaves its place to others."""
+    global _known_secrets
+    with _lock:
+        _known_secrets = tuple(secret for secret in _known_secrets if secret != value.strip())
+
+
 def redacted(text: str) -> str:
     """The text without any known secret; of two secrets that overlap the longer goes first."""
     found = [secret for secret in _known_secrets if secret in text]

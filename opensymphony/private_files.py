@@ -33,6 +33,17 @@ def write_private_parts(path: Path, parts: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        _keep_name(path.parent)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def _keep_name(directory: Path) -> None:
+    """A new name in a directory outlives a power cut only once the directory is on disk; not every file system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -42,6 +42,8 @@ SECRET_VARIABLES = {
     "openhands_session_api_key": "OPENHANDS_SESSION_API_KEY",
     "jira_api_token": "JIRA_API_TOKEN",
     "jira_webhook_secret": "JIRA_WEBHOOK_SECRET",
+    "jira_oauth_client_secret": "JIRA_OAUTH_CLIENT_SECRET",
+    "jira_oauth_refresh_token": "JIRA_OAUTH_REFRESH_TOKEN",
     "linear_api_key": "LINEAR_API_KEY",
     "github_token": "GITHUB_TOKEN",
     "gitlab_token": "GITLAB_TOKEN",

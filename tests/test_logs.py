@@ -187,3 +187,11 @@ def test_a_full_disk_does_not_spoil_the_end(tmp_path):
         logging.getLogger().handlers = before[0]
         logging.getLogger().setLevel(before[1])
     assert stream.getvalue().count("cannot be written") == 1
+
+
+def test_a_secret_that_has_ended_leaves_its_place() -> None:
+    """It is not looked for any more, and others are kept for longer."""
+    logs.know_secret("first-canary")
+    logs.know_secret("second-canary")
+    logs.forget_secret("first-canary")
+    assert logs.redacted("first-canary second-canary") == "first-canary [redacted]"

@@ -62,3 +62,18 @@ def test_a_file_of_many_parts_is_whole_or_as_it_was(tmp_path: Path) -> None:
         write_private_parts(place, (b"%d" % (1 // number) for number in (1, 0)))
     assert place.read_bytes() == b"0\n1\n2\n"
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_what_is_written_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is on disk before it has its name, and the name before the call ends."""
+    synced: list[tuple[str, bool]] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        synced.append((kind, (tmp_path / "token").exists()))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_private(tmp_path / "token", b"new")
+    assert synced == [("file", False), ("directory", True)]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
+import warnings
+from itertools import count
 from pathlib import Path
 
+import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from opensymphony.webhooks import is_signed
+from opensymphony.webhooks import bearer, is_borne, is_signed
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "specs" / "webhook_signature_vectors.json"
 SECRET, BODY = "It's a Secret to Everybody", b"Hello World!"
@@ -65,3 +72,86 @@ def _signed(node: object):
     elif isinstance(node, list):
         for value in node:
             yield from _signed(value)
+
+
+KEY = "the secret of an app, which is long enough"
+NOW_S = int(time.time())
+
+
+def made(secret: str = KEY, **claims: object) -> str:
+    """The header of a call whose token has these claims."""
+    return f"Bearer {jwt.encode(claims, secret, algorithm='HS256')}"
+
+
+def unsigned(header: object, claims: object) -> str:
+    """A token whose signature is empty, whatever it says of itself."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims)]
+    return f"Bearer {'.'.join(parts)}."
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        bearer(KEY, (NOW_S + 60) * 1000),
+        made(exp=NOW_S + 60).replace("Bearer ", "bearer   "),
+        made(exp=NOW_S + 60, aud="somebody", sub=7, jti=8, iss="a client", iat=NOW_S),
+        made(exp=NOW_S - 30),
+    ],
+    ids=count(),
+)
+def test_a_token_that_the_secret_made_is_good_until_its_end(header: str) -> None:
+    """Whoever it names; clocks may differ by a minute."""
+    assert is_borne(KEY, header)
+    assert not is_borne(f"not {KEY}", header)
+    assert not is_borne("", header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer x.y.z",
+        made(exp=NOW_S + 60).removeprefix("Bearer "),
+        made(exp=NOW_S + 60).replace("Bearer", "Basic"),
+        made(exp=NOW_S + 60)[:-2],
+        made(exp=NOW_S + 60, more="x" * 9_000),
+        made(exp=NOW_S - 120),
+        made(exp="soon"),
+        made(exp=NOW_S + 600, nbf=NOW_S + 300),
+        made(),
+        made(iat=NOW_S),
+        f"Bearer {jwt.encode({'exp': NOW_S + 60}, KEY * 2, algorithm='HS512')}",
+        f"Bearer {jwt.encode({'exp': NOW_S + 60}, None, algorithm='none')}",
+        unsigned({"alg": "none", "typ": "JWT"}, {"exp": NOW_S + 60}),
+        unsigned({"alg": "None"}, {"exp": NOW_S + 60}),
+        unsigned({"alg": "HS256"}, {"exp": NOW_S + 60}),
+        unsigned({"alg": ["HS256"]}, {"exp": NOW_S + 60}),
+        unsigned({"alg": "HS256", "b64": False, "crit": ["b64"]}, {"exp": NOW_S + 60}),
+        unsigned([], {}),
+        f"Bearer {base64.urlsafe_b64encode(b'[' * 5_000).decode()}.e30.",
+        "Bearer \u00e4.\u00e4.\u00e4",
+    ],
+    ids=count(),
+)
+def test_any_other_token_is_not_good(header: str) -> None:
+    """Forged, ended, without an end, of another method, of none."""
+    assert not is_borne(KEY, header)
+    assert not is_borne("", header)
+
+
+def test_an_empty_secret_makes_nothing_good() -> None:
+    """It is everybody's, whatever the library thinks of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = made("", exp=NOW_S + 60)
+        except jwt.PyJWTError:
+            return
+    assert not is_borne("", header)
+
+
+@given(st.text(max_size=200))
+def test_whatever_stands_in_the_header_is_only_not_good(text: str) -> None:
+    assert not is_borne(KEY, text)
+    assert not is_borne(KEY, f"Bearer {text}")

@@ -130,7 +130,7 @@ def _refuse_unusable(here: Path, text: str, *, check: bool) -> None:
 
     from opensymphony import workflow
     from opensymphony.clock import Clock, is_time_zone
-    from opensymphony.daemon.model_access import secret_reader
+    from opensymphony.daemon.model_access import host_secrets
     from opensymphony.errors import OpenSymphonyError
     from opensymphony.services import check_tracker
     from opensymphony.settings import load_settings
@@ -144,7 +144,7 @@ def _refuse_unusable(here: Path, text: str, *, check: bool) -> None:
         return
     settings, _ = load_settings(str(here / "WORKFLOW.md"))
     try:
-        checks = anyio.run(check_tracker, loaded.policy, Clock(), secret_reader(settings))
+        checks = anyio.run(check_tracker, loaded.policy, Clock(), host_secrets(settings))
     except OpenSymphonyError as error:
         output.fail_with(error)
     for one in checks:

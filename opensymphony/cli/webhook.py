@@ -25,7 +25,7 @@ def register(
 ) -> None:
     """Let the tracker call this address when something happens to a ticket; `/webhook/<service>` is added where it is missing.
 
-    The secret is that of the settings. Done again, the same webhook is brought up to date.
+    The secret is that of the settings. Done again, the same webhook is brought up to date, or holds for longer.
     """
 
     async def work(registrar: Registrar, service: str) -> RegisteredWebhook:
@@ -77,14 +77,14 @@ def _with(work: Callable[[Registrar, str], Awaitable[T]], workflow: str | None, 
 
     from opensymphony.cli import loading
     from opensymphony.clock import Clock
-    from opensymphony.daemon.model_access import secret_reader
+    from opensymphony.daemon.model_access import host_secrets
     from opensymphony.errors import OpenSymphonyError
     from opensymphony.services import open_registrar
 
     settings, policy = loading.required(workflow, config_path=config)
 
     async def run() -> T:
-        registrar = open_registrar(policy.tracker, Clock(), secret_reader(settings))
+        registrar = open_registrar(policy.tracker, Clock(), host_secrets(settings))
         if registrar is None:
             output.fail(f"the tracker {policy.tracker.kind} has no webhooks", output.USAGE)
         try:
@@ -109,6 +109,9 @@ def _address(url: str, service: str) -> str:
 
 
 def _line(one: RegisteredWebhook) -> str:
+    from opensymphony.clock import iso
+
     off = "" if one.enabled else ", disabled"
     condition = f", where {one.condition}" if one.condition else ""
-    return f"{one.id:<8} {one.name}: {one.url} ({', '.join(one.events)}){condition}{off}"
+    until = f", until {iso(one.expires_ms)}" if one.expires_ms is not None else ""
+    return f"{one.id:<8} {one.name}: {one.url} ({', '.join(one.events)}){condition}{until}{off}"

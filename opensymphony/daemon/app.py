@@ -35,7 +35,7 @@ from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.ingress import Tracked, open_ingress
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
-from opensymphony.daemon.model_access import secret_reader, session_key
+from opensymphony.daemon.model_access import host_secrets, session_key
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.notification import Notifier
 from opensymphony.daemon.poller import Poller
@@ -54,7 +54,7 @@ from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
-from opensymphony.services import ReadSecret, open_code_host, open_tracker
+from opensymphony.services import Secrets, open_code_host, open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
@@ -70,7 +70,7 @@ ReadEnvironment = Callable[[Policy], Awaitable[Mapping[str, str]]]
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
 
-OpenCodeHost = Callable[[Policy, Clock, ReadSecret], CodeHost]
+OpenCodeHost = Callable[[Policy, Clock, Secrets], CodeHost]
 """Opens where pull requests are."""
 
 log = get_logger(__name__)
@@ -193,7 +193,7 @@ class Daemon:
         nonce = new_id()
         await end_last_boot(self._store, nonce)
         stack.push_async_callback(end_children, nonce)
-        tracker = open_tracker(self.policy.tracker, clock, secret_reader(self.settings))
+        tracker = open_tracker(self.policy.tracker, clock, host_secrets(self.settings))
         stack.push_async_callback(tracker.close)
         workspaces = WorkspaceManager(
             str(root),
@@ -207,7 +207,7 @@ class Daemon:
         stack.push_async_callback(runtime.agents.close)
         code_host = None
         if self.policy.code_host is not None:
-            code_host = self._code_host_opener(self.policy, clock, secret_reader(self.settings))
+            code_host = self._code_host_opener(self.policy, clock, host_secrets(self.settings))
             stack.push_async_callback(code_host.close)
         return _Parts(
             instance=instance,
@@ -267,9 +267,7 @@ class Daemon:
         tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
-        tracked = Tracked(
-            service=self.policy.tracker.kind, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock
-        )
+        tracked = Tracked(policy=self.policy.tracker, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock)
         control.ingress = await open_ingress(self.settings, tracked, stack, tasks)
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)

@@ -15,7 +15,7 @@ from opensymphony import processes
 from opensymphony.agents import installation_state
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.confinement import chosen_isolation, is_root
-from opensymphony.daemon.model_access import model_environment, secret_reader, with_model
+from opensymphony.daemon.model_access import host_secrets, model_environment, with_model
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
 from opensymphony.daemon.webhook_check import webhook_check
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
@@ -48,7 +48,7 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
         await _tracker(policy, settings),
         await _model(policy, settings),
     ]
-    checks += await check_tracker(policy, Clock(), secret_reader(settings))
+    checks += await check_tracker(policy, Clock(), host_secrets(settings))
     checks.append(await webhook_check(settings, policy))
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
     checks += [_directory("workspace-root", policy.workspace.root), _directory("store", settings.store_dir)]
@@ -158,7 +158,7 @@ async def _repository(policy: Policy) -> Check:
 
 async def _tracker(policy: Policy, settings: Settings) -> Check:
     try:
-        tracker = open_tracker(policy.tracker, Clock(), secret_reader(settings))
+        tracker = open_tracker(policy.tracker, Clock(), host_secrets(settings))
         try:
             page = await tracker.fetch_candidates(policy.tracker.active_states)
         finally:

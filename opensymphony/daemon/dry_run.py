@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opensymphony import __version__
 from opensymphony.clock import Clock
-from opensymphony.daemon.model_access import secret_reader
+from opensymphony.daemon.model_access import host_secrets
 from opensymphony.model import ServerState
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import step
@@ -24,7 +24,7 @@ async def dry_run(policy: Policy, settings: Settings) -> Snapshot:
     clock = Clock()
     state = State()
     now_ms = clock.now_ms()
-    tracker = open_tracker(policy.tracker, clock, secret_reader(settings))
+    tracker = open_tracker(policy.tracker, clock, host_secrets(settings))
     try:
         page = await tracker.fetch_candidates(policy.tracker.active_states)
     finally:

@@ -18,15 +18,17 @@ from msgspec import Struct
 from opensymphony.api.public import Turned, build_public_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock
-from opensymphony.daemon.model_access import secret_reader
+from opensymphony.daemon.model_access import host_secrets
+from opensymphony.daemon.webhook_renewal import WebhookRenewal
 from opensymphony.errors import InstanceError, OpenSymphonyError, ServiceError, StoreError
 from opensymphony.interfaces import BadDelivery, Tracker, Webhook
 from opensymphony.logs import get_logger
 from opensymphony.model import Ticket, TicketId
-from opensymphony.services import open_webhook
+from opensymphony.services import Secrets, open_webhooks
 from opensymphony.settings import Settings
 from opensymphony.store.inbox import Inbox, Settled
 from opensymphony.views import DeliveryList, DeliveryView
+from opensymphony.workflow.policy import TrackerPolicy
 
 _OLD_MS = 86_400_000
 """Senders try again for hours; what is a day old is a repetition by somebody else."""
@@ -41,7 +43,6 @@ _SHOWN_MAX = 200
 
 LookAt = Callable[[Sequence[TicketId]], Awaitable[dict[TicketId, Ticket]]]
 """Reads tickets now, and lets the scheduler know what has changed."""
-ReadSecret = Callable[[str, str | None], Awaitable[str]]
 
 log = get_logger(__name__)
 
@@ -49,7 +50,7 @@ log = get_logger(__name__)
 class Tracked(Struct, frozen=True, kw_only=True):
     """The tracker whose webhooks are taken, and how its tickets are looked at."""
 
-    service: str
+    policy: TrackerPolicy
     tracker: Tracker
     look_at: LookAt
     clock: Clock
@@ -61,22 +62,24 @@ class Ingress:
     def __init__(
         self,
         service: str,
-        webhook: Webhook,
+        webhooks: Sequence[Webhook],
         inbox: Inbox,
         *,
-        read_secret: ReadSecret,
+        secrets: Secrets,
         look_at: LookAt,
         account: Callable[[], str],
         clock: Clock,
     ) -> None:
+        """The secret of the first kind of webhook is needed; the others are taken where theirs is given."""
         self._service = service
-        self._webhook = webhook
+        self._webhooks = webhooks
         self._inbox = inbox
-        self._read_secret = read_secret
+        self._sources = secrets
         self._look_at = look_at
         self._account = account
         self._clock = clock
-        self._secret = ""
+        self._secrets: dict[str, str] = {}
+        """As last read, by their names."""
         self._secret_ms: int | None = None
         self._arrived = anyio.Event()
         self._turned: Counter[str] = Counter()
@@ -89,10 +92,11 @@ class Ingress:
 
     async def receive(self, service: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Raises `Turned` for what is not signed, not an event, or too old; nothing of that is kept."""
-        if not await self._is_genuine(headers, body):
+        webhook = await self._genuine(headers, body)
+        if webhook is None:
             raise Turned(401, "signature", "the signature does not fit")
         try:
-            delivery = self._webhook.read(headers, body)
+            delivery = webhook.read(headers, body)
         except BadDelivery as error:
             raise Turned(400, "malformed", str(error)) from error
         now_ms = self._clock.now_ms()
@@ -109,25 +113,35 @@ class Ingress:
             self._turned["duplicate"] += 1
         return new
 
-    async def _is_genuine(self, headers: Mapping[str, str], body: bytes) -> bool:
+    async def _genuine(self, headers: Mapping[str, str], body: bytes) -> Webhook | None:
+        """The kind of webhook that shows that it knows its secret."""
         if self._secret_ms is None:
-            await self._renew_secret()
-        if self._webhook.is_genuine(self._secret, headers, body):
-            return True
-        if self._secret_ms is not None and self._clock.now_ms() - self._secret_ms >= _SECRET_MS:
-            before = self._secret
-            await self._renew_secret()
-            return self._secret != before and self._webhook.is_genuine(self._secret, headers, body)
-        return False
+            await self._renew_secrets()
+        found = self._fitting(headers, body)
+        if found is None and self._secret_ms is not None and self._clock.now_ms() - self._secret_ms >= _SECRET_MS:
+            before = self._secrets
+            await self._renew_secrets()
+            return self._fitting(headers, body) if self._secrets != before else None
+        return found
 
-    async def _renew_secret(self) -> None:
-        """Read it from where the settings say; without one nothing is genuine."""
+    def _fitting(self, headers: Mapping[str, str], body: bytes) -> Webhook | None:
+        for one in self._webhooks:
+            if one.is_genuine(self._secrets.get(one.secret_name, ""), headers, body):
+                return one
+        return None
+
+    async def _renew_secrets(self) -> None:
+        """Read them from where the settings say; without one nothing is genuine."""
         self._secret_ms = self._clock.now_ms()
-        try:
-            self._secret = await self._read_secret(self._webhook.secret_name, None)
-        except OpenSymphonyError as error:
-            self._secret = ""
-            log.warning("webhooks are refused: their secret cannot be read", error=str(error))
+        found: dict[str, str] = {}
+        for one in self._webhooks:
+            if one is not self._webhooks[0] and not self._sources.is_given(one.secret_name):
+                continue
+            try:
+                found[one.secret_name] = await self._sources.read(one.secret_name, None)
+            except OpenSymphonyError as error:
+                log.warning("webhooks are refused: their secret cannot be read", error=str(error))
+        self._secrets = found
 
     async def run(self) -> None:
         """Look at what arrives, until cancelled; what an earlier daemon had not looked at comes first."""
@@ -199,16 +213,17 @@ async def open_ingress(settings: Settings, parts: Tracked, stack: AsyncExitStack
     Raises `InstanceError` when the port is taken, `StoreError` when nothing can be written down.
     """
     public = settings.public
-    webhook = open_webhook(parts.service) if public.port is not None else None
-    if public.port is None or webhook is None:
+    service, webhooks = parts.policy.kind, open_webhooks(parts.policy)
+    if public.port is None or not webhooks:
         return None
+    secrets = host_secrets(settings)
     inbox = await Inbox.open(Path(settings.store_dir) / "inbox.db")
     stack.push_async_callback(inbox.close)
     ingress = Ingress(
-        parts.service,
-        webhook,
+        service,
+        webhooks,
         inbox,
-        read_secret=secret_reader(settings),
+        secrets=secrets,
         look_at=parts.look_at,
         account=lambda: parts.tracker.account,
         clock=parts.clock,
@@ -222,6 +237,9 @@ async def open_ingress(settings: Settings, parts: Tracked, stack: AsyncExitStack
             "stop what uses the port, or choose another with public.port"
         ) from error
     tasks.start_soon(ingress.run, name="ingress")
+    if public.url is not None:
+        renewal = WebhookRenewal(parts.policy, f"{public.url.rstrip('/')}/webhook/{service}", secrets, parts.clock)
+        tasks.start_soon(renewal.run, name="webhook-renewal")
     host = f"[{public.host}]" if ":" in public.host else public.host
-    log.info("webhooks are taken", url=f"http://{host}:{port}/webhook/{parts.service}")
+    log.info("webhooks are taken", url=f"http://{host}:{port}/webhook/{service}")
     return ingress

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 
 from opensymphony import logs
 from opensymphony.errors import ConfigurationError, Problem
+from opensymphony.services import ReadSecret, Secrets
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
@@ -52,7 +54,7 @@ def session_key(settings: Settings, policy: Policy) -> Callable[[], Awaitable[st
     return lambda: read(SESSION_KEY, variable)
 
 
-def secret_reader(settings: Settings) -> Callable[[str, str | None], Awaitable[str]]:
+def secret_reader(settings: Settings) -> ReadSecret:
     """Reads a secret from where the settings say, by its name or else from its environment variable."""
 
     async def read(name: str, variable: str | None) -> str:
@@ -61,6 +63,15 @@ def secret_reader(settings: Settings) -> Callable[[str, str | None], Awaitable[s
         return secret
 
     return read
+
+
+def host_secrets(settings: Settings) -> Secrets:
+    """The same for services, which keep in the store what they are given themselves."""
+
+    def is_given(name: str) -> bool:
+        return name in settings.secrets or settings.secret(name).available()
+
+    return Secrets(read=secret_reader(settings), is_given=is_given, directory=Path(settings.store_dir))
 
 
 async def model_environment(policy: Policy, settings: Settings) -> dict[str, str]:

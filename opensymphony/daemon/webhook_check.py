@@ -7,10 +7,10 @@ looked at first, and how it refuses tells the rest.
 from __future__ import annotations
 
 from opensymphony.api.client import knock
-from opensymphony.daemon.model_access import secret_reader
+from opensymphony.daemon.model_access import host_secrets
 from opensymphony.errors import OpenSymphonyError
 from opensymphony.interfaces import Webhook
-from opensymphony.services import open_webhook
+from opensymphony.services import open_webhooks
 from opensymphony.settings import Settings
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy
@@ -23,13 +23,13 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 async def webhook_check(settings: Settings, policy: Policy) -> Check:
     """Knocks at the listener, and at the address that others use, where the settings name one."""
-    webhook, public = open_webhook(policy.tracker.kind), settings.public
+    webhook, public = next(iter(open_webhooks(policy.tracker)), None), settings.public
     if webhook is None or public.port is None:
         return Check(
             name=_NAME, status="pass", detail=f"none: tickets are polled every {policy.polling.interval_ms / 1000:g} s"
         )
     try:
-        secret = await secret_reader(settings)(webhook.secret_name, None)
+        secret = await host_secrets(settings).read(webhook.secret_name, None)
     except OpenSymphonyError as error:
         fix = f"set {webhook.secret_name} under [secrets] in opensymphony.toml"
         return Check(name=_NAME, status="fail", detail=f"all are refused without a secret: {error}", fix=fix)

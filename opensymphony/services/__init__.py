@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.interfaces import CodeHost, Registrar, Tracker, Webhook
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy, TrackerPolicy
+
+if TYPE_CHECKING:
+    from opensymphony.services.jira.client import ReadToken
+    from opensymphony.services.jira.site import Site
 
 ReadSecret = Callable[[str, str | None], Awaitable[str]]
 """Reads a secret now, by its name in opensymphony.toml, [secrets], and the environment variable where it is otherwise.
@@ -23,100 +31,143 @@ async def no_secrets(name: str, variable: str | None) -> str:
     raise ConfigurationError([Problem(file="opensymphony.toml", key=f"secrets.{name}", message=message)])
 
 
-def open_tracker(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret = no_secrets) -> Tracker:
+class Secrets(Struct, frozen=True, kw_only=True):
+    """What a service signs in with: secrets that the operator has, and a place for those that it is given on the way."""
+
+    read: ReadSecret = no_secrets
+    is_given: Callable[[str], bool] = lambda name: False
+    """Whether the operator says where this one is, without reading it."""
+    directory: Path | None = None
+    """Outlives the process, and is for its user alone; what is needed nowhere else is made when it is needed."""
+
+
+NO_SECRETS = Secrets()
+
+
+def open_tracker(policy: TrackerPolicy, clock: Clock, secrets: Secrets = NO_SECRETS) -> Tracker:
     """The tracker that the policy names. Raises `ConfigurationError`; does not ask the service anything yet."""
     opener = TRACKERS.get(policy.kind)
     if opener is None:
         message = f"no tracker is called {policy.kind!r}; this release has: {', '.join(sorted(TRACKERS))}"
         problem = Problem(file="WORKFLOW.md", key="tracker.kind", message=message, code="unsupported_tracker_kind")
         raise ConfigurationError([problem])
-    return opener(policy, clock, read_secret)
+    return opener(policy, clock, secrets)
 
 
-def _files(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Tracker:
+def _files(policy: TrackerPolicy, clock: Clock, secrets: Secrets) -> Tracker:
     from opensymphony.services.files.tracker import FilesTracker
 
     return FilesTracker(policy, clock)
 
 
-def _jira(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Tracker:
+def _jira(policy: TrackerPolicy, clock: Clock, secrets: Secrets) -> Tracker:
     from opensymphony.services.jira.site import read_site
     from opensymphony.services.jira.tracker import JiraTracker
 
-    variable = read_site(policy).api_token_env
-    return JiraTracker(policy, clock, lambda: read_secret("jira_api_token", variable))
+    return JiraTracker(policy, clock, _jira_token(read_site(policy), clock, secrets))
 
 
-TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Tracker]] = {"files": _files, "jira": _jira}
+def _jira_token(site: Site, clock: Clock, secrets: Secrets) -> ReadToken:
+    """How we sign in to a site: by a token that a person has made, or by those of an OAuth app."""
+    from opensymphony.services.jira.client import AccountToken
+    from opensymphony.services.jira.oauth import CLIENT_SECRET, REFRESH_TOKEN, OAuthTokens
+
+    if site.auth != "oauth":
+        return AccountToken(lambda: secrets.read("jira_api_token", site.api_token_env))
+
+    async def refresh_token() -> str | None:
+        return await secrets.read(REFRESH_TOKEN, None) if secrets.is_given(REFRESH_TOKEN) else None
+
+    if secrets.directory is None:
+        message = "OAuth needs a store, where its tokens are kept"
+        raise ConfigurationError([Problem(file="opensymphony.toml", key="store.directory", message=message)])
+    return OAuthTokens(
+        site,
+        secrets.directory,
+        clock,
+        read_client_secret=lambda: secrets.read(CLIENT_SECRET, None),
+        read_refresh_token=refresh_token,
+    )
+
+
+TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, Secrets], Tracker]] = {"files": _files, "jira": _jira}
 """By `tracker.kind`. Each imports its service only when it is asked for."""
 
 
-def open_code_host(policy: Policy, clock: Clock, read_secret: ReadSecret = no_secrets) -> CodeHost:
+def open_code_host(policy: Policy, clock: Clock, secrets: Secrets = NO_SECRETS) -> CodeHost:
     """The code host that the policy names. Raises `ConfigurationError`; does not ask the service anything yet."""
     kind = policy.code_host.kind if policy.code_host is not None else ""
     opener = CODE_HOSTS.get(kind)
     if opener is None:
         message = f"no code host is called {kind!r}; this release has: {', '.join(sorted(CODE_HOSTS)) or 'none'}"
         raise ConfigurationError([Problem(file="WORKFLOW.md", key="code_host.kind", message=message)])
-    return opener(policy, clock, read_secret)
+    return opener(policy, clock, secrets)
 
 
-CODE_HOSTS: dict[str, Callable[[Policy, Clock, ReadSecret], CodeHost]] = {}
+CODE_HOSTS: dict[str, Callable[[Policy, Clock, Secrets], CodeHost]] = {}
 """By `code_host.kind`. Each imports its service only when it is asked for."""
 
 
-async def check_tracker(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:
+async def check_tracker(policy: Policy, clock: Clock, secrets: Secrets) -> Sequence[Check]:
     """What a service can say about whether we may do our work there; nothing for one that has nothing to say."""
     checker = _CHECKERS.get(policy.tracker.kind)
-    return await checker(policy, clock, read_secret) if checker is not None else ()
+    return await checker(policy, clock, secrets) if checker is not None else ()
 
 
-async def _check_jira(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:
+async def _check_jira(policy: Policy, clock: Clock, secrets: Secrets) -> Sequence[Check]:
     from opensymphony.services.jira.checks import SiteChecks
     from opensymphony.services.jira.client import JiraClient
+    from opensymphony.services.jira.oauth import REFRESH_TOKEN
     from opensymphony.services.jira.site import read_site
 
     site = read_site(policy.tracker)
-    client = JiraClient(site, lambda: read_secret("jira_api_token", site.api_token_env), clock)
+    client = JiraClient(site, _jira_token(site, clock, secrets), clock)
     try:
-        return await SiteChecks(client, policy).run()
+        return await SiteChecks(client, policy, refreshes=secrets.is_given(REFRESH_TOKEN)).run()
     finally:
         await client.close()
 
 
-_CHECKERS: dict[str, Callable[[Policy, Clock, ReadSecret], Awaitable[Sequence[Check]]]] = {"jira": _check_jira}
+_CHECKERS: dict[str, Callable[[Policy, Clock, Secrets], Awaitable[Sequence[Check]]]] = {"jira": _check_jira}
 
 
-def open_webhook(service: str) -> Webhook | None:
-    """How the service tells us that something happened; None for one that has no webhooks, or is not known."""
-    opener = _WEBHOOKS.get(service)
-    return opener() if opener is not None else None
+def open_webhooks(policy: TrackerPolicy) -> Sequence[Webhook]:
+    """How the service of a tracker tells us that something happened; nothing for one that has no webhooks, or is not known.
+
+    The first is the one that we can register; others are taken besides where their secret is given.
+    """
+    opener = _WEBHOOKS.get(policy.kind)
+    return opener(policy) if opener is not None else ()
 
 
-def _jira_webhook() -> Webhook:
-    from opensymphony.services.jira.webhook import JiraWebhook
+def _jira_webhooks(policy: TrackerPolicy) -> Sequence[Webhook]:
+    from opensymphony.services.jira.site import uses_oauth
+    from opensymphony.services.jira.webhook import AppWebhook, JiraWebhook
 
-    return JiraWebhook()
-
-
-_WEBHOOKS: dict[str, Callable[[], Webhook]] = {"jira": _jira_webhook}
+    return (AppWebhook(), JiraWebhook()) if uses_oauth(policy) else (JiraWebhook(),)
 
 
-def open_registrar(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Registrar | None:
+_WEBHOOKS: dict[str, Callable[[TrackerPolicy], Sequence[Webhook]]] = {"jira": _jira_webhooks}
+
+
+def open_registrar(policy: TrackerPolicy, clock: Clock, secrets: Secrets) -> Registrar | None:
     """Where the service of a tracker is told to call us; None for one that has no webhooks."""
     opener = _REGISTRARS.get(policy.kind)
-    return opener(policy, clock, read_secret) if opener is not None else None
+    return opener(policy, clock, secrets) if opener is not None else None
 
 
-def _jira_registrar(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Registrar:
+def _jira_registrar(policy: TrackerPolicy, clock: Clock, secrets: Secrets) -> Registrar:
     from opensymphony.services.jira.client import JiraClient
+    from opensymphony.services.jira.dynamic_webhooks import DynamicRegistrar
     from opensymphony.services.jira.registration import JiraRegistrar
     from opensymphony.services.jira.site import read_site
     from opensymphony.services.jira.webhook import SECRET
 
     site = read_site(policy)
-    client = JiraClient(site, lambda: read_secret("jira_api_token", site.api_token_env), clock)
-    return JiraRegistrar(client, lambda: read_secret(SECRET, None))
+    client = JiraClient(site, _jira_token(site, clock, secrets), clock)
+    if site.auth == "oauth":
+        return DynamicRegistrar(client, clock)
+    return JiraRegistrar(client, lambda: secrets.read(SECRET, None))
 
 
-_REGISTRARS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Registrar]] = {"jira": _jira_registrar}
+_REGISTRARS: dict[str, Callable[[TrackerPolicy, Clock, Secrets], Registrar]] = {"jira": _jira_registrar}

@@ -24,7 +24,7 @@ _JIRA_ENVIRONMENT = {
 }
 _JIRA_KEYS = (
     *("base_url", "email", "api_token", "project_key", "jql", "api_url", "gateway_url"),
-    *("acceptance_criteria_field", "blocker_link"),
+    *("acceptance_criteria_field", "blocker_link", "oauth_client_id", "oauth_token_url"),
 )
 _PROJECT_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
 _FIELD = re.compile(r"customfield_\d{1,9}")
@@ -90,7 +90,7 @@ def _check_jira(tracker: TrackerPolicy, reader: Reader) -> None:
             provider[key] = value.strip() or None
     if not provider.get("base_url"):
         reader.note("tracker.provider.base_url", "is missing: write https://NAME.atlassian.net, or set JIRA_URL")
-    for key in ("base_url", "api_url", "gateway_url"):
+    for key in ("base_url", "api_url", "gateway_url", "oauth_token_url"):
         if provider.get(key):
             _check_address(f"tracker.provider.{key}", str(provider[key]), reader)
     project = provider.get("project_key")
@@ -104,6 +104,9 @@ def _check_jira(tracker: TrackerPolicy, reader: Reader) -> None:
         reader.note("tracker.provider.acceptance_criteria_field", message)
     if re.search(r"\border\s+by\b", provider.get("jql") or "", re.IGNORECASE):
         reader.note("tracker.provider.jql", "must be a condition alone: the order is ours")
+    if provider.get("oauth_client_id") and provider.get("api_token_env"):
+        message = "has no effect beside oauth_client_id: leave one of them out"
+        reader.note("tracker.provider.api_token", message, severity="warning")
     for key in [key for key, value in provider.items() if value is None]:
         del provider[key]
 

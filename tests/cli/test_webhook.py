@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.cli.program import call
 from tests.fakes.jira import EMAIL, TOKEN, WEBHOOK_SECRET, FakeJira
+from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 WORKFLOW = """\
 ---
@@ -91,3 +93,35 @@ def test_what_cannot_be_done_is_one_line(site: FakeJira, tmp_path: Path) -> None
     (tmp_path / "board").mkdir()
     (tmp_path / "WORKFLOW.md").write_text("---\ntracker: {kind: files, provider: {path: board}}\n---\nDo it.\n")
     assert call("webhook", "list").lines == ["opensymphony: the tracker files has no webhooks"]
+
+
+def test_an_apps_webhooks_are_shown_with_their_end(
+    site: FakeJira, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered again they hold for longer; no token is said, and the store alone keeps them."""
+    monkeypatch.setenv("JIRA_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+    monkeypatch.setenv("JIRA_OAUTH_REFRESH_TOKEN", REFRESH_TOKEN)
+    app = (
+        f"gateway_url: '{site.base_url}', oauth_client_id: {CLIENT_ID}, oauth_token_url: '{site.base_url}/oauth/token'"
+    )
+    workflow = tmp_path / "WORKFLOW.md"
+    workflow.write_text(workflow.read_text().replace("project_key: PROJ", f"project_key: PROJ, {app}"))
+    (tmp_path / "opensymphony.toml").write_text('[store]\ndirectory = "store"\n')
+    outputs = [call("webhook", "list"), call("webhook", "register", "https://hooks.example.com")]
+    assert (outputs[0].out, outputs[1].code) == ("there are none\n", 0), outputs
+    [number] = site.app_hooks
+    outputs += [call("webhook", "list"), call("webhook", "list", "--json")]
+    assert re.search(r'where project = "PROJ", until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n', outputs[2].out)
+    [listed] = json.loads(outputs[3].out)
+    assert listed["expires_ms"] == site.app_hooks[number]["expirationDate"]
+    outputs += [call("webhook", "remove", str(number)), call("webhook", "remove", str(number))]
+    assert [one.code for one in outputs[-2:]] == [0, 1]
+    assert len(site.oauth.asked) == 1, "all of them used one token"
+    secrets = [*site.oauth.made, CLIENT_SECRET, REFRESH_TOKEN]
+    assert not [one for one in secrets if any(one in said.out + said.err for said in outputs)]
+    holders = {path.name for path in tmp_path.rglob("*") if path.is_file() and site.oauth.made[0] in path.read_text()}
+    assert holders == {"jira-oauth.json"}
+    site.oauth.refresh_tokens.clear()
+    (tmp_path / "store" / "jira-oauth.json").unlink()
+    said = call("webhook", "list")
+    assert (said.code, len(said.lines), "sign in to the OAuth app again" in said.lines[0]) == (3, 1, True)

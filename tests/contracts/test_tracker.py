@@ -16,9 +16,9 @@ from opensymphony.model import Claim, TicketId
 from tests.contracts.worlds import TrackerWorld
 from tests.fakes.shifted_clock import Shifted
 from tests.services.files.world import FilesWorld
-from tests.services.jira.world import JiraWorld
+from tests.services.jira.world import JiraWorld, OAuthWorld
 
-WORLDS: dict[str, Callable[[Path], TrackerWorld]] = {"files": FilesWorld, "jira": JiraWorld}
+WORLDS: dict[str, Callable[[Path], TrackerWorld]] = {"files": FilesWorld, "jira": JiraWorld, "jira-oauth": OAuthWorld}
 
 MISSING = TicketId("NO-SUCH-TICKET")
 

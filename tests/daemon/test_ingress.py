@@ -11,6 +11,7 @@ from typing import cast
 
 import anyio
 import httpx
+import jwt
 import pytest
 
 from opensymphony.api.public import Turned
@@ -20,10 +21,13 @@ from opensymphony.daemon.ingress import Ingress, Tracked, open_ingress
 from opensymphony.errors import ConfigurationError, InstanceError, Problem, Unreachable
 from opensymphony.interfaces import Tracker
 from opensymphony.model import Ticket, TicketId
+from opensymphony.services import Secrets, open_webhooks
 from opensymphony.services.jira.webhook import JiraWebhook
 from opensymphony.settings import Settings, load_settings
 from opensymphony.store.inbox import Inbox
+from opensymphony.workflow.policy import TrackerPolicy
 from tests.fakes.jira import AGENT, WEBHOOK_SECRET, FakeJira
+from tests.fakes.jira_oauth import CLIENT_SECRET
 from tests.fakes.shifted_clock import Shifted
 
 
@@ -39,9 +43,9 @@ class Bench:
         self.clock = Shifted()
         self.ingress = Ingress(
             "jira",
-            JiraWebhook(),
+            [JiraWebhook()],
             inbox,
-            read_secret=self._secret,
+            secrets=Secrets(read=self._secret),
             look_at=self._look_at,
             account=lambda: AGENT,
             clock=self.clock,
@@ -153,6 +157,81 @@ async def test_a_secret_that_was_exchanged_is_read_again(bench: Bench) -> None:
     assert bench.read == 2
 
 
+class AppBench(Bench):
+    """The same for the webhooks of an app; an administrator's secret may be given as well."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(inbox)
+        self.given = {"jira_oauth_client_secret": CLIENT_SECRET}
+        self.ingress = Ingress(
+            "jira",
+            open_webhooks(TrackerPolicy(kind="jira", provider={"oauth_client_id": "app"})),
+            inbox,
+            secrets=Secrets(read=self._read, is_given=lambda name: name in self.given),
+            look_at=self._look_at,
+            account=lambda: AGENT,
+            clock=self.clock,
+        )
+
+    async def _read(self, name: str, variable: str | None) -> str:
+        self.read += 1
+        if name not in self.given:
+            raise ConfigurationError([Problem(file="opensymphony.toml", message="it is not set")])
+        return self.given[name]
+
+    async def bear(self, body: bytes, identifier: str, **headers: str) -> bool:
+        borne = {key.lower(): value for key, value in self.jira.borne(body, identifier).items()} | headers
+        return await self.ingress.receive("jira", borne, body)
+
+
+@pytest.fixture
+async def app_bench(tmp_path: Path) -> AsyncIterator[AppBench]:
+    inbox = await Inbox.open(tmp_path / "inbox.db")
+    yield AppBench(inbox)
+    await inbox.close()
+
+
+async def test_an_apps_webhooks_bear_a_token(app_bench: AppBench) -> None:
+    """And none else is taken: neither what is signed, nor what has ended, nor what an empty secret would make."""
+    bench = app_bench
+    body, identifier = bench.jira.event(bench.jira.create())
+    assert await bench.bear(body, identifier)
+    ended = bench.jira.borne(body, "late", ends_in_s=-120)["Authorization"]
+    for authorization in (ended, "", "Bearer x.y.z", f"Bearer {jwt.encode({'exp': 9e9}, None, algorithm='none')}"):
+        with pytest.raises(Turned, match="does not fit"):
+            await bench.bear(body, identifier, authorization=authorization)
+    assert await bench.refused(body, "signed") == (401, "signature")
+    await bench.ingress.work()
+    assert await bench.outcomes() == [("looked", "its state is Todo")]
+    assert bench.read == 1, "a secret that is not given is not asked for"
+
+
+async def test_an_administrators_are_taken_beside_them_where_their_secret_is_given(app_bench: AppBench) -> None:
+    """Each kind by its own secret."""
+    bench = app_bench
+    bench.given["jira_webhook_secret"] = WEBHOOK_SECRET
+    one, two = bench.jira.create(), bench.jira.create()
+    assert await bench.send(*bench.jira.event(one))
+    assert await bench.bear(*bench.jira.event(two))
+    bench.given = {"jira_webhook_secret": CLIENT_SECRET}
+    bench.clock.shift_ms = 61_000
+    with pytest.raises(Turned):
+        await bench.bear(*bench.jira.event(one), authorization="Bearer x.y.z")  # the secrets are read again
+    assert await bench.refused(*bench.jira.event(one)) == (401, "signature")
+    with pytest.raises(Turned):
+        await bench.bear(*bench.jira.event(one))
+
+
+async def test_without_the_apps_secret_all_are_refused(app_bench: AppBench) -> None:
+    bench = app_bench
+    body, identifier = bench.jira.event(bench.jira.create())
+    for given in ({}, {"jira_oauth_client_secret": ""}):
+        bench.given = given
+        bench.clock.shift_ms += 61_000
+        with pytest.raises(Turned):
+            await bench.bear(body, identifier)
+
+
 async def test_while_the_tracker_is_away_deliveries_wait(bench: Bench) -> None:
     """They are tried again, and outlive the daemon."""
     ticket = bench.jira.create()
@@ -219,7 +298,9 @@ async def test_a_listener_is_opened_where_the_settings_want_one(
         return load_settings(str(tmp_path / "WORKFLOW.md"))[0]
 
     def tracked(service: str) -> Tracked:
-        return Tracked(service=service, tracker=cast("Tracker", Quiet()), look_at=look_at, clock=Clock())
+        return Tracked(
+            policy=TrackerPolicy(kind=service), tracker=cast("Tracker", Quiet()), look_at=look_at, clock=Clock()
+        )
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:

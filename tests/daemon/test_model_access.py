@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opensymphony.daemon.model_access import model_environment, with_model
+from opensymphony import logs
+from opensymphony.daemon.model_access import host_secrets, model_environment, with_model
 from opensymphony.errors import ConfigurationError
 from opensymphony.settings import Settings, load_settings
 from opensymphony.workflow.policy import LlmPolicy, Policy
@@ -81,3 +82,15 @@ async def test_a_key_that_is_named_but_not_there_is_refused(tmp_path: Path) -> N
         )
     assert "gone" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+async def test_services_know_whether_a_secret_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its variable, or by the settings, also where it cannot be read there; their own they keep in the store."""
+    secrets = host_secrets(settings(tmp_path, '[secrets]\njira_api_token = { file = "missing" }\n'))
+    assert secrets.is_given("jira_api_token")
+    assert not secrets.is_given("jira_oauth_refresh_token")
+    monkeypatch.setenv("JIRA_OAUTH_REFRESH_TOKEN", "canary-token")
+    assert secrets.is_given("jira_oauth_refresh_token")
+    assert await secrets.read("jira_oauth_refresh_token", None) == "canary-token"
+    assert logs.redacted("canary-token") == "[redacted]"
+    assert str(secrets.directory) == settings(tmp_path).store_dir

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from opensymphony import logs
 from opensymphony.scheduler import commands as c
+from opensymphony.services.jira import oauth
 from opensymphony.services.jira.tracker import JiraTracker
 from opensymphony.workflow.policy import Policy
 from tests.daemon.test_recovery import CrashPoint, Killed, crash_at
 from tests.daemon.world import GOOD, World
 from tests.fakes.jira import AGENT, TOKEN, FakeJira
-from tests.services.jira.world import policy_for
+from tests.fakes.jira_oauth import CLIENT_SECRET, REFRESH_TOKEN
+from tests.services.jira.world import oauth_policy_for, policy_for
 
 POINTS: list[tuple[type[c.Effect], int]] = [
     (c.RereadTicket, 1),
@@ -72,3 +75,41 @@ async def test_a_crash_doubles_nothing_on_the_ticket(
     assert life.commits("PROJ-1") == ["Answer well"]
     [view] = snapshot.tickets
     assert (view.phase, len(life.agents.talk("PROJ-1").messages)) == ("in_review", 1)
+
+
+class AppLife(JiraLife):
+    """The same for an OAuth app whose access tokens are refused again and again."""
+
+    def policy(self, **changes: Any) -> Policy:
+        self.jira.oauth.end_access()
+        return World.policy(self, tracker=oauth_policy_for(self.jira), **changes)
+
+
+async def test_an_app_goes_on_after_a_crash_and_its_tokens_are_in_its_own_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each refresh token is used once; neither journal nor log, workspace nor output has a token."""
+    monkeypatch.setenv("JIRA_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+    monkeypatch.setenv("JIRA_OAUTH_REFRESH_TOKEN", REFRESH_TOKEN)
+    monkeypatch.setattr(JiraTracker, "claim_settle_ms", 50)
+    monkeypatch.setattr(oauth, "_NEW_MS", 0)  # a token may be refused at once
+    jira = FakeJira()
+    jira.oauth.leeway_s = 0
+    logs.set_up(level="debug", directory=str(tmp_path / "logs"))
+    async with jira.serving():
+        life = AppLife(tmp_path, jira)
+        ticket = jira.create("Answer it", description=None)
+        point = CrashPoint(kind=c.WriteComment, scenario="review", occurrence=1, edge="after")
+        with monkeypatch.context() as patched, pytest.raises(BaseExceptionGroup):
+            crash_at(patched, point)
+            await life.once()
+        await life.once()
+    logs.shut_down()
+    assert (jira.violations, jira.status(ticket), jira.oauth.reused) == ([], "In Review", 0)
+    assert len(jira.oauth.asked) >= 2
+    said = capfd.readouterr()
+    held = [said.out.encode(), said.err.encode()]
+    held += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != oauth.FILE]
+    secrets = [*jira.oauth.made, REFRESH_TOKEN, CLIENT_SECRET]
+    assert not [one for one in secrets if any(one.encode() in content for content in held)]
+    assert jira.oauth.made[-1].encode() in (life.store / oauth.FILE).read_bytes()

@@ -19,6 +19,7 @@ from opensymphony.settings import Settings, load_settings
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy, TrackerPolicy
 from tests.fakes.jira import AGENT, WEBHOOK_SECRET
+from tests.fakes.jira_oauth import CLIENT_SECRET
 
 POLICY = Policy(tracker=TrackerPolicy(kind="jira"), prompt="Do it.")
 
@@ -41,6 +42,7 @@ class Place:
         self._directory = directory
         self._monkeypatch = monkeypatch
         self.port = free_port()
+        self.policy = POLICY
         self.ingress: Ingress | None = None
         self.secret(WEBHOOK_SECRET)
 
@@ -57,11 +59,11 @@ class Place:
         return settings
 
     async def check(self, public: str | None = None) -> Check:
-        return await webhook_check(self.settings(public), POLICY)
+        return await webhook_check(self.settings(public), self.policy)
 
     @asynccontextmanager
     async def listening(self, public: str | None = None) -> AsyncIterator[None]:
-        tracked = Tracked(service="jira", tracker=cast("Tracker", Quiet()), look_at=no_one, clock=Clock())
+        tracked = Tracked(policy=self.policy.tracker, tracker=cast("Tracker", Quiet()), look_at=no_one, clock=Clock())
         async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
             self.ingress = await open_ingress(self.settings(public), tracked, stack, tasks)
             yield
@@ -132,3 +134,17 @@ async def test_what_cannot_be_tried_is_no_pass(place: Place) -> None:
 async def test_polling_alone_is_fine(place: Place) -> None:
     check = await place.check("")
     assert (check.status, check.detail) == ("pass", "none: tickets are polled every 30 s")
+
+
+async def test_an_apps_calls_go_round_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They bear a token that the app's secret makes; an administrator's secret is not needed."""
+    place.policy = Policy(tracker=TrackerPolicy(kind="jira", provider={"oauth_client_id": "app"}), prompt="Do it.")
+    place.secret("")
+    check = await place.check()
+    assert (check.status, check.fix) == ("fail", "set jira_oauth_client_secret under [secrets] in opensymphony.toml")
+    monkeypatch.setenv("JIRA_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+    async with place.listening():
+        check = await place.check()
+        assert check.status == "pass", check
+        monkeypatch.setenv("JIRA_OAUTH_CLIENT_SECRET", f"another {CLIENT_SECRET}")
+        assert (await place.check()).detail.endswith("does not know the secret: it says 401")

@@ -6,6 +6,7 @@ Everything that comes and goes is held against Atlassian's own OpenAPI document;
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import jwt
 from msgspec import Struct, field
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from opensymphony.api.server import serve_app
+from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer
 from tests.fakes.openapi import specification
 
 Json = dict[str, Any]
@@ -32,6 +35,8 @@ EMAIL, TOKEN = "agent@example.com", "jira-canary-token"
 WEBHOOK_SECRET = "jira-canary-webhook-secret"
 AGENT = "acc-agent"
 CLOUD = "11111111-2222-4333-8444-555555555555"
+HOOK_MS = 30 * 86_400_000
+"""So long a webhook of an app lasts."""
 COMMENT_CHARS_MAX = 32_767
 
 STATUSES = {
@@ -95,6 +100,12 @@ class FakeJira:
         self.issues: dict[str, FakeIssue] = {}
         self.users = {AGENT: "Agent", "acc-ada": "Ada", "acc-bob": "Bob", "acc-eve": "Eve"}
         self.tokens = {TOKEN}
+        self.oauth = OAuthServer()
+        """An app whose tokens work behind the gateway only."""
+        self.cloud = CLOUD
+        """As the site tells it."""
+        self.packs = False
+        """Answers come packed."""
         self.scoped = False
         """The token works behind the gateway only."""
         self.anonymous = False
@@ -112,7 +123,11 @@ class FakeJira:
         self.down = False
         self.deployment = "Cloud"
         self.hooks: dict[str, Json] = {}
-        """Webhooks that were registered."""
+        """Webhooks that an administrator registered."""
+        self.app_hooks: dict[int, Json] = {}
+        """Webhooks that the OAuth app registered."""
+        self.shift_ms = 0
+        """The site's clock is ahead by this."""
         self.link_types = ["Blocks", "Relates"]
         self.base_url = ""
         self._clock = 1_767_225_600_000
@@ -224,6 +239,17 @@ class FakeJira:
             | ({"X-Atlassian-Webhook-Retry": str(attempt)} if attempt else {})
         )
 
+    def borne(self, body: bytes, identifier: str, *, ends_in_s: int = 180, **claims: Any) -> dict[str, str]:
+        """The headers of a webhook of the app's, whatever its body is."""
+        now_s = int(time.time())
+        said = {"iss": CLIENT_ID, "aud": CLIENT_ID, "sub": AGENT, "iat": now_s, "exp": now_s + ends_in_s, **claims}
+        token = jwt.encode(said, CLIENT_SECRET, algorithm="HS256")
+        return {
+            "Authorization": f"Bearer {token}",
+            "X-Atlassian-Webhook-Identifier": identifier,
+            "Content-Type": "application/json",
+        }
+
     def fail_next(self, method: str, path: str, **fields: Any) -> None:
         self.faults.append(Fault(method=method, path=path, **fields))
 
@@ -234,7 +260,9 @@ class FakeJira:
         if self.down:
             return Response(b"<html>down</html>", status_code=503, media_type="text/html")
         if path == "/_edge/tenant_info":
-            return _json(200, {"cloudId": CLOUD})
+            return _json(200, {"cloudId": self.cloud})
+        if path == "/oauth/token":
+            return _json(*await self.oauth.token(json.loads(await request.body())))
         behind_gateway = path.startswith(f"/ex/jira/{CLOUD}/")
         path = path.removeprefix(f"/ex/jira/{CLOUD}")
         data = await request.body()
@@ -265,7 +293,7 @@ class FakeJira:
             return Response(b"", status_code=500, headers={"Connection": "close"}) if fault.status else _Cut()
         if self._specification is not None:
             self.violations += self._specification.faults_of_answer(request.method, path, status, answer)
-        return _json(status, answer)
+        return _json(status, answer, packed=self.packs)
 
     def _fault(self, method: str, path: str) -> Fault | None:
         for fault in self.faults:
@@ -284,6 +312,9 @@ class FakeJira:
             known = email == EMAIL and token in self.tokens
         else:
             known = scheme == "Bearer" and given in self.tokens
+        self.is_app = scheme == "Bearer" and given in self.oauth.access_tokens
+        if self.is_app:
+            known = behind_gateway
         self.known = known and (behind_gateway or not self.scoped)
         if not self.known and not self.anonymous:
             raise JiraError(401, "Client must be authenticated to access this resource.")
@@ -333,6 +364,48 @@ class FakeJira:
         return (201 if method == "POST" else 200), {
             key: value for key, value in self.hooks[number].items() if key != "secret"
         }
+
+    def _app_hooks(self, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
+        self._allow_app()
+        found = list(self.app_hooks.values())
+        start, most = int(query.get("startAt", 0)), min(int(query.get("maxResults", 100)), 100)
+        page = found[start : start + most]
+        last = start + most >= len(found)
+        return 200, {"values": page, "startAt": start, "maxResults": most, "total": len(found), "isLast": last}
+
+    def _post_app_hooks(self, body: Json, **_: Any) -> tuple[int, Any]:
+        self._allow_app()
+        if any(one["url"] != body["url"] for one in self.app_hooks.values()):
+            raise JiraError(400, "Only a single URL per app is allowed to be registered via REST API.")
+        results: list[Json] = []
+        for one in body["webhooks"]:
+            if not re.fullmatch(r'project = "\w+"', one["jqlFilter"]):
+                results.append({"errors": [f"The clause {one['jqlFilter']} is unsupported"]})
+                continue
+            number = self._next()
+            self.app_hooks[number] = {"id": number, "url": body["url"], "expirationDate": self._hook_end(), **one}
+            results.append({"createdWebhookId": number})
+        return 200, {"webhookRegistrationResult": results}
+
+    def _delete_app_hooks(self, body: Json, **_: Any) -> tuple[int, Any]:
+        self._allow_app()
+        for number in body["webhookIds"]:
+            self.app_hooks.pop(number, None)
+        return 202, None
+
+    def _refresh_app_hooks(self, body: Json, **_: Any) -> tuple[int, Any]:
+        self._allow_app()
+        for number in body["webhookIds"]:
+            if number in self.app_hooks:
+                self.app_hooks[number]["expirationDate"] = self._hook_end()
+        return 200, {"expirationDate": self._hook_end()}
+
+    def _hook_end(self) -> int:
+        return int(time.time() * 1000) + self.shift_ms + HOOK_MS
+
+    def _allow_app(self) -> None:
+        if not self.is_app or self._lacks("manage:jira-webhook"):
+            raise JiraError(403, "The caller is not a Connect or OAuth 2.0 app, or lacks the scope.")
 
     def _server_info(self, **_: Any) -> tuple[int, Any]:
         return 200, {"baseUrl": self.base_url, "deploymentType": self.deployment, "serverTitle": "Acme"}
@@ -608,6 +681,10 @@ class FakeJira:
 _ISSUE, _COMMENT, _KEY = r"/issue/(?P<issue>[^/]+)", r"/comment/(?P<comment>[^/]+)", r"/properties/(?P<key>[^/]+)"
 _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", "/myself", FakeJira._myself),
+    ("GET", "/webhook", FakeJira._app_hooks),
+    ("POST", "/webhook", FakeJira._post_app_hooks),
+    ("DELETE", "/webhook", FakeJira._delete_app_hooks),
+    ("PUT", "/webhook/refresh", FakeJira._refresh_app_hooks),
     ("GET", "/priority/search", FakeJira._priorities),
     ("GET", "/mypermissions", FakeJira._permissions),
     ("GET", "/serverInfo", FakeJira._server_info),
@@ -638,9 +715,11 @@ class _Cut(Response):
         raise OSError("cut")
 
 
-def _json(status: int, answer: Any) -> Response:
-    content = b"" if status == 204 else json.dumps(answer).encode()
-    return Response(content, status_code=status, media_type="application/json")
+def _json(status: int, answer: Any, *, packed: bool = False) -> Response:
+    content = b"" if answer is None else json.dumps(answer).encode()
+    headers = {"Content-Encoding": "gzip"} if packed else None
+    content = gzip.compress(content) if packed else content
+    return Response(content, status_code=status, headers=headers, media_type="application/json")
 
 
 def _document(body: Any) -> Json:

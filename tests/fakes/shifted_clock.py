@@ -17,3 +17,6 @@ class Shifted(Clock):
     def now_ms(self) -> int:
         self.shift_ms += self.step_ms
         return super().now_ms() + self.shift_ms
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.shift_ms

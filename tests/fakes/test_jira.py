@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.fakes.jira import EMAIL, SPECIFICATION, TOKEN, FakeJira
+from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from tests.fakes.openapi import specification
 
 
@@ -69,3 +70,23 @@ def test_the_document_is_where_it_is_looked_for() -> None:
     assert Path(__file__).resolve().parents[2].parent.joinpath("shared").exists() == (
         specification(SPECIFICATION) is not None
     )
+
+
+async def test_a_refresh_token_is_good_once_and_for_a_while_more() -> None:
+    """As long as the leeway lasts; each further use is counted, and the new one is good in any case."""
+    jira = FakeJira()
+    async with jira.serving(), httpx.AsyncClient(base_url=jira.base_url) as http:
+
+        async def renewed(token: str) -> httpx.Response:
+            app = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+            return await http.post("/oauth/token", json={"grant_type": "refresh_token", "refresh_token": token, **app})
+
+        first = (await renewed(REFRESH_TOKEN)).json()
+        assert (await renewed(REFRESH_TOKEN)).status_code == 200
+        jira.oauth.leeway_s = 0
+        refused = await renewed(REFRESH_TOKEN)
+        assert (refused.status_code, refused.json()["error"], jira.oauth.reused) == (403, "invalid_grant", 2)
+        assert (await renewed(first["refresh_token"])).status_code == 200
+        bearer = {"Authorization": f"Bearer {first['access_token']}"}
+        assert (await http.get("/rest/api/3/myself", headers=bearer)).status_code == 401
+        assert (await http.get(f"/ex/jira/{jira.cloud}/rest/api/3/myself", headers=bearer)).status_code == 200

@@ -50,6 +50,8 @@ def test_what_the_environment_says_is_taken_in(read) -> None:
         (GOOD + ", jql: 'labels = x ORDER BY rank'", "jql", "must be a condition alone"),
         (GOOD + ", acceptance_criteria_field: criteria", "acceptance_criteria_field", "is no id of a field"),
         (GOOD + ", blocker_link: [x]", "blocker_link", "must be a text"),
+        (GOOD + ", oauth_client_id: 7", "oauth_client_id", "must be a text"),
+        (GOOD + ", oauth_token_url: 'http://auth.example/token'", "oauth_token_url", "must be https"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(read, provider: str, key: str, says: str) -> None:
@@ -68,3 +70,14 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_one(read) -> None:
         "unknown key: did you mean project_key?",
         "unknown key: it has no effect",
     ]
+
+
+def test_an_oauth_app_is_named(read) -> None:
+    """In the file or by a variable; a token that is named as well has no effect."""
+    loaded = read(front(GOOD + ", oauth_client_id: $APP"), tracker="", environment={"APP": "app-1"})
+    assert loaded.problems == ()
+    assert loaded.policy.tracker.provider["oauth_client_id"] == "app-1"
+    loaded = read(front(GOOD + ", oauth_client_id: app-1, api_token: $MY_TOKEN"), tracker="")
+    assert loaded.policy is not None
+    [problem] = loaded.problems
+    assert (problem.key, problem.severity) == ("tracker.provider.api_token", "warning")

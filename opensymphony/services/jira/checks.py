@@ -70,9 +70,11 @@ class _Samples(Struct, frozen=True, kw_only=True):
 class SiteChecks:
     """One look at a site."""
 
-    def __init__(self, client: JiraClient, policy: Policy) -> None:
+    def __init__(self, client: JiraClient, policy: Policy, *, refreshes: bool = False) -> None:
+        """`refreshes`: with OAuth, a refresh token is given."""
         self._client = client
         self._policy = policy
+        self._refreshes = refreshes
         self._site = client.site
         self._account_id = ""
         self._statuses: tuple[str, ...] = ()
@@ -117,10 +119,16 @@ class SiteChecks:
     async def _account(self) -> Check:
         user = (await self._client.call("GET", "/myself", name="read our account")).value(User)
         self._account_id = user.accountId
-        kind = "an API token with its e-mail address" if self._site.auth == "basic" else "a bearer token"
+        kinds = {
+            "basic": "an API token with its e-mail address",
+            "bearer": "a bearer token",
+            "oauth": f"OAuth 2.0 ({'refresh token' if self._refreshes else 'client credentials'})",
+        }
         where = "at the site" if self._client.api_url == self._site.base_url else f"at {self._client.api_url}"
         return Check(
-            name="jira-account", status="pass", detail=f"{user.displayName} ({user.accountId}), by {kind}, {where}"
+            name="jira-account",
+            status="pass",
+            detail=f"{user.displayName} ({user.accountId}), by {kinds[self._site.auth]}, {where}",
         )
 
     async def _project(self) -> Check:

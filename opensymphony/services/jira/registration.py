@@ -82,6 +82,9 @@ class JiraRegistrar:
             return False
         return True
 
+    async def renew(self, url: str) -> None:
+        """They do not end."""
+
     async def _call(self, method: str, path: str, name: str, body: object = None) -> Answer:
         try:
             return await self._client.call(method, path, name=name, json=body, root=_ROOT)

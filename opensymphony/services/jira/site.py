@@ -13,6 +13,7 @@ from opensymphony.workflow.policy import TrackerPolicy, is_loopback
 
 SERVICE = "jira"
 GATEWAY = "https://api.atlassian.com"
+TOKEN_URL = "https://auth.atlassian.com/oauth/token"
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,9 @@ class Site(Struct, frozen=True, kw_only=True):
     email: str | None = None
     """Of the account that the API token belongs to; without one the token is a bearer token."""
     api_token_env: str = "JIRA_API_TOKEN"
+    oauth_client_id: str | None = None
+    """Of an OAuth 2.0 app; with one, tokens are got from `oauth_token_url`, and `email` and `api_token_env` mean nothing."""
+    oauth_token_url: str = TOKEN_URL
     api_url: str | None = None
     """Where the API is, when it is neither below `base_url` nor behind the gateway."""
     gateway_url: str = GATEWAY
@@ -40,8 +44,22 @@ class Site(Struct, frozen=True, kw_only=True):
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
-    def auth(self) -> Literal["basic", "bearer"]:
+    def auth(self) -> Literal["basic", "bearer", "oauth"]:
+        if self.oauth_client_id:
+            return "oauth"
         return "basic" if self.email else "bearer"
+
+    @property
+    def token_remedy(self) -> str:
+        """What to do when the site does not take our token."""
+        if self.auth == "oauth":
+            return "check the scopes of the OAuth app, and that whoever signed in to it allowed this site"
+        return f"check {self.api_token_env}" + (" and tracker.provider.email" if self.email else "")
+
+
+def uses_oauth(policy: TrackerPolicy) -> bool:
+    """Whether we sign in by an OAuth app, also where the rest of the policy is wrong."""
+    return bool(policy.provider.get("oauth_client_id"))
 
 
 def read_site(policy: TrackerPolicy) -> Site:
@@ -64,7 +82,7 @@ def read_site(policy: TrackerPolicy) -> Site:
             note(key, "must be a text")
     if problems:
         raise ConfigurationError(problems)
-    for key in ("base_url", "api_url", "gateway_url"):
+    for key in ("base_url", "api_url", "gateway_url", "oauth_token_url"):
         fault = _address_fault(given.get(key))
         if fault:
             note(key, fault)

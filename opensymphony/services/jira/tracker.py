@@ -267,9 +267,7 @@ class JiraTracker:
             return
         user = (await self.client.call("GET", "/myself", name="read our account")).value(User)
         if not user.accountId:
-            raise Refused(
-                SERVICE, f"{self.site.base_url} does not say whose token this is: check {self.site.api_token_env}"
-            )
+            raise Refused(SERVICE, f"{self.site.base_url} does not say whose token this is: {self.site.token_remedy}")
         self._account_id, self._account_ms = user.accountId, now_ms
 
     async def _reading(self) -> Reading:

@@ -1,7 +1,8 @@
 """What a webhook of Jira says: who did what to which issue. It wakes us, and nothing in it is believed beyond that.
 
-In: headers and the raw body of a request. Out: a `Delivery`, or why it is none. Only webhooks with a secret are signed; their
-time is in the body, and the header that names the delivery is the same at every try.
+In: headers and the raw body of a request. Out: a `Delivery`, or why it is none. Webhooks of an administrator's have a secret
+and are signed; those of an OAuth app bear a token that the app's secret has made, whatever the body is. Their time is in the
+body, and the header that names the delivery is the same at every try.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from opensymphony.clock import Clock
 from opensymphony.interfaces import BadDelivery, Delivery
 from opensymphony.model import encodable
 from opensymphony.services.jira.client import decode
 from opensymphony.services.jira.issues import User
+from opensymphony.services.jira.oauth import CLIENT_SECRET
 from opensymphony.services.jira.site import SERVICE
-from opensymphony.webhooks import is_signed, signature
+from opensymphony.webhooks import bearer, is_borne, is_signed, signature
 
 SECRET = "jira_webhook_secret"
 """Its name in opensymphony.toml, [secrets]."""
+_TOKEN_MS = 60_000
+"""For a call of our own."""
 _SIGNATURE, _IDENTIFIER = "x-hub-signature", "x-atlassian-webhook-identifier"
 _ID_CHARS_MAX = 200
 _CHANGES_MAX = 10
@@ -52,7 +57,7 @@ class _Body(Struct, frozen=True, kw_only=True):
 
 
 class JiraWebhook:
-    """Satisfies `interfaces.Webhook`."""
+    """One of an administrator's. Satisfies `interfaces.Webhook`."""
 
     secret_name = SECRET
 
@@ -78,6 +83,18 @@ class JiraWebhook:
             at_ms=found.timestamp,
             changes=_changes(found),
         )
+
+
+class AppWebhook(JiraWebhook):
+    """One of an OAuth app's."""
+
+    secret_name = CLIENT_SECRET
+
+    def is_genuine(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+        return is_borne(secret, headers.get("authorization", ""))
+
+    def sign(self, secret: str, body: bytes) -> dict[str, str]:
+        return {"authorization": bearer(secret, Clock().wall_ms() + _TOKEN_MS)}
 
 
 def _changes(body: _Body) -> str:

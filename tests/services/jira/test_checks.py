@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opensymphony.clock import Clock
-from opensymphony.services import check_tracker
+from opensymphony.services import Secrets, check_tracker
 from opensymphony.views import Check
 from opensymphony.workflow.policy import ReportingPolicy, TransitionsPolicy
 from tests.fakes.jira import TOKEN, FakeJira, Screen
+from tests.fakes.jira_oauth import CLIENT_SECRET, REFRESH_TOKEN
 from tests.scheduler.playbook import policy
-from tests.services.jira.world import policy_for
+from tests.services.jira.world import oauth_policy_for, policy_for
 
 
 async def checks(
@@ -24,7 +26,7 @@ async def checks(
 
     transitions = TransitionsPolicy(**(moves or {"started": "In Progress", "succeeded": "In Review"}))
     chosen = policy(tracker=policy_for(jira, **more), reporting=ReportingPolicy(transitions=transitions))
-    return {check.name: check for check in await check_tracker(chosen, Clock(), read_secret)}
+    return {check.name: check for check in await check_tracker(chosen, Clock(), Secrets(read=read_secret))}
 
 
 async def test_a_site_that_is_well_passes(jira: FakeJira) -> None:
@@ -102,3 +104,24 @@ async def test_a_state_that_is_misspelled_is_named_with_the_nearest(jira: FakeJi
     assert found["jira-states"].status == "fail"
     assert found["jira-states"].detail == "not in the project: 'In Progres' (did you mean 'In Progress'?)"
     assert found["jira-transitions"].status == "skip", "there is no ticket to look at"
+
+
+@pytest.mark.parametrize(("given", "kind"), [(True, "refresh token"), (False, "client credentials")])
+async def test_an_app_is_told_with_its_way_of_signing_in(
+    jira: FakeJira, tmp_path: Path, given: bool, kind: str
+) -> None:
+    """And where its tokens go."""
+
+    async def read(name: str, variable: str | None) -> str:
+        return {"jira_oauth_client_secret": CLIENT_SECRET, "jira_oauth_refresh_token": REFRESH_TOKEN}[name]
+
+    jira.create()
+    found = await check_tracker(
+        policy(tracker=oauth_policy_for(jira)),
+        Clock(),
+        Secrets(read=read, is_given=lambda name: given, directory=tmp_path),
+    )
+    assert [check.name for check in found if check.status != "pass"] == []
+    account = next(check for check in found if check.name == "jira-account")
+    assert account.detail == f"Agent (acc-agent), by OAuth 2.0 ({kind}), at {jira.base_url}/ex/jira/{jira.cloud}"
+    assert not [token for token in jira.oauth.made if token in str(found)]

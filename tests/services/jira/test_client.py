@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx
 import msgspec
 import pytest
 
 from opensymphony.errors import BadAnswer, NotFound, RateLimited, Refused, ServiceError, Unreachable
 from opensymphony.services.jira import client as client_module
-from opensymphony.services.jira.client import JiraClient, decode, escaped
+from opensymphony.services.jira.client import AccountToken, JiraClient, decode, escaped
 from opensymphony.services.jira.issues import User
 from opensymphony.services.jira.limits import Limits
 from opensymphony.services.jira.site import read_site
@@ -29,6 +30,7 @@ class Tokens:
         self.read = 0
 
     async def __call__(self) -> str:
+        """The next one at each reading."""
         self.read += 1
         return self.tokens[min(self.read, len(self.tokens)) - 1]
 
@@ -51,7 +53,9 @@ async def made(
 ) -> AsyncIterator[JiraClient]:
     waiting = waiting or Waiting()
     limits = Limits(waiting.clock, waiting.sleep)
-    client = JiraClient(read_site(policy_for(jira, **provider)), Tokens(*(tokens or (TOKEN,))), waiting.clock, limits)
+    client = JiraClient(
+        read_site(policy_for(jira, **provider)), AccountToken(Tokens(*(tokens or (TOKEN,)))), waiting.clock, limits
+    )
     try:
         yield client
     finally:
@@ -181,6 +185,29 @@ async def test_an_answer_without_end_is_not_read_to_its_end(jira: FakeJira, monk
     async with made(jira) as client:
         with pytest.raises(BadAnswer, match="larger than"):
             await whoami(client)
+
+
+async def test_an_answer_may_come_packed(jira: FakeJira) -> None:
+    """As sites send theirs to whoever takes it."""
+    jira.packs = True
+    async with made(jira) as client:
+        assert await whoami(client) == AGENT
+
+
+async def test_calls_that_find_the_gateway_at_once_all_use_it(jira: FakeJira) -> None:
+    """Whoever comes second to the discovery is not refused for that."""
+    jira.scoped = True
+    async with made(jira) as client, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(whoami, client)
+
+
+async def test_an_odd_name_of_a_cloud_leads_nowhere(jira: FakeJira) -> None:
+    """It would become a part of an address."""
+    jira.scoped, jira.cloud = True, "../elsewhere"
+    async with made(jira) as client:
+        assert isinstance(await failure(client), Refused)
+        assert client.api_url == jira.base_url
 
 
 async def test_no_redirection_gets_the_token(jira: FakeJira) -> None:

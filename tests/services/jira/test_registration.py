@@ -9,7 +9,7 @@ import pytest
 from opensymphony.clock import Clock
 from opensymphony.errors import Refused
 from opensymphony.interfaces import Registrar
-from opensymphony.services import open_registrar
+from opensymphony.services import Secrets, open_registrar
 from opensymphony.workflow.policy import TrackerPolicy
 from tests.fakes.jira import TOKEN, WEBHOOK_SECRET, FakeJira
 from tests.services.jira.world import policy_for
@@ -21,9 +21,12 @@ async def read_secret(name: str, variable: str | None) -> str:
     return {"jira_api_token": TOKEN, "jira_webhook_secret": WEBHOOK_SECRET}[name]
 
 
+SECRETS = Secrets(read=read_secret)
+
+
 @pytest.fixture
 async def registrar(jira: FakeJira) -> AsyncIterator[Registrar]:
-    made = open_registrar(policy_for(jira), Clock(), read_secret)
+    made = open_registrar(policy_for(jira), Clock(), SECRETS)
     assert made is not None
     yield made
     await made.close()
@@ -62,5 +65,10 @@ async def test_without_the_permission_it_says_what_to_do(jira: FakeJira, registr
         await registrar.register(URL)
 
 
+async def test_they_do_not_end(registrar: Registrar) -> None:
+    """So there is nothing to renew."""
+    assert await registrar.renew((await registrar.register(URL)).url) is None
+
+
 def test_other_trackers_have_none() -> None:
-    assert open_registrar(TrackerPolicy(kind="files"), Clock(), read_secret) is None
+    assert open_registrar(TrackerPolicy(kind="files"), Clock(), SECRETS) is None

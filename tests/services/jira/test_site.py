@@ -23,6 +23,10 @@ def test_a_good_one_is_read() -> None:
     assert (site.base_url, site.auth, site.api_token_env) == ("https://acme.atlassian.net", "basic", "JIRA_API_TOKEN")
     assert (site.blocker_link, site.gateway_url) == ("Blocks", "https://api.atlassian.com")
     assert read(email=None).auth == "bearer"
+    assert (read(oauth_client_id="app").auth, site.oauth_token_url) == (
+        "oauth",
+        "https://auth.atlassian.com/oauth/token",
+    )
     assert not site.is_local
     assert read(base_url="http://localhost:80").is_local
     assert read(base_url="http://127.0.0.1:80").base_url == "http://127.0.0.1:80"
@@ -40,6 +44,7 @@ def test_a_good_one_is_read() -> None:
         ({"base_url": "http://acme.example"}, "base_url: must be https"),
         ({"api_url": "https://user:word@acme.example"}, "api_url: must hold no credential"),
         ({"gateway_url": "https://[::1"}, "gateway_url: is no address"),
+        ({"oauth_token_url": "http://auth.example/token"}, "oauth_token_url: must be https"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(provider: dict[str, Any], says: str) -> None:

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensymphony.interfaces import BadDelivery
-from opensymphony.services import open_webhook
-from opensymphony.services.jira.webhook import JiraWebhook
+from opensymphony.services import open_webhooks
+from opensymphony.services.jira.webhook import AppWebhook, JiraWebhook
+from opensymphony.workflow.policy import TrackerPolicy
 from tests.fakes.jira import WEBHOOK_SECRET, FakeJira
+from tests.fakes.jira_oauth import CLIENT_SECRET
 
 WEBHOOK = JiraWebhook()
 
@@ -71,7 +73,26 @@ def test_texts_of_others_stay_on_one_line(event: str, key: str, name: str) -> No
         assert isinstance(text.encode(), bytes)
 
 
-def test_webhooks_are_opened_by_name() -> None:
-    assert isinstance(open_webhook("jira"), JiraWebhook)
-    assert open_webhook("files") is None
-    assert open_webhook("../jira") is None
+def test_webhooks_are_opened_by_name_and_way_of_signing_in() -> None:
+    """With an OAuth app its own come first, which need no secret besides the app's."""
+
+    def kinds(kind: str, **provider: str) -> list[type]:
+        return [type(one) for one in open_webhooks(TrackerPolicy(kind=kind, provider=dict(provider)))]
+
+    assert kinds("jira") == [JiraWebhook]
+    assert kinds("jira", oauth_client_id="app") == [AppWebhook, JiraWebhook]
+    assert kinds("files") == kinds("../jira") == []
+
+
+async def test_an_apps_call_bears_a_token_that_says_nothing_of_the_body(jira: FakeJira) -> None:
+    """Made by the app's secret; what a header of the other kind says does not count."""
+    app = AppWebhook()
+    body, identifier = jira.event(jira.create())
+    headers = {key.lower(): value for key, value in jira.borne(body, identifier).items()}
+    assert app.is_genuine(CLIENT_SECRET, headers, body)
+    assert app.is_genuine(CLIENT_SECRET, headers, b"another")
+    assert not app.is_genuine(f"not {CLIENT_SECRET}", headers, body)
+    assert not app.is_genuine(CLIENT_SECRET, WEBHOOK.sign(CLIENT_SECRET, body), body)
+    assert not app.is_genuine(CLIENT_SECRET, {}, body)
+    assert app.is_genuine(CLIENT_SECRET, app.sign(CLIENT_SECRET, body), body)
+    assert app.read(headers, body).id == identifier

@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from opensymphony.clock import Clock
 from opensymphony.interfaces import Tracker
 from opensymphony.model import TicketId
 from opensymphony.services.jira.adf import to_document, to_markdown
+from opensymphony.services.jira.oauth import OAuthTokens
+from opensymphony.services.jira.site import read_site
 from opensymphony.services.jira.tracker import JiraTracker
 from opensymphony.workflow.policy import TrackerPolicy
 from tests.fakes.jira import EMAIL, TOKEN, FakeJira
+from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 SETTLE_MS = 300
 """Long enough on loopback, where a request takes a few."""
@@ -23,7 +28,33 @@ def policy_for(jira: FakeJira, *, assignee: str | None = None, **provider: str) 
     return TrackerPolicy(kind="jira", assignee=assignee, provider={**site, **provider})
 
 
-async def token() -> str:
+def oauth_policy_for(jira: FakeJira, **more: str) -> TrackerPolicy:
+    """Signed in by an app; the account of an API token that is configured as well means nothing."""
+    oauth = {"oauth_client_id": CLIENT_ID, "oauth_token_url": f"{jira.base_url}/oauth/token"}
+    return policy_for(jira, **oauth, **more)
+
+
+def app_tokens(
+    jira: FakeJira, directory: Path, clock: Clock | None = None, *, refresh_token: str | None = REFRESH_TOKEN
+) -> OAuthTokens:
+    """Those of the app, kept in that directory."""
+
+    async def client_secret() -> str:
+        return CLIENT_SECRET
+
+    async def configured() -> str | None:
+        return refresh_token
+
+    return OAuthTokens(
+        read_site(oauth_policy_for(jira)),
+        directory,
+        clock or Clock(),
+        read_client_secret=client_secret,
+        read_refresh_token=configured,
+    )
+
+
+async def token(refused: str | None) -> str:
     return TOKEN
 
 
@@ -99,3 +130,23 @@ class JiraWorld:
 
     async def break_down(self) -> None:
         self.jira.down = True
+
+
+class OAuthWorld(JiraWorld):
+    """The same site for an app."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__(tmp_path)
+        self.jira.oauth.leeway_s = 0
+        self._store = tmp_path / "store"
+
+    @asynccontextmanager
+    async def open(self, *, assignee: str | None = None, **provider: str) -> AsyncIterator[Tracker]:
+        policy = msgspec.structs.replace(oauth_policy_for(self.jira, **provider), assignee=assignee)
+        tokens = app_tokens(self.jira, self._store)
+        await tokens(None)  # signing in is no part of how long a claim takes
+        tracker = JiraTracker(policy, Clock(), tokens, settle_ms=SETTLE_MS)
+        try:
+            yield tracker
+        finally:
+            await tracker.close()
