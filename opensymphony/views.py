@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from opensymphony.model import Phase, ServerState, TicketId, TrackerState, Usage
+from opensymphony.model import Phase, PullRequestState, ServerState, TicketId, TrackerState, Usage
 
 
 class AskView(Struct, frozen=True, kw_only=True):
@@ -18,6 +18,29 @@ class AskView(Struct, frozen=True, kw_only=True):
     digest: str
     asked_ms: int
     expires_ms: int
+
+
+class PullRequestView(Struct, frozen=True, kw_only=True):
+    """A ticket's pull request, and how its review stands."""
+
+    id: str
+    url: str
+    state: PullRequestState
+    rounds: int = 0
+    """So often its review has started the ticket again since a person last had to do with it."""
+    open_threads: int = 0
+    """That the agent was given and that have no answer yet."""
+    starts_ms: int | None = None
+    """When the ticket starts again because of its review."""
+
+
+class Overlap(Struct, frozen=True, kw_only=True):
+    """Two tickets that change the same files."""
+
+    tickets: tuple[str, str]
+    files: tuple[str, ...]
+    more: int = 0
+    """Files besides these."""
 
 
 class TicketView(Struct, frozen=True, kw_only=True):
@@ -68,6 +91,7 @@ class TicketView(Struct, frozen=True, kw_only=True):
     paused: bool = False
     messages: int = 0
     """Of operators, not yet given to the agent."""
+    pull_request: PullRequestView | None = None
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -157,6 +181,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     budgets: tuple[BudgetView, ...] = ()
     tracker: TrackerState | None = None
     """What the tracker was asked; None for one without limits."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Tickets at work or in review that change the same files."""
 
 
 EntryKind = Literal[

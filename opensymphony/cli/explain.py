@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opensymphony.cli import ask, output
 
 if TYPE_CHECKING:
-    from opensymphony.views import BudgetView, Explanation, TicketView
+    from opensymphony.views import BudgetView, Explanation, PullRequestView, TicketView
 
 _ASKED_CHARS_MAX = 300
 
@@ -60,6 +60,8 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
         yield f"  its conversation stands in for an earlier one: {view.conversation_reason}"
     if view.due_ms is not None:
         yield f"  next try at {_iso(view.due_ms)}"
+    if view.pull_request is not None:
+        yield from (f"  {line}" for line in _pull_lines(view.pull_request))
     if view.messages:
         yield f"  {view.messages} message{'' if view.messages == 1 else 's'} for the agent wait for its next turn"
     yield ""
@@ -77,6 +79,15 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
             yield ""
             yield heading
             yield from (f"  {fact}" for fact in facts)
+
+
+def _pull_lines(pull: PullRequestView) -> Iterator[str]:
+    rounds = f", {pull.rounds} round{'' if pull.rounds == 1 else 's'} of review" if pull.rounds else ""
+    yield f"pull request {pull.url}: {pull.state}{rounds}"
+    if pull.open_threads:
+        yield f"{pull.open_threads} thread{'' if pull.open_threads == 1 else 's'} of its review wait for their answer"
+    if pull.starts_ms is not None:
+        yield f"its review starts it again at {_iso(pull.starts_ms)}, if nothing more is said until then"
 
 
 def _doing(key: str) -> str:

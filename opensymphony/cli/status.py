@@ -63,6 +63,9 @@ def lines(snapshot: Snapshot) -> list[str]:
     found += [f"ticket problem: {problem}" for problem in snapshot.problems]
     day = f" ({snapshot.day})" if snapshot.day else ""
     found += [f"budget of the {budget_line(one).replace('day:', f'day{day}:', 1)}" for one in snapshot.budgets]
+    for one in snapshot.overlaps:
+        more = f" and {one.more} more" if one.more else ""
+        found.append(f"overlap: {' and '.join(one.tickets)} both change {', '.join(one.files)}{more}")
     for view in snapshot.tickets:
         found.append(_ticket(view))
         found += [f"{'':<12} {line}" for line in asked_lines(view, snapshot.at_ms)]
@@ -104,4 +107,6 @@ def _ticket(view: TicketView) -> str:
         facts.append(f"branch {view.branch}")
     if view.commit:
         facts.append(f"commit {view.commit[:12]}")
+    if view.pull_request:
+        facts.append(f"pull request {view.pull_request.url} ({view.pull_request.state})")
     return "; ".join(facts)

@@ -11,6 +11,7 @@ from opensymphony.scheduler.commands import RereadTicket
 from opensymphony.scheduler.decisions import Decision, RunStarted, TicketParked
 from opensymphony.scheduler.eligibility import limits_of, places_of
 from opensymphony.scheduler.heaps import in_order
+from opensymphony.scheduler.overlaps import why_overlapping
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import ReadyItem, State
 
@@ -47,6 +48,8 @@ def fill(state: State, at_ms: int) -> tuple[Decision, ...]:
     for item, name in merge(*(_offers(heap, name, places) for name, heap in state.ready.items())):
         entry = state.entries.get(TicketId(item[3]))
         if entry is None or entry.ready_stamp != item[4]:
+            continue
+        if why_overlapping(state, entry) is not None:
             continue
         if any(places[limit] <= 0 for limit in limits_of(name)):
             continue  # another class took the last place since this one was offered

@@ -228,6 +228,8 @@ class Entry(Struct, kw_only=True):
     launch: Launch | None = None
     """What it works with, for people."""
     commit: str | None = None
+    files: tuple[str, ...] = ()
+    """That its work changes, as last looked at."""
     verified: bool | None = None
     final_text: str = ""
     note: str = ""

@@ -8,8 +8,9 @@ from opensymphony.model import ServerState, Usage
 from opensymphony.scheduler.budget import lines
 from opensymphony.scheduler.eligibility import start_order
 from opensymphony.scheduler.explain import rules, sentence
+from opensymphony.scheduler.overlaps import overlaps
 from opensymphony.scheduler.state import Entry, State
-from opensymphony.views import AskView, BudgetView, Explanation, Snapshot, TicketView
+from opensymphony.views import AskView, BudgetView, Explanation, PullRequestView, Snapshot, TicketView
 
 
 def snapshot(
@@ -42,6 +43,7 @@ def snapshot(
         storage_error=state.storage_error,
         day=state.day,
         budgets=budget_views(state, None),
+        overlaps=overlaps(state),
     )
 
 
@@ -100,6 +102,21 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         asked=_asked(entry),
         paused=entry.paused,
         messages=len(entry.messages),
+        pull_request=_pull_request(entry),
+    )
+
+
+def _pull_request(entry: Entry) -> PullRequestView | None:
+    pull = entry.pull
+    if pull is None:
+        return None
+    return PullRequestView(
+        id=pull.pull_request.id,
+        url=pull.pull_request.url,
+        state=pull.pull_request.state,
+        rounds=pull.rounds,
+        open_threads=len(pull.owed) + len(pull.answers),
+        starts_ms=pull.wake_ms or None,
     )
 
 

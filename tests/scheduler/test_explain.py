@@ -14,7 +14,7 @@ from tests.scheduler.playbook import Playbook, policy
 
 NAMES = [
     *("paused", "state", "tracker", "label", "assignee", "blocker", "child"),
-    *("claim", "daemon", "budget", "capacity"),
+    *("claim", "daemon", "budget", "overlap", "capacity"),
 ]
 
 

@@ -207,6 +207,7 @@ def turn_settled(state: State, decision: d.TurnSettled) -> None:
 
 def work_noted(state: State, decision: d.WorkNoted) -> None:
     run_of(state, decision.ticket_id).work = decision.work
+    entry_of(state, decision.ticket_id).files = decision.work.files_changed
 
 
 def verification_noted(state: State, decision: d.VerificationNoted) -> None:

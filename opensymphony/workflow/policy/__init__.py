@@ -158,6 +158,8 @@ class AgentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         default_factory=dict[str, int]
     )
     """Further limits by label, in lower case; a ticket with several of them counts for each."""
+    wait_for_overlaps: bool = False
+    """Whether a ticket does not start again while another one is at work on files that it changes too."""
     max_turns: Count = 20
     """Turns of one run, then a person decides; Symphony's value."""
     max_failures: Count = 5
