@@ -535,6 +535,14 @@ class FakeJira:
         properties[key] = body
         return status, {}
 
+    def _remote_link(self, issue: str, body: Json, **_: Any) -> tuple[int, Any]:
+        self._allow("EDIT_ISSUES")
+        links = self._issue_of(issue).remote_links
+        status = 200 if body["globalId"] in links else 201
+        links[body["globalId"]] = body
+        number = 10_000 + list(links).index(body["globalId"])
+        return status, {"id": number, "self": f"{self.base_url}/rest/api/3/issue/{issue}/remotelink/{number}"}
+
     def _delete_property(self, issue: str, key: str, **_: Any) -> tuple[int, Any]:
         if self._issue_of(issue).properties.pop(key, None) is None:
             raise JiraError(404, f"The property with key {key} does not exist.")
@@ -703,6 +711,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", f"{_ISSUE}{_KEY}", FakeJira._property),
     ("PUT", f"{_ISSUE}{_KEY}", FakeJira._put_property),
     ("DELETE", f"{_ISSUE}{_KEY}", FakeJira._delete_property),
+    ("POST", f"{_ISSUE}/remotelink", FakeJira._remote_link),
     ("GET", f"{_ISSUE}/transitions", FakeJira._transitions),
     ("POST", f"{_ISSUE}/transitions", FakeJira._transition),
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 
-from opensymphony.errors import BadAnswer, Refused, Unreachable
+from opensymphony.errors import BadAnswer, NotFound, Refused, Unreachable
 from opensymphony.interfaces import Tracker
-from opensymphony.model import Claim, TicketId
+from opensymphony.model import Claim, PullRequest, TicketId
 from opensymphony.services.jira.tracker import JiraTracker
 from tests.fakes.jira import AGENT, FakeJira
 from tests.services.jira.world import JiraWorld
@@ -190,3 +191,25 @@ async def test_the_life_of_a_ticket_is_few_requests(jira: FakeJira, tracker: Tra
     await tracker.release(ticket, claim)
     total = sum(asked(jira).values())
     assert total <= 20, total
+
+
+async def test_a_pull_request_is_linked_once(jira: FakeJira, tracker: Tracker) -> None:
+    """Done again, also after a lost answer, it is the same link; another pull request is another one."""
+    ticket = jira.create()
+    pull = PullRequest(
+        id="7",
+        url="https://bitbucket.org/acme/app/pull-requests/7",
+        title="Mend",
+        state="open",
+        branch="b",
+        base="main",
+    )
+    jira.fail_next("POST", ".*/remotelink", lost=True, status=500)
+    await tracker.link(TicketId(ticket), pull)
+    await tracker.link(TicketId(ticket), msgspec.structs.replace(pull, title="Mend it well " + "x" * 300))
+    [link] = jira.issues[ticket].remote_links.values()
+    assert link["object"]["url"] == pull.url and link["object"]["title"].startswith("Pull request 7: Mend it well")
+    await tracker.link(TicketId(ticket), msgspec.structs.replace(pull, id="8", url=f"{pull.url}8"))
+    assert len(jira.issues[ticket].remote_links) == 2
+    with pytest.raises(NotFound):
+        await tracker.link(TicketId("99999"), pull)
