@@ -42,6 +42,7 @@ __all__ = [
     "AgentPolicy",
     "BudgetLimit",
     "BudgetPolicy",
+    "CodeHostPolicy",
     "CondenserPolicy",
     "ConfirmationPolicy",
     "ConversationAgentPolicy",
@@ -116,6 +117,15 @@ class RepositoryPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Liquid template of a ticket's branch; `issue.key` is the sanitised identifier."""
     push: bool = True
     """Whether a verified commit is pushed. False leaves it in the daemon's mirror."""
+
+
+class CodeHostPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where branches become pull requests. Without it, what is pushed waits for a person to open one."""
+
+    kind: str
+    """Adapter: `bitbucket` in this release."""
+    provider: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The adapter's own settings, as docs/services/ has them; complete and secrets named once resolved."""
 
 
 class HooksPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,6 +287,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where agents work."""
     repository: RepositoryPolicy | None = None
     """The repository that tickets are about."""
+    code_host: CodeHostPolicy | None = None
+    """Where branches become pull requests."""
     hooks: HooksPolicy = HooksPolicy()
     """Scripts run around the work."""
     agent: AgentPolicy = AgentPolicy()
