@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
-from opensymphony.interfaces import Registrar, Tracker, Webhook
+from opensymphony.interfaces import CodeHost, Registrar, Tracker, Webhook
 from opensymphony.views import Check
-from opensymphony.workflow.policy import Policy, TrackerPolicy
+from opensymphony.workflow.policy import CodeHostPolicy, Policy, TrackerPolicy
 
 ReadSecret = Callable[[str, str | None], Awaitable[str]]
 """Reads a secret now, by its name in opensymphony.toml, [secrets], and the environment variable where it is otherwise.
@@ -49,6 +49,28 @@ def _jira(policy: TrackerPolicy, clock: Clock, read_secret: ReadSecret) -> Track
 
 TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, ReadSecret], Tracker]] = {"files": _files, "jira": _jira}
 """By `tracker.kind`. Each imports its service only when it is asked for."""
+
+
+def open_code_host(policy: CodeHostPolicy, clock: Clock, read_secret: ReadSecret = no_secrets) -> CodeHost:
+    """The code host that the policy names. Raises `ConfigurationError`; does not ask the service anything yet."""
+    opener = CODE_HOSTS.get(policy.kind)
+    if opener is None:
+        message = f"no code host is called {policy.kind!r}; this release has: {', '.join(sorted(CODE_HOSTS))}"
+        problem = Problem(file="WORKFLOW.md", key="code_host.kind", message=message, code="unsupported_code_host_kind")
+        raise ConfigurationError([problem])
+    return opener(policy, clock, read_secret)
+
+
+def _bitbucket(policy: CodeHostPolicy, clock: Clock, read_secret: ReadSecret) -> CodeHost:
+    from opensymphony.services.bitbucket.code_host import BitbucketCodeHost
+    from opensymphony.services.bitbucket.repository import SECRET, read_repository
+
+    variable = read_repository(policy).token_env
+    return BitbucketCodeHost(policy, clock, lambda: read_secret(SECRET, variable))
+
+
+CODE_HOSTS: dict[str, Callable[[CodeHostPolicy, Clock, ReadSecret], CodeHost]] = {"bitbucket": _bitbucket}
+"""By `code_host.kind`. Each imports its service only when it is asked for."""
 
 
 async def check_tracker(policy: Policy, clock: Clock, read_secret: ReadSecret) -> Sequence[Check]:
