@@ -113,14 +113,18 @@ class CodeHost(Protocol):
     """Where branches become pull requests. It owns what reviewers say; we write our own comments and nothing of theirs."""
 
     async def find(self, branch: str) -> PullRequest | None:
-        """The pull request from this branch: the open one, else the newest; None when there never was one."""
+        """The pull request from this branch of our repository: the open one, else the newest; None when there never was one.
+
+        One from a branch of that name in a fork is somebody else's.
+        """
         ...
 
     async def publish(self, text: PullRequestText) -> PullRequest:
         """Open the one pull request of a branch, or bring the open one's title, body and draft state up to date.
 
-        It is found by its branch before one is made, also after a lost answer. Reviewers of one that is there stay as they are;
-        one that was merged or declined is left alone. Raises `Refused` when the branch is not there, or has nothing to merge.
+        It is found by its branch before one is made, also after a lost answer. Reviewers of one that is there stay as they are.
+        One that was merged or declined is left alone: it is the answer as long as its branch has no new commits, and with new
+        ones another is opened. Raises `Refused` when the branch is not there, or has nothing to merge.
         """
         ...
 
@@ -149,6 +153,11 @@ class CodeHost(Protocol):
 
     async def git_login(self) -> tuple[str, str]:
         """User and secret for git over HTTPS to this host, read now. Raises `ConfigurationError`."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The id of the account that we use, as far as it is known."""
         ...
 
     def state(self) -> TrackerState | None:

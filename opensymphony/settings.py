@@ -47,6 +47,7 @@ SECRET_VARIABLES = {
     "linear_api_key": "LINEAR_API_KEY",
     "github_token": "GITHUB_TOKEN",
     "gitlab_token": "GITLAB_TOKEN",
+    "bitbucket_token": "BITBUCKET_TOKEN",
 }
 """Each secret by its name in `[secrets]`, with the environment variable where it is looked for by default."""
 

@@ -15,7 +15,7 @@ from opensymphony.agents.openhands import installation
 TOOL_DIR = Path(os.environ.get("OPENSYMPHONY_TOOL_DIR") or "~/.opensymphony/openhands-server").expanduser().absolute()
 # Settings that would leak into what is tested; OPENSYMPHONY_UV only says where a program is.
 LEAKING = re.compile(
-    r"(LLM|JIRA|LINEAR|GITHUB|GITLAB|SLACK|OPENHANDS|OPENAI|ANTHROPIC|OH|GIT|XDG|SESSION|OPENSYMPHONY)_(?!UV$)\w+"
+    r"(LLM|JIRA|LINEAR|GITHUB|GITLAB|BITBUCKET|SLACK|OPENHANDS|OPENAI|ANTHROPIC|OH|GIT|XDG|SESSION|OPENSYMPHONY)_(?!UV$)\w+"
 )
 
 # How long an example takes says more about the machine than about the code.

@@ -58,7 +58,7 @@ from opensymphony.services import Secrets, open_code_host, open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
-from opensymphony.workflow.policy import Policy
+from opensymphony.workflow.policy import CodeHostPolicy, Policy
 from opensymphony.workspace.manager import WorkspaceManager
 
 Price = Callable[[Policy], Policy]
@@ -70,7 +70,7 @@ ReadEnvironment = Callable[[Policy], Awaitable[Mapping[str, str]]]
 OpenRuntime = Callable[..., Runtime]
 """Opens where agents run; takes what `agents.open_runtime` takes."""
 
-OpenCodeHost = Callable[[Policy, Clock, Secrets], CodeHost]
+OpenCodeHost = Callable[[CodeHostPolicy, Clock, Secrets], CodeHost]
 """Opens where pull requests are."""
 
 log = get_logger(__name__)
@@ -207,7 +207,7 @@ class Daemon:
         stack.push_async_callback(runtime.agents.close)
         code_host = None
         if self.policy.code_host is not None:
-            code_host = self._code_host_opener(self.policy, clock, host_secrets(self.settings))
+            code_host = self._code_host_opener(self.policy.code_host, clock, host_secrets(self.settings))
             stack.push_async_callback(code_host.close)
         return _Parts(
             instance=instance,

@@ -12,7 +12,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import ConfigurationError, Problem
 from opensymphony.interfaces import CodeHost, Registrar, Tracker, Webhook
 from opensymphony.views import Check
-from opensymphony.workflow.policy import Policy, TrackerPolicy
+from opensymphony.workflow.policy import CodeHostPolicy, Policy, TrackerPolicy
 
 if TYPE_CHECKING:
     from opensymphony.services.jira.client import ReadToken
@@ -94,17 +94,25 @@ TRACKERS: dict[str, Callable[[TrackerPolicy, Clock, Secrets], Tracker]] = {"file
 """By `tracker.kind`. Each imports its service only when it is asked for."""
 
 
-def open_code_host(policy: Policy, clock: Clock, secrets: Secrets = NO_SECRETS) -> CodeHost:
+def open_code_host(policy: CodeHostPolicy, clock: Clock, secrets: Secrets = NO_SECRETS) -> CodeHost:
     """The code host that the policy names. Raises `ConfigurationError`; does not ask the service anything yet."""
-    kind = policy.code_host.kind if policy.code_host is not None else ""
-    opener = CODE_HOSTS.get(kind)
+    opener = CODE_HOSTS.get(policy.kind)
     if opener is None:
-        message = f"no code host is called {kind!r}; this release has: {', '.join(sorted(CODE_HOSTS)) or 'none'}"
-        raise ConfigurationError([Problem(file="WORKFLOW.md", key="code_host.kind", message=message)])
+        message = f"no code host is called {policy.kind!r}; this release has: {', '.join(sorted(CODE_HOSTS))}"
+        problem = Problem(file="WORKFLOW.md", key="code_host.kind", message=message, code="unsupported_code_host_kind")
+        raise ConfigurationError([problem])
     return opener(policy, clock, secrets)
 
 
-CODE_HOSTS: dict[str, Callable[[Policy, Clock, Secrets], CodeHost]] = {}
+def _bitbucket(policy: CodeHostPolicy, clock: Clock, secrets: Secrets) -> CodeHost:
+    from opensymphony.services.bitbucket.code_host import BitbucketCodeHost
+    from opensymphony.services.bitbucket.repository import SECRET, read_repository
+
+    variable = read_repository(policy).token_env
+    return BitbucketCodeHost(policy, clock, lambda: secrets.read(SECRET, variable))
+
+
+CODE_HOSTS: dict[str, Callable[[CodeHostPolicy, Clock, Secrets], CodeHost]] = {"bitbucket": _bitbucket}
 """By `code_host.kind`. Each imports its service only when it is asked for."""
 
 

@@ -18,6 +18,9 @@ REMOVED = "removed_key"
 TRACKER_KINDS = ("files", "jira")
 LATER_TRACKER_KINDS = ("linear", "github", "gitlab")
 
+CODE_HOST_KINDS = ("bitbucket",)
+LATER_CODE_HOST_KINDS = ("github", "gitlab")
+
 LEGACY_TRACKER_KEYS = ("endpoint", "api_key", "project_slug")
 """Symphony's flat keys of its Linear tracker; taken into `tracker.provider` where that does not have them."""
 

@@ -20,7 +20,7 @@ from opensymphony.workflow import keys, prompt
 from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
 from opensymphony.workflow.policy import OpenHandsPolicy, Policy, is_loopback
-from opensymphony.workflow.providers import check_provider, with_interval, with_states
+from opensymphony.workflow.providers import check_code_host, check_provider, with_interval, with_states
 from opensymphony.workflow.pull_request import check_templates
 
 _Section = dict[str, Placed]
@@ -219,7 +219,10 @@ def _completed(policy: Policy, around: Surroundings) -> Policy:
         temporary = "/tmp"
     root = policy.workspace.root or absolute_path(f"{temporary}/symphony_workspaces", around)
     workspace = msgspec.structs.replace(policy.workspace, root=root)
-    return msgspec.structs.replace(policy, tracker=tracker, workspace=workspace)
+    host = policy.code_host
+    if host is not None:
+        host = msgspec.structs.replace(host, kind=host.kind.lower(), provider=dict(host.provider))
+    return msgspec.structs.replace(policy, tracker=tracker, workspace=workspace, code_host=host)
 
 
 def _check(policy: Policy, reader: Reader) -> None:
@@ -228,6 +231,7 @@ def _check(policy: Policy, reader: Reader) -> None:
     _check_states(policy, reader)
     _check_polling(policy, reader)
     _check_repository(policy, reader)
+    check_code_host(policy, reader)
     check_templates(policy.pull_request, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)

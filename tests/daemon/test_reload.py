@@ -190,6 +190,11 @@ async def test_what_is_no_workflow_keeps_the_last_good_one(followed: Followed, w
         ("board", "elsewhere", "tracker.provider"),
         ("polling", "server: {port: 0}\npolling", "server"),
         ("polling", "openhands: {local_server: {max_restarts: 1}}\npolling", "openhands.local_server"),
+        (
+            "polling",
+            "repository: {url: 'https://bitbucket.org/a/b'}\ncode_host: {kind: bitbucket}\npolling",
+            "repository, code_host",
+        ),
         ("polling", "repository: {url: /elsewhere}\npolling", "repository"),
         ("polling", "workspace: {root: /elsewhere}\npolling", "workspace.root"),
     ],

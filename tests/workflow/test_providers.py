@@ -1,4 +1,4 @@
-"""What a WORKFLOW.md may say about its tracker."""
+"""What a WORKFLOW.md may say about its tracker and its code host."""
 
 from __future__ import annotations
 
@@ -81,3 +81,79 @@ def test_an_oauth_app_is_named(read) -> None:
     assert loaded.policy is not None
     [problem] = loaded.problems
     assert (problem.key, problem.severity) == ("tracker.provider.api_token", "warning")
+
+
+HOST = "repository: {{url: '{url}'}}\ncode_host: {{kind: bitbucket, provider: {{{provider}}}}}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bitbucket.org/acme/app.git",
+        "https://bitbucket.org/acme/app",
+        "git@bitbucket.org:acme/app.git",
+        "ssh://git@bitbucket.org/acme/app.git",
+        "ssh://git@altssh.bitbucket.org:443/acme/app.git",
+    ],
+)
+def test_a_code_host_is_completed_from_the_address(read, url: str) -> None:
+    """Workspace and repository where the address has them; what the file says counts more; the token is only named."""
+    loaded = read(HOST.format(url=url, provider="token: $MINE"))
+    assert loaded.problems == ()
+    assert loaded.policy.code_host.provider == {
+        "workspace": "acme",
+        "repository": "app",
+        "api_url": "https://api.bitbucket.org/2.0",
+        "token_env": "MINE",
+    }
+    provider = read(HOST.format(url=url, provider="workspace: other, email: a@example.com")).policy.code_host.provider
+    assert (provider["workspace"], provider["repository"], provider["email"]) == ("other", "app", "a@example.com")
+
+
+@pytest.mark.parametrize(
+    ("url", "provider", "key", "says"),
+    [
+        ("https://github.com/acme/app", "", "repository.url", "is not on bitbucket.org, which code_host.kind says"),
+        ("upstream.git", "workspace: a, repository: b", "repository.url", "is not on bitbucket.org"),
+        ("https://bitbucket.org/acme", "", "code_host.provider.workspace", "is missing: write it as in"),
+        ("https://bitbucket.org/a/b", "workspace: 'a b'", "code_host.provider.workspace", "is no slug"),
+        ("https://bitbucket.org/a/b", "repository: '..'", "code_host.provider.repository", "is no slug"),
+        ("https://bitbucket.org/a/b", "api_url: 'http://proxy.example/2.0'", "code_host.provider.api_url", "must be https"),
+        ("https://bitbucket.org/a/b", "email: 'a:b@example.com'", "code_host.provider.email", "no colon"),
+        ("https://bitbucket.org/a/b", "git_user: [x]", "code_host.provider.git_user", "must be a text"),
+        ("https://bitbucket.org/a/b", "token: abc", "code_host.provider.token", "$NAME"),
+    ],
+)  # fmt: skip
+def test_a_code_host_that_cannot_be_meant_is_refused(read, url: str, provider: str, key: str, says: str) -> None:
+    """One line with the key and what to write; the token never goes to another host than its own."""
+    loaded = read(HOST.format(url=url, provider=provider))
+    assert loaded.policy is None
+    problem = loaded.problems[0]
+    assert problem.key == key
+    assert says in problem.message
+
+
+@pytest.mark.parametrize(
+    ("front", "key", "says"),
+    [
+        ("code_host: {kind: bitbucket}", "code_host", "needs a repository"),
+        ("repository: {url: 'x'}\ncode_host: {kind: github}", "code_host.kind", "known, but not in this release"),
+        (
+            "repository: {url: 'x'}\ncode_host: {kind: svn}",
+            "code_host.kind",
+            "is not known: this release has bitbucket",
+        ),
+    ],
+)
+def test_a_code_host_has_a_kind_and_a_repository(read, front: str, key: str, says: str) -> None:
+    loaded = read(front)
+    assert loaded.policy is None
+    [problem] = loaded.problems
+    assert problem.key == key
+    assert says in problem.message
+
+
+def test_an_unknown_key_of_a_code_host_is_a_warning(read) -> None:
+    loaded = read(HOST.format(url="https://bitbucket.org/a/b", provider="repo: b"))
+    assert loaded.policy is not None
+    assert [problem.key for problem in loaded.problems] == ["code_host.provider.repo"]
