@@ -145,7 +145,8 @@ def _thread(thread: ReviewThread, trusted: Callable[[str], bool]) -> str:
     outdated = " (about an earlier version of that place)" if thread.is_outdated else ""
     lines = [f"Thread {thread.id}{place}{outdated}:"]
     if thread.quote:
-        lines.append(f"````text\n{_unfenced(thread.quote)}\n````")
+        quoted = thread.quote.replace("````", "`\u200b```").rstrip()
+        lines.append(f"````text\n{quoted}\n````")
     for comment in thread.comments[-_LISTED_MAX:]:
         who = "You" if comment.is_ours else _one_line(comment.author_name or comment.author)
         text = comment.text.strip()[:_COMMENT_CHARS_MAX]

@@ -61,13 +61,12 @@ async def quote(git: Git, mirror: Mirror, commit: str, path: str, line: int) -> 
     answer = await git.ask(["cat-file", "blob", f"{resolved}:{path}"], git_dir=mirror.path)
     if answer.exit_code != 0 or "\0" in answer.output:
         return ""
-    lines = answer.output.split("\n")
+    lines = answer.output.splitlines()
     shown = range(max(1, line - _AROUND), min(len(lines), line + _AROUND) + 1)
-    return (
-        "\n".join(f"{number:>5} {lines[number - 1][:_LINE_CHARS_MAX]}" for number in shown)
-        if line <= len(lines)
-        else ""
-    )
+    if line > len(lines):
+        return ""
+    marks = {line: ">"}
+    return "\n".join(f"{at:>5}{marks.get(at, ' ')} {lines[at - 1][:_LINE_CHARS_MAX]}" for at in shown)
 
 
 async def differences(git: Git, git_dir: str, work_tree: str, commit: str | None, index: str) -> tuple[str, ...]:

@@ -47,11 +47,11 @@ WORKFLOW = """\
 TRACKER
 polling: {interval_ms: POLLING}
 workspace: {root: workspaces}
-repository: {url: repository, base: main}
+repository: {url: REPOSITORY, base: main}
 agent: {max_concurrent_agents: 4, retry_backoff_ms: 200, max_retry_backoff_ms: 1000AGENT}
 reporting:
   comment_interval_ms: INTERVAL
-  transitions: {started: In Progress, succeeded: In Review}
+  transitions: {started: In Progress, succeeded: In ReviewMOVES}
 MORE
 ---
 You work on ticket {{ issue.identifier }}.
@@ -71,6 +71,9 @@ class DaemonUnderTest:
         self.conversations = tool_dir / "workspace" / "conversations" / "repos" / key
         self.tracker = TRACKER
         """That section of WORKFLOW.md."""
+        self.repository_url = "repository"
+        self.moves = ""
+        """Further transitions."""
         self.comment_interval_ms = 0
         """Least time between two edits of the status comment."""
         self.process: anyio.abc.Process | None = None
@@ -107,6 +110,7 @@ class DaemonUnderTest:
         new = self.root / ".WORKFLOW.md.swp"
         text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
         text = text.replace("POLLING", polling).replace("INTERVAL", str(self.comment_interval_ms))
+        text = text.replace("REPOSITORY", self.repository_url).replace("MOVES", self.moves)
         new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 

@@ -71,7 +71,7 @@ async def test_lines_are_quoted_from_what_was_pushed(manager: WorkspaceManager) 
     last = commit(workspace.path, "a.py", "".join(f"line {number}\n" for number in range(1, 21)), person=False)
     await manager.collect(workspace)
     quoted = await manager.quote(workspace, last[:12], "a.py", 3)
-    assert quoted.splitlines()[0] == "    1 line 1" and quoted.splitlines()[-1] == "    7 line 7"
+    assert quoted.splitlines()[0] == "    1  line 1" and quoted.splitlines()[2] == "    3> line 3"
     for commit_name, path, line in (
         (last, "gone.py", 3),
         (last, "a.py", 500),
