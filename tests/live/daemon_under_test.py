@@ -42,6 +42,7 @@ tracker:
   terminal_states: [Done, Cancelled]
 """
 
+PROMPT = "You work on ticket {{ issue.identifier }}.\n"
 WORKFLOW = """\
 ---
 TRACKER
@@ -53,8 +54,7 @@ reporting:
   transitions: {started: In Progress, succeeded: In Review}
 MORE
 ---
-You work on ticket {{ issue.identifier }}.
-"""
+PROMPT"""
 
 
 class DaemonUnderTest:
@@ -70,6 +70,7 @@ class DaemonUnderTest:
         self.conversations = tool_dir / "workspace" / "conversations" / "repos" / key
         self.tracker = TRACKER
         """That section of WORKFLOW.md."""
+        self.prompt = PROMPT
         self.process: anyio.abc.Process | None = None
         self._runs = 0
         self.environment = {
@@ -103,7 +104,7 @@ class DaemonUnderTest:
         """Write WORKFLOW.md, as an editor does: the whole file is replaced. `polling` is in milliseconds."""
         new = self.root / ".WORKFLOW.md.swp"
         text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
-        text = text.replace("POLLING", polling)
+        text = text.replace("POLLING", polling).replace("PROMPT", self.prompt)
         new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 
