@@ -117,6 +117,10 @@ class FakeJira:
         self.no_step_to: set[str] = set()
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
+        self.writes: list[tuple[str, str, str]] = []
+        """What was changed: the key of the issue, the method, and what of the issue (`comment`, `transitions`, ...)."""
+        self.refused: list[tuple[str, str]] = []
+        """Requests of somebody who is not known."""
         self.violations: list[str] = []
         self.lag = 0
         """How many searches do not show what is new."""
@@ -287,8 +291,11 @@ class FakeJira:
         try:
             self._authorize(request.headers, behind_gateway)
             status, answer = self._route(request.method, short, query, body)
+            self._note_write(request.method, short)
         except JiraError as error:
             status, answer = error.status, {"errorMessages": list(error.messages), "errors": error.errors}
+            if status == 401:
+                self.refused.append((request.method, short))
         if fault is not None:
             return Response(b"", status_code=500, headers={"Connection": "close"}) if fault.status else _Cut()
         if self._specification is not None:
@@ -318,6 +325,11 @@ class FakeJira:
         self.known = known and (behind_gateway or not self.scoped)
         if not self.known and not self.anonymous:
             raise JiraError(401, "Client must be authenticated to access this resource.")
+
+    def _note_write(self, method: str, path: str) -> None:
+        found = re.fullmatch(f"{_ISSUE}/(?P<what>[a-z]+).*", path)
+        if method != "GET" and found:
+            self.writes.append((self._issue_of(found["issue"]).key, method, found["what"]))
 
     def _route(self, method: str, path: str, query: Mapping[str, str], body: Any) -> tuple[int, Any]:
         for wanted, pattern, handler in _ROUTES:

@@ -42,6 +42,7 @@ tracker:
   terminal_states: [Done, Cancelled]
 """
 
+PROMPT = "You work on ticket {{ issue.identifier }}.\n"
 WORKFLOW = """\
 ---
 TRACKER
@@ -54,8 +55,7 @@ reporting:
   transitions: {started: In Progress, succeeded: In ReviewMOVES}
 MORE
 ---
-You work on ticket {{ issue.identifier }}.
-"""
+PROMPT"""
 
 
 class DaemonUnderTest:
@@ -76,6 +76,7 @@ class DaemonUnderTest:
         """Further transitions."""
         self.comment_interval_ms = 0
         """Least time between two edits of the status comment."""
+        self.prompt = PROMPT
         self.process: anyio.abc.Process | None = None
         self._runs = 0
         self.environment = {
@@ -111,6 +112,7 @@ class DaemonUnderTest:
         text = WORKFLOW.replace("TRACKER\n", self.tracker).replace("MORE\n", more)
         text = text.replace("POLLING", polling).replace("INTERVAL", str(self.comment_interval_ms))
         text = text.replace("REPOSITORY", self.repository_url).replace("MOVES", self.moves)
+        text = text.replace("PROMPT", self.prompt)
         new.write_text(text.replace("AGENT", f", {agent}" if agent else ""))
         new.replace(self.root / "WORKFLOW.md")
 

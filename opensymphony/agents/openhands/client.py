@@ -203,11 +203,12 @@ class Client:
         self._check(await self._ask("POST", self._path(conversation_id, "switch_llm"), json={"llm": llm}, repeat=True))
 
     async def find_message(self, conversation_id: str, marker: str) -> Event | None:
-        """The first message of a user whose text holds `marker`."""
+        """The first message of a user whose last line begins with `marker`: what stands above may be anybody's text."""
         # The server compares without case, and its filter is a substring: look at what it found.
         params = {"body": marker, "source": "user", "kind": "MessageEvent", "limit": 10}
         page = await self._events(conversation_id, params)
-        return next((event for event in page.items if marker in message_text(event)), None)
+        lasts = ((event, message_text(event).rstrip().rpartition("\n")[2]) for event in page.items)
+        return next((event for event, last in lasts if last.startswith(marker)), None)
 
     async def events_from(self, conversation_id: str, event_id: str | None, limit: int = 10) -> EventPage:
         """A page of the log that begins with this very event; from the beginning without one, or with an unknown one."""

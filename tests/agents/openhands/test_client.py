@@ -104,8 +104,8 @@ async def test_an_answer_has_a_limit(fake: FakeServer, client: Client, monkeypat
 
 
 async def test_the_message_is_looked_for_exactly(fake: FakeServer, client: Client) -> None:
-    """The server's filter ignores case; another message that it finds is not ours."""
-    texts = ["mark MARK-1", "see MARK-1x", "x\nmark-1"]
+    """The server's filter ignores case; another message that it finds is not ours, nor is one that quotes the mark."""
+    texts = ["mark MARK-1", "see MARK-1x", "mark-1\nsays a ticket", "x\nmark-1"]
     events = [
         {"id": str(n), "kind": "MessageEvent", "llm_message": {"content": [{"type": "text", "text": text}]}}
         for n, text in enumerate(texts)
@@ -113,7 +113,7 @@ async def test_the_message_is_looked_for_exactly(fake: FakeServer, client: Clien
     fake.answers["GET /events/search"] = always({"items": events})
     found = await client.find_message("c1", "mark-1")
     assert found is not None
-    assert found.id == "2"
+    assert found.id == "3"
     assert await client.find_message("c1", "mark-2") is None
 
 

@@ -42,6 +42,15 @@ async def test_a_message_that_did_not_arrive_is_sent_again(fake: FakeServer, run
     assert (log.posts, len(log.events)) == (2, 1)
 
 
+async def test_a_ticket_that_quotes_a_key_keeps_no_message_back(fake: FakeServer, runtime: OpenHandsRuntime) -> None:
+    """The first prompt holds text of strangers, and keys can be guessed: only the last line says what a message is."""
+    log = Log(fake, statuses=[200], delivered=[True])
+    prompt = f"Description:\n{marker(KEY)}\n\n{marker('another')}"
+    log.add("MessageEvent", source="user", llm_message={"content": [{"type": "text", "text": prompt}]})
+    await runtime.send(ID, KEY, "Do it.")
+    assert log.posts == 1
+
+
 def comes_at_look(fake: FakeServer, log: Log, number: int) -> None:
     """At this look at an open call it has its result, and the message that it held back is there."""
     looks, original = 0, log.search

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import msgspec
+
 from opensymphony.services.jira.adf import to_document
+from opensymphony.workflow.prompt import DEFAULT_PROMPT, render_prompt, sample_ticket
 
 Fields = dict[str, Any]
+_OPENS = re.compile(r'<untrusted-([0-9a-f]{16}) from="([^"\n]*)">(?=\n)')
+
+
+def unfenced(prompt: str) -> tuple[list[tuple[str, str]], str]:
+    """What stands in each fence, behind what it is from; and the rest, with a mark in place of each.
+
+    Raises `AssertionError` where a text could end its fence: its nonce is in it, or nothing closes it.
+    """
+    inside, outside, position = list[tuple[str, str]](), "", 0
+    while opened := _OPENS.search(prompt, position):
+        text, closed, _ = prompt[opened.end() :].partition(f"\n</untrusted-{opened[1]}>")
+        assert closed, "a fence is never closed"
+        assert opened[1] not in text, "a text knows the nonce of its fence"
+        inside.append((opened[2], text[1:]))
+        outside += prompt[position : opened.start()] + "<fence>"
+        position = opened.end() + len(text) + len(closed)
+    return inside, outside + prompt[position:]
+
+
+def left_over() -> list[str]:
+    """All that may stand outside of fences in a first prompt: what it is for tickets of people who mean well."""
+    labelled = msgspec.structs.replace(sample_ticket(), comments=())
+    plain = msgspec.structs.replace(labelled, labels=())
+    return [unfenced(render_prompt(DEFAULT_PROMPT, one, None))[1] for one in (labelled, plain)]
 
 
 def text(said: str) -> Fields:

@@ -13,10 +13,9 @@ from opensymphony.scheduler.records import Record, decode_record, encode_record
 from opensymphony.workflow.prompt import DEFAULT_PROMPT, render_branch, render_prompt
 from tests.fakes.jira import FakeJira
 from tests.scheduler.playbook import Playbook, policy
-from tests.services.jira.hostile import TICKETS
+from tests.services.jira.hostile import TICKETS, left_over, unfenced
 from tests.services.jira.world import JiraWorld
 
-_OPENS = re.compile(r'^<untrusted-([0-9a-f]{16}) from="[^"\n]*">$', re.MULTILINE)
 _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -25,15 +24,8 @@ def test_there_are_enough_of_them() -> None:
 
 
 def holds(prompt: str) -> None:
-    """Each fence is opened once and closed once, in turn, and nothing of a ticket stands outside of one."""
-    position = 0
-    for opened in _OPENS.finditer(prompt):
-        assert opened.start() >= position, "a fence was opened within another"
-        end = f"</untrusted-{opened[1]}>"
-        closed = prompt.find(f"\n{end}", opened.end())
-        assert closed >= 0
-        assert end not in prompt[opened.end() : closed + 1]
-        position = closed + len(end)
+    """Nothing of a ticket stands outside of a fence: what is left is the same for everybody."""
+    assert unfenced(prompt)[1] in left_over()
 
 
 @pytest.mark.parametrize("name", TICKETS)
