@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
 import httpx
@@ -21,6 +21,7 @@ from opensymphony.errors import BadAnswer, RateLimited, ServiceError, Unreachabl
 from opensymphony.logs import get_logger
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+SMALL_ANSWER_BYTES_MAX = 65_536
 AT_ONCE_MAX = 8
 """Connections of one daemon to one service; people's browsers use the same limit."""
 PATIENCE_MS = 20_000
@@ -96,12 +97,13 @@ class Limits:
 
         `call` names the kind of call, `about` what it writes to, for a service that counts by these.
         """
-        while (wait_ms := self._wait_ms()) > 0:
+        while (wait_ms := self._wait_ms(call, about)) > 0:
             if wait_ms > patience_ms:
                 return wait_ms
             patience_ms -= wait_ms
             await self._sleep(wait_ms / 1000)
         self._last_ms = self._clock.now_ms()
+        self._note(about)
         self.usage.requests += 1
         return 0
 
@@ -117,30 +119,26 @@ class Limits:
             self.usage.remaining = int(remaining)
 
     def refused(self, headers: Mapping[str, str], call: str, about: str | None, attempt: int) -> int:
-        """Take a 429 or 503 in; how long that pauses everything."""
+        """Take a 429 or 503 in; how long that pauses what was asked."""
         self.usage.refused += 1
         spread = 0.7 + 0.6 * self._clock.jitter()
         own_ms = int(_PAUSE_MS[min(attempt, len(_PAUSE_MS) - 1)] * spread)
         pause_ms = min(max(retry_after_ms(headers) or 0, own_ms), _PAUSE_MAX_MS)
-        self._until_ms = self.usage.paused_until_ms = max(self._until_ms, self._clock.now_ms() + pause_ms)
-        log.warning("a service asks for a pause", service=self._service, call=call, pause_ms=pause_ms)
+        what = self._hold(headers, call, about, self._clock.now_ms() + pause_ms)
+        log.warning("a service asks for a pause", service=self._service, what=what or "everything", pause_ms=pause_ms)
         return pause_ms
 
-    def _wait_ms(self) -> int:
+    def _hold(self, headers: Mapping[str, str], call: str, about: str | None, until_ms: int) -> str:
+        """Remember a pause; returns what it is for, empty for everything. A service with finer limits overrides it."""
+        self._until_ms = self.usage.paused_until_ms = max(self._until_ms, until_ms)
+        return ""
+
+    def _wait_ms(self, call: str, about: str | None) -> int:
         near_ms = self._last_ms + _NEAR_PAUSE_MS if self._near else 0
         return max(self._until_ms, near_ms) - self._clock.now_ms()
 
-
-class Pauses(Protocol):
-    """What `HttpClient` needs of limits; a service with finer ones brings its own."""
-
-    async def turn(self, call: str, about: str | None, /, *, patience_ms: int) -> int: ...
-
-    def slot(self) -> anyio.Semaphore: ...
-
-    def heard(self, headers: Mapping[str, str], /) -> None: ...
-
-    def refused(self, headers: Mapping[str, str], call: str, about: str | None, attempt: int, /) -> int: ...
+    def _note(self, about: str | None) -> None:
+        """A call begins that writes to this."""
 
 
 class Token:
@@ -195,13 +193,13 @@ class HttpClient:
         self,
         service: str,
         clock: Clock,
-        limits: Pauses,
+        limits: Limits,
         *,
         authorize: Callable[[], Awaitable[str]],
-        renew: Callable[[str], Awaitable[bool]],
+        renew: Callable[[str, str], Awaitable[bool]],
         explain: Callable[[Answer, str], ServiceError],
     ) -> None:
-        """`authorize` gives the header; `renew` is told which was refused (401), and whether to try again is its answer.
+        """`authorize` gives the header; `renew` is told which was refused (401) and where, and answers whether to try again.
 
         `explain` makes an error of an answer to the call of that name.
         """
@@ -211,13 +209,7 @@ class HttpClient:
         self._authorize = authorize
         self._renew = renew
         self._explain = explain
-        # A proxy of the environment must not see the token, nor cookies or credentials of ~/.netrc reach the service.
-        self._http = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(_READ_S, connect=_CONNECT_S),
-            headers={"Accept": "application/json", "User-Agent": "opensymphony"},
-        )
+        self._http = _open()
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -230,22 +222,25 @@ class HttpClient:
             if wait_ms:
                 raise self._too_early(request, wait_ms)
             authorization = await self._authorize() if request.is_signed else ""
+            url = request.url()
             try:
-                answer = await self._send(request, authorization)
+                answer = await self._send(request, url, authorization)
             except httpx.HTTPError as error:
                 begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
                 if last or (begun and not request.repeatable):
                     raise self._unreachable(request, error) from error
                 await self._rest(attempt)
                 continue
-            if await self._is_final(request, answer, authorization, attempt, last):
+            self._limits.heard(answer.headers)
+            if answer.status == 401 and not last and await self._renew(authorization, url):
+                continue
+            if await self._is_final(request, answer, attempt, last):
                 return answer
         raise Unreachable(self._service, f"{request.name}: {_place(request.url())} does not answer")
 
-    async def _is_final(self, request: Request, answer: Answer, authorization: str, attempt: int, last: bool) -> bool:
+    async def _is_final(self, request: Request, answer: Answer, attempt: int, last: bool) -> bool:
         """Whether this is the answer; False when the call is to be made once more."""
         status, again = answer.status, request.repeatable and not last
-        self._limits.heard(answer.headers)
         if 200 <= status < 300 or status in request.expected:
             return True
         if status == 429 or (status == 503 and "Retry-After" in answer.headers and again):
@@ -253,48 +248,22 @@ class HttpClient:
             if last or pause_ms > PATIENCE_MS:
                 raise self._too_early(request, pause_ms)
             return False
-        if status == 401 and not last and await self._renew(authorization):
-            return False
         if status >= 500 and again:
             await self._rest(attempt)
             return False
         raise self._explain(answer, request.name)
 
-    async def _send(self, request: Request, authorization: str) -> Answer:
-        headers = dict(request.headers)
-        if authorization:
-            headers["Authorization"] = authorization
+    async def _send(self, request: Request, url: str, authorization: str) -> Answer:
+        headers = {**request.headers, **({"Authorization": authorization} if authorization else {})}
         if request.content is not None:
             headers["Content-Type"] = "application/json"
         params = request.params.items() if isinstance(request.params, Mapping) else request.params
+        named = tuple((name, str(value)) for name, value in params) or None
         async with self._limits.slot():
             built = self._http.build_request(
-                request.method,
-                request.url(),
-                content=request.content,
-                params=[(name, str(value)) for name, value in params] or None,
-                headers=headers,
+                request.method, url, content=request.content, params=named, headers=headers
             )
-            response = await self._http.send(built, stream=True)
-            try:
-                body = await self._read(response, request)
-            finally:
-                await response.aclose()
-        return Answer(service=self._service, status=response.status_code, headers=response.headers, body=body)
-
-    async def _read(self, response: httpx.Response, request: Request) -> bytes:
-        body, read = bytearray(), 0
-        async for part in response.aiter_bytes():
-            body += part
-            read += len(part)
-            if request.tail_bytes is not None and len(body) > request.tail_bytes:
-                del body[: len(body) - request.tail_bytes]
-            if read > ANSWER_BYTES_MAX:
-                if request.tail_bytes is not None:
-                    break
-                most = ANSWER_BYTES_MAX // 1_048_576
-                raise BadAnswer(self._service, f"{request.name}: the answer is larger than {most} MiB")
-        return bytes(body)
+            return await _answered(self._http, built, self._service, request.name, ANSWER_BYTES_MAX, request.tail_bytes)
 
     async def _rest(self, attempt: int) -> None:
         await anyio.sleep(_AGAIN_MS[min(attempt, len(_AGAIN_MS) - 1)] * (0.7 + 0.6 * self._clock.jitter()) / 1000)
@@ -303,8 +272,53 @@ class HttpClient:
         return RateLimited(self._service, f"{request.name}: the site asks for a pause", retry_after_ms=pause_ms)
 
     def _unreachable(self, request: Request, error: Exception) -> Unreachable:
-        said = one_line(str(error)) or type(error).__name__
-        return Unreachable(self._service, f"{request.name}: {_place(request.url())} cannot be reached: {said}")
+        return _unreachable(self._service, request.name, _place(request.url()), error)
+
+
+async def ask_once(service: str, method: str, url: str, *, name: str, json: object = None) -> Answer:
+    """One small question without signing in, whatever the answer's status. Raises `Unreachable` or `BadAnswer`."""
+    async with _open() as http:
+        try:
+            built = http.build_request(method, url, json=json)
+            return await _answered(http, built, service, name, SMALL_ANSWER_BYTES_MAX, None)
+        except httpx.HTTPError as error:
+            raise _unreachable(service, name, url, error) from error
+
+
+def _open() -> httpx.AsyncClient:
+    """A proxy of the environment must not see the token, nor cookies or credentials of ~/.netrc reach the service."""
+    return httpx.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(_READ_S, connect=_CONNECT_S),
+        headers={"Accept": "application/json", "User-Agent": "opensymphony"},
+    )
+
+
+async def _answered(
+    http: httpx.AsyncClient, request: httpx.Request, service: str, name: str, most: int, tail_bytes: int | None
+) -> Answer:
+    """The answer, unpacked. Raises `BadAnswer` for one of more than `most`, unless only its end is wanted."""
+    response = await http.send(request, stream=True)
+    body, read = bytearray(), 0
+    try:
+        async for part in response.aiter_bytes():
+            body += part
+            read += len(part)
+            if tail_bytes is not None and len(body) > tail_bytes:
+                del body[: len(body) - tail_bytes]
+            if read > most:
+                if tail_bytes is not None:
+                    break
+                raise BadAnswer(service, f"{name}: the answer is larger than {most:,} bytes")
+    finally:
+        await response.aclose()
+    return Answer(service=service, status=response.status_code, headers=response.headers, body=bytes(body))
+
+
+def _unreachable(service: str, name: str, place: str, error: Exception) -> Unreachable:
+    said = one_line(str(error)) or type(error).__name__
+    return Unreachable(service, f"{name}: {place} cannot be reached: {said}")
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:

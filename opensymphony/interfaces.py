@@ -183,6 +183,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     ticket_id: str = ""
     ticket: str = ""
     """As people write it."""
+    branch: str = ""
+    """Of the pull request, or the commit, that it is about; for the webhooks of a code host."""
     author: str = ""
     """Id of the account that did it."""
     at_ms: int = 0

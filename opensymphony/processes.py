@@ -103,11 +103,13 @@ async def run(
     timeout_ms: int,
     output_bytes_max: int = 65_536,
     input_bytes: bytes | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run to the end, or to the time limit; then end everything it started, also when we are cancelled.
 
-    Whatever the child left running in the background is ended too, even if it holds the output open. A program or a
-    directory that is not there is exit code 127 with the reason as output, as in a shell.
+    The child has the open descriptors `pass_fds` under the same numbers. Whatever it left running in the background is ended
+    too, even if it holds the output open. A program or a directory that is not there is exit code 127 with the reason as
+    output, as in a shell.
     """
     began = anyio.current_time()
     marker = new_id()
@@ -118,7 +120,12 @@ async def run(
             stdin.seek(0)
         try:
             process = await start(
-                argv, cwd=cwd, env={**env, CHILD_VARIABLE: marker}, stdin=stdin.fileno(), output=pipe.write_end
+                argv,
+                cwd=cwd,
+                env={**env, CHILD_VARIABLE: marker},
+                stdin=stdin.fileno(),
+                output=pipe.write_end,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             reason = f"{error.filename or argv[0]}: {error.strerror}"
@@ -129,7 +136,15 @@ async def run(
     return Completed(exit_code=exit_code, output=tail.text(), timed_out=timed_out, duration_ms=_since_ms(began))
 
 
-async def start(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdin: int, output: int) -> Process:
+async def start(
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    stdin: int,
+    output: int,
+    pass_fds: Sequence[int] = (),
+) -> Process:
     """Start a child in a session of its own; `stdin` and `output` are open file descriptors, never pipes of asyncio.
 
     The caller ends it. Being cancelled never leaves a child that nobody knows of. Raises `OSError` when there is no
@@ -137,7 +152,14 @@ async def start(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdin:
     """
     with anyio.CancelScope(shield=True):
         process = await anyio.open_process(
-            list(argv), cwd=cwd, env=dict(env), stdin=stdin, stdout=output, stderr=output, start_new_session=True
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=pass_fds,
         )
     return process  # noqa: RET504  # pyright: ignore[reportPossiblyUnboundVariable]
 

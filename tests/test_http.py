@@ -18,7 +18,7 @@ from opensymphony import http
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, RateLimited, Refused, Unreachable
-from opensymphony.http import Answer, HttpClient, Limits, Request, Token, decode, retry_after_ms
+from opensymphony.http import Answer, HttpClient, Limits, Request, Token, ask_once, decode, retry_after_ms
 
 
 class Service:
@@ -63,7 +63,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpClient]:
     monkeypatch.setattr(http, "_PAUSE_MS", (1,))
     token = Token(tokens("old", "new", "new"))
 
-    async def renew(refused: str) -> bool:
+    async def renew(refused: str, at: str) -> bool:
         return await token.renewed(refused)
 
     def explain(answer: Answer, name: str) -> Refused:
@@ -174,6 +174,18 @@ async def test_the_end_of_a_body_is_its_end(service: Service, client: HttpClient
     service.answers = [gives(200, b"abcdefgh"), gives(200, b"ab")]
     assert (await client.call(request(service, tail_bytes=3))).body == b"fgh"
     assert (await client.call(request(service, tail_bytes=3))).body == b"ab"
+
+
+async def test_a_small_question_is_asked_once(service: Service) -> None:
+    """Without saying who we are, whatever the status; an answer that is not small is none."""
+    service.answers = [gives(503, b"busy"), gives(200, b"x" * 70_000), Cut]
+    answer = await ask_once("it", "POST", f"{service.url}/token", name="ask", json={"a": 1})
+    assert (answer.status, answer.body, len(service.heard)) == (503, b"busy", 1)
+    assert "authorization" not in service.heard[0].headers
+    with pytest.raises(BadAnswer, match="ask: the answer is larger than"):
+        await ask_once("it", "GET", service.url, name="ask")
+    with pytest.raises(Unreachable, match=r"ask: http://127.*cannot be reached"):
+        await ask_once("it", "GET", service.url, name="ask")
 
 
 async def test_near_a_limit_calls_keep_a_distance() -> None:

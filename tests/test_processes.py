@@ -62,6 +62,19 @@ async def test_input_reaches_the_child(nonce: str, tmp_path: Path) -> None:
     assert (given.output, none.output) == ("x" * 65_536, "")
 
 
+async def test_a_child_has_the_descriptors_that_it_is_passed(nonce: str, tmp_path: Path) -> None:
+    """Under the same numbers; any other of ours stays ours."""
+    reading, writing = os.pipe()
+    os.write(writing, b"passed")
+    os.close(writing)
+    script = f"cat /dev/fd/{reading}"
+    alone = await shell(script, nonce, tmp_path)
+    assert alone.exit_code == 1 and "passed" not in alone.output
+    done = await run(["sh", "-c", script], cwd=str(tmp_path), env=env(nonce), timeout_ms=10_000, pass_fds=[reading])
+    os.close(reading)
+    assert done.output == "passed"
+
+
 async def test_huge_output_keeps_its_end_only(nonce: str, tmp_path: Path) -> None:
     """Output without limit is read to the end, and only the last bytes are kept."""
     done = await shell("head -c 20000000 /dev/zero | tr '\\0' a; printf end", nonce, tmp_path)

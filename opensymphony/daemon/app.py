@@ -195,6 +195,10 @@ class Daemon:
         stack.push_async_callback(end_children, nonce)
         tracker = open_tracker(self.policy.tracker, clock, host_secrets(self.settings))
         stack.push_async_callback(tracker.close)
+        code_host = None
+        if self.policy.code_host is not None:
+            code_host = self._code_host_opener(self.policy.code_host, clock, host_secrets(self.settings))
+            stack.push_async_callback(code_host.close)
         workspaces = WorkspaceManager(
             str(root),
             str(self._store / "mirrors"),
@@ -202,13 +206,10 @@ class Daemon:
             nonce,
             isolation=self.isolation,
             scripts_home=str(self._store / "scripts-home"),
+            read_login=code_host.git_login if code_host is not None else None,
         )
         runtime = self._open_runtime(state, clock)
         stack.push_async_callback(runtime.agents.close)
-        code_host = None
-        if self.policy.code_host is not None:
-            code_host = self._code_host_opener(self.policy.code_host, clock, host_secrets(self.settings))
-            stack.push_async_callback(code_host.close)
         return _Parts(
             instance=instance,
             journal=journal,

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -21,7 +22,7 @@ from opensymphony.daemon.webhook_check import webhook_check
 from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.isolation import hindrance
 from opensymphony.scheduler.budget import limits
-from opensymphony.services import check_tracker, open_tracker
+from opensymphony.services import check_tracker, open_code_host, open_tracker
 from opensymphony.settings import Settings
 from opensymphony.views import Check
 from opensymphony.workflow.policy import Policy
@@ -44,7 +45,7 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
         )
     checks += [
         _prompt(policy),
-        await _repository(policy),
+        await _repository(policy, settings),
         await _tracker(policy, settings),
         await _model(policy, settings),
     ]
@@ -133,7 +134,7 @@ def _prompt(policy: Policy) -> Check:
     return Check(name="prompt", status="pass", detail=f"rendered with a sample ticket: {', '.join(sizes)}")
 
 
-async def _repository(policy: Policy) -> Check:
+async def _repository(policy: Policy, settings: Settings) -> Check:
     repository = policy.repository
     if repository is None:
         return Check(name="repository", status="pass", detail="none: workspaces start empty for hooks.after_create")
@@ -141,12 +142,18 @@ async def _repository(policy: Policy) -> Check:
     shown, said = without_credentials(repository.url), f"no answer within {_PROBE_TIMEOUT_MS // 1000} s"
     arguments = ["ls-remote", "--exit-code", "--heads", "--", repository.url, f"refs/heads/{repository.base}"]
     try:
-        with anyio.move_on_after(_PROBE_TIMEOUT_MS / 1000):
-            answer = await Git(new_id()).ask(arguments, remote=True)
-            if answer.exit_code == 0:
-                return Check(name="repository", status="pass", detail=f"{shown} has the branch {repository.base}")
-            said = without_credentials(" ".join(answer.errors.split()))[:300] or "no such branch"
-    except WorkspaceError as error:  # no git at all: the other checks are still worth making
+        async with AsyncExitStack() as stack:
+            host = None
+            if policy.code_host is not None:
+                host = open_code_host(policy.code_host, Clock(), host_secrets(settings))
+                stack.push_async_callback(host.close)
+            git = Git(new_id(), host.git_login if host is not None else None)
+            with anyio.move_on_after(_PROBE_TIMEOUT_MS / 1000):
+                answer = await git.ask(arguments, url=repository.url)
+                if answer.exit_code == 0:
+                    return Check(name="repository", status="pass", detail=f"{shown} has the branch {repository.base}")
+                said = without_credentials(" ".join(answer.errors.split()))[:300] or "no such branch"
+    except OpenSymphonyError as error:  # no git at all, or no token: the other checks are still worth making
         said = str(error)
     return Check(
         name="repository",

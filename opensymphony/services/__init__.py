@@ -179,3 +179,41 @@ def _jira_registrar(policy: TrackerPolicy, clock: Clock, secrets: Secrets) -> Re
 
 
 _REGISTRARS: dict[str, Callable[[TrackerPolicy, Clock, Secrets], Registrar]] = {"jira": _jira_registrar}
+
+
+def open_code_host_webhook(policy: CodeHostPolicy) -> Webhook | None:
+    """How a code host tells us that something happened; None for one that has no webhooks."""
+    opener = _CODE_HOST_WEBHOOKS.get(policy.kind)
+    return opener() if opener is not None else None
+
+
+def _bitbucket_webhook() -> Webhook:
+    from opensymphony.services.bitbucket.webhook import BitbucketWebhook
+
+    return BitbucketWebhook()
+
+
+_CODE_HOST_WEBHOOKS: dict[str, Callable[[], Webhook]] = {"bitbucket": _bitbucket_webhook}
+
+
+def open_code_host_registrar(policy: CodeHostPolicy, clock: Clock, secrets: Secrets) -> Registrar | None:
+    """Where a code host is told to call us; None for one that has no webhooks."""
+    opener = _CODE_HOST_REGISTRARS.get(policy.kind)
+    return opener(policy, clock, secrets) if opener is not None else None
+
+
+def _bitbucket_registrar(policy: CodeHostPolicy, clock: Clock, secrets: Secrets) -> Registrar:
+    from opensymphony.services.bitbucket.client import BitbucketClient
+    from opensymphony.services.bitbucket.registration import BitbucketRegistrar
+    from opensymphony.services.bitbucket.repository import SECRET as TOKEN
+    from opensymphony.services.bitbucket.repository import read_repository
+    from opensymphony.services.bitbucket.webhook import SECRET
+
+    repository = read_repository(policy)
+    client = BitbucketClient(repository, lambda: secrets.read(TOKEN, repository.token_env), clock)
+    return BitbucketRegistrar(client, lambda: secrets.read(SECRET, None))
+
+
+_CODE_HOST_REGISTRARS: dict[str, Callable[[CodeHostPolicy, Clock, Secrets], Registrar]] = {
+    "bitbucket": _bitbucket_registrar
+}

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import anyio.to_thread
 from msgspec import Struct
 
 from opensymphony import processes
-from opensymphony.errors import ErrorClass, WorkspaceError
+from opensymphony.errors import ErrorClass, OpenSymphonyError, WorkspaceError
+from opensymphony.workspace.login import Handed, ReadLogin, handed_over, place_of
 from opensymphony.workspace.paths import without_credentials
 
 LOCAL_TIMEOUT_MS = 120_000
@@ -87,7 +90,7 @@ _REMOTE_ENVIRONMENT = (
 _PERSON = re.compile(
     r"Authentication failed|Permission denied|could not read (Username|Password)|does not appear to be a git repository"
     r"|[Rr]epository .*not found|does not exist|Host key verification failed|not allowed|dubious ownership"
-    r"|No space left on device|transport '.*' not allowed",
+    r"|No space left on device|transport '.*' not allowed|requested URL returned error: 403",
 )
 
 
@@ -111,10 +114,15 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Git:
-    """Runs git; `nonce` marks its processes as ours."""
+    """Runs git; `nonce` marks its processes as ours, `read_login` says how it signs in to the repository's host."""
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, read_login: ReadLogin | None = None) -> None:
         self._nonce = nonce
+        self._read_login = read_login
+
+    def signs_in(self, url: str) -> bool:
+        """Whether a call for this address is given a login of ours."""
+        return self._read_login is not None and place_of(url) is not None
 
     async def run(
         self,
@@ -123,13 +131,10 @@ class Git:
         git_dir: str | None = None,
         work_tree: str | None = None,
         index: str | None = None,
-        remote: bool = False,
         stdin: str = "",
     ) -> Answer:
-        """Run git and raise when it fails."""
-        answer = await self.ask(
-            arguments, git_dir=git_dir, work_tree=work_tree, index=index, remote=remote, stdin=stdin
-        )
+        """Run git on this machine and raise when it fails."""
+        answer = await self.ask(arguments, git_dir=git_dir, work_tree=work_tree, index=index, stdin=stdin)
         if answer.exit_code != 0:
             raise failure(arguments[0], answer)
         return answer
@@ -141,31 +146,31 @@ class Git:
         git_dir: str | None = None,
         work_tree: str | None = None,
         index: str | None = None,
-        remote: bool = False,
+        url: str | None = None,
         stdin: str = "",
         settings: Sequence[str] = (),
     ) -> Answer:
-        """Run git and return its answer, whatever the exit code; raises only when git is missing or takes too long."""
+        """Run git and return its answer, whatever the exit code; raises only when git is missing or takes too long.
+
+        `url` is the repository on another machine that this call talks to, if it does.
+        """
         place = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_INDEX_FILE": index}
-        env = self._environment({name: value for name, value in place.items() if value is not None}, remote=remote)
-        options = [part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)]
-        timeout_ms = REMOTE_TIMEOUT_MS if remote else LOCAL_TIMEOUT_MS
-        # processes.run keeps one stream; warnings must not turn up among the paths of a listing.
-        try:
-            errors = tempfile.NamedTemporaryFile(prefix="opensymphony-git-")  # noqa: SIM115
-        except OSError as error:
-            message = f"no temporary file can be made in {tempfile.gettempdir()}: {error.strerror}; make room there"
-            raise WorkspaceError(message) from error
-        with errors:
-            completed = await processes.run(
-                ["sh", "-c", 'errors=$1; shift; exec "$@" 2>"$errors"', "sh", errors.name, "git", *options, *arguments],
-                cwd=work_tree or git_dir or "/",
-                env=env,
-                timeout_ms=timeout_ms,
-                output_bytes_max=OUTPUT_BYTES_MAX,
-                input_bytes=stdin.encode() if stdin else None,
+        env = self._environment({name: value for name, value in place.items() if value is not None}, url is not None)
+        timeout_ms = REMOTE_TIMEOUT_MS if url is not None else LOCAL_TIMEOUT_MS
+        with await self._handed(url) as handed:
+            options = [part for one in (*_SETTINGS, *settings, *handed.settings) for part in ("-c", one)]
+            completed, said = await _completed(
+                ["git", *options, *arguments],
+                partial(
+                    processes.run,
+                    cwd=work_tree or git_dir or "/",
+                    env=env,
+                    timeout_ms=timeout_ms,
+                    output_bytes_max=OUTPUT_BYTES_MAX,
+                    input_bytes=stdin.encode() if stdin else None,
+                    pass_fds=handed.descriptors,
+                ),
             )
-            said = await anyio.to_thread.run_sync(_tail, errors.name)
         if completed.timed_out or completed.exit_code is None:
             message = f"git {arguments[0]} took longer than {timeout_ms // 1000} s and was ended: try again"
             raise WorkspaceError(message)
@@ -174,12 +179,40 @@ class Git:
             raise WorkspaceError(message.strip(), error_class="person")
         return Answer(exit_code=completed.exit_code, output=completed.output, errors=said)
 
-    def _environment(self, place: Mapping[str, str], *, remote: bool) -> dict[str, str]:
+    async def _handed(self, url: str | None) -> AbstractContextManager[Handed]:
+        """The login for this call, read now: a token may have been renewed."""
+        place = place_of(url) if url is not None else None
+        if self._read_login is None or place is None:
+            return nullcontext(Handed())
+        try:
+            user, secret = await self._read_login()
+        except OpenSymphonyError as error:
+            message = f"git cannot sign in to {place}: {error}"
+            raise WorkspaceError(message, error_class=error.error_class) from error
+        return handed_over(place, user, secret)
+
+    def _environment(self, place: Mapping[str, str], remote: bool) -> dict[str, str]:
         passed_on: dict[str, str] = {}
         if remote:
             passed_on = {name: os.environ[name] for name in _REMOTE_ENVIRONMENT if name in os.environ}
             passed_on.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
         return processes.scrubbed_environment(self._nonce, {**_ENVIRONMENT, **passed_on, **place})
+
+
+async def _completed(
+    argv: Sequence[str], run: Callable[[Sequence[str]], Awaitable[processes.Completed]]
+) -> tuple[processes.Completed, str]:
+    """How it ended, and what it wrote to standard error: `processes.run` keeps one stream, and warnings must not turn up
+    among the paths of a listing."""
+    try:
+        errors = tempfile.NamedTemporaryFile(prefix="opensymphony-git-")  # noqa: SIM115
+    except OSError as error:
+        message = f"no temporary file can be made in {tempfile.gettempdir()}: {error.strerror}; make room there"
+        raise WorkspaceError(message) from error
+    with errors:
+        wrapper = 'errors=$1; shift; exec "$@" 2>"$errors"'
+        completed = await run(["sh", "-c", wrapper, "sh", errors.name, *argv])
+        return completed, await anyio.to_thread.run_sync(_tail, errors.name)
 
 
 def failure(verb: str, answer: Answer, *, error_class: ErrorClass | None = None, advice: str = "") -> WorkspaceError:

@@ -29,6 +29,7 @@ from opensymphony.workspace.clone import Identity, check_branch, clone, starting
 from opensymphony.workspace.fingerprint import fingerprint
 from opensymphony.workspace.git import Git
 from opensymphony.workspace.inspection import LOOK_PREFIX
+from opensymphony.workspace.login import ReadLogin
 from opensymphony.workspace.mirror import NEW_PREFIX, Mirror
 from opensymphony.workspace.paths import repository_key
 from opensymphony.workspace.receipts import Receipt, Receipts
@@ -58,15 +59,19 @@ class WorkspaceManager:
         identity: Identity | None = None,
         isolation: Isolation = NOT_ISOLATED,
         scripts_home: str = "",
+        read_login: ReadLogin | None = None,
     ) -> None:
-        """`isolation` is what hooks and checks run in, with `scripts_home` as their home directory there."""
+        """`isolation` is what hooks and checks run in, with `scripts_home` as their home directory there.
+
+        `read_login` says how git signs in to the repository's host, where that is ours to say.
+        """
         self.policy = policy
         self._root_given = root
         self._root: str | None = None
         self._state_dir = os.path.realpath(mirrors_dir)
         self._around = hooks.Around(nonce=nonce, isolation=isolation, home=scripts_home)
         self._identity = identity or Identity()
-        self._git = Git(nonce)
+        self._git = Git(nonce, read_login)
         self._mirrors: dict[str, Mirror] = {}
         self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 

@@ -68,11 +68,11 @@ class Mirror:
             answer = await self.git.ask(
                 ["fetch", *options, "--", self.url, *refspecs],
                 git_dir=self.path,
-                remote=True,
+                url=self.url,
                 settings=[f"fetch.fsck.{sin}=warn" for sin in _OLD_SINS],
             )
         if answer.exit_code != 0:
-            raise failure(f"fetch of {self.shown}", answer, advice="check repository.url and your access to it")
+            raise failure(f"fetch of {self.shown}", answer, advice=self._advice)
 
     async def commit(self, ref: str) -> str | None:
         """The commit that a reference names, if it is there."""
@@ -114,7 +114,7 @@ class Mirror:
         options = ["--quiet", "--porcelain", "--no-verify", *_pack_program("receive-pack", self.url)]
         async with self._lock:
             arguments = ["push", *options, "--", self.url, f"{commit}:{ref}"]
-            answer = await self.git.ask(arguments, git_dir=self.path, remote=True)
+            answer = await self.git.ask(arguments, git_dir=self.path, url=self.url)
             if answer.exit_code == 0:
                 await self._remember_push(commit, ref, key)
                 return
@@ -131,6 +131,12 @@ class Mirror:
     def shown(self) -> str:
         """The address as people may see it."""
         return without_credentials(self.url)
+
+    @property
+    def _advice(self) -> str:
+        if self.git.signs_in(self.url):
+            return "check repository.url, and that the token of code_host is valid and may read and write there"
+        return "check repository.url and your access to it"
 
     async def _remember_push(self, commit: str, ref: str, key: str) -> None:
         lines = f"update {ref} {commit}\nupdate refs/opensymphony-pushed/{key} {commit}\n"
@@ -162,7 +168,7 @@ class Mirror:
             f"push of {branch} to {self.shown}",
             answer,
             error_class=error_class,
-            advice="check repository.url and your access to it",
+            advice=self._advice,
         )
 
     async def _create(self) -> None:

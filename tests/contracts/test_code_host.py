@@ -221,6 +221,13 @@ class TestComments:
         assert len(await world.comments(pull.id)) == 1
         assert await host.comment(pull.id, "status", "twice") == made
 
+    async def test_two_at_once_are_one(self, world: CodeHostWorld, host: CodeHost, pull: PullRequest) -> None:
+        """A command that is carried out twice has the effect of one."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(host.comment, pull.id, "status", "once")
+        assert len(await world.comments(pull.id)) == 1
+
     async def test_a_copied_marker_is_not_ours(self, world: CodeHostWorld, host: CodeHost, pull: PullRequest) -> None:
         """A person who quotes our comment as a whole is not written over."""
         await host.comment(pull.id, "status", "ours")

@@ -15,6 +15,8 @@ from opensymphony.isolation import best
 from opensymphony.views import Check
 from opensymphony.workflow.policy import BudgetLimit, BudgetPolicy, Policy, RepositoryPolicy, VerifyPolicy
 from tests.daemon.world import World
+from tests.fakes.bitbucket import API_TOKEN, FakeBitbucket
+from tests.services.bitbucket.world import policy_for
 
 
 async def found(world: World, policy: Policy | None = None, **settings: Any) -> dict[str, Check]:
@@ -187,3 +189,17 @@ async def test_budgets_are_looked_at(budget: BudgetPolicy, status: str, said: st
     check = (await found(world, world.policy(budget=budget)))["budget"]
     assert check.status == status
     assert said in check.detail
+
+
+async def test_a_private_repository_is_read_with_the_code_hosts_token(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run does it; without the token the line says where it should be."""
+    host = FakeBitbucket(tmp_path / "host")
+    async with host.serving():
+        policy = world.policy(repository=RepositoryPolicy(url=host.git_url), code_host=policy_for(host))
+        check = (await found(world, policy))["repository"]
+        assert check.status == "fail" and "BITBUCKET_TOKEN is not set" in check.detail
+        monkeypatch.setenv("BITBUCKET_TOKEN", API_TOKEN)
+        check = (await found(world, policy))["repository"]
+        assert (check.status, check.detail) == ("pass", f"{host.git_url} has the branch main")

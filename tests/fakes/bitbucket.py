@@ -305,7 +305,14 @@ class FakeBitbucket:
         if self._specification is None:
             return
         query = {name: value for name, value in request.query_params.items() if name not in GENERAL}
-        faults = self._specification.faults_of_request(request.method, short, query, body)
+        if body is not None and short.startswith(f"{self.path}/hooks"):
+            # Which body these take, the document says in words.
+            where = f"{request.method} {short}"
+            faults = self._specification.faults_of_value(where, "webhook_subscription", body)
+            body = None
+        else:
+            faults = []
+        faults += self._specification.faults_of_request(request.method, short, query, body)
         # The document wants `type` in everything that is sent, and has none in its own examples.
         self.violations += [one for one in faults if not one.endswith("'type' is a required property")]
 

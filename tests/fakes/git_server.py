@@ -41,7 +41,9 @@ class GitServer:
         self.waiting = anyio.Event()
         """Set as soon as a request waits at the gate."""
         self.redirect = ""
-        """Where requests that do not say who they are are sent instead."""
+        """Where requests are sent instead: those that do not say who they are, or only those that do."""
+        self.redirects_known = False
+        self.asked = 0
 
     def create(self, name: str, files: dict[str, str] | None = None) -> Path:
         """A repository with a branch `main` of one commit."""
@@ -55,7 +57,8 @@ class GitServer:
     async def handle(self, request: Request, path: str) -> Response:
         """Answer one request; `path` begins with the repository's."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if self.redirect and not given:
+        self.asked += 1
+        if self.redirect and bool(given) is self.redirects_known:
             return Response(status_code=302, headers={"Location": f"{self.redirect}/{path}?{request.url.query}"})
         login = base64.b64decode(given).decode() if scheme == "Basic" else ""
         if login:

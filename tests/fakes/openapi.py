@@ -85,6 +85,10 @@ class Specification:
             return []  # the document says nothing of the body
         return self._faults(f"{method} {path} {status}", schema, body)
 
+    def faults_of_value(self, where: str, schema: str, value: Any) -> list[str]:
+        """Against a schema by its name, for where the document speaks of it in words only."""
+        return self._faults(where, {"$ref": f"#/components/schemas/{schema}"}, value)
+
     def _resolved(self, found: Json) -> Json:
         while "$ref" in found:
             target: Any = self._document

@@ -165,7 +165,7 @@ class BitbucketClient:
             return f"Bearer {token}"
         return f"Basic {base64.b64encode(f'{self.repository.email}:{token}'.encode()).decode()}"
 
-    async def _renewed(self, refused: str) -> bool:
+    async def _renewed(self, refused: str, at: str) -> bool:
         token = await self._token.get()
         return self._header(token) != refused or await self._token.renewed(token)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import anyio
 from msgspec import Struct
 
 from opensymphony.errors import NotFound, Refused, Unreachable
@@ -37,6 +38,7 @@ class Comments:
 
     def __init__(self, client: BitbucketClient) -> None:
         self._client = client
+        self._turn = anyio.Lock()
         self._known: dict[tuple[str, str], str] = {}
 
     async def listed(self, pull_request_id: str) -> list[Comment]:
@@ -48,6 +50,16 @@ class Comments:
     ) -> Written:
         """Write or edit. Raises `NotFound` when the pull request or the thread is gone."""
         text = signed(cut(without_mentions(body.strip()), _CHARS_MAX), marker)
+        async with self._turn:  # two at once would each find none
+            written = await self._say(pull_request_id, marker, text, thread_id, own_account)
+        if len(self._known) >= _KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[pull_request_id, marker] = written.id
+        return written
+
+    async def _say(
+        self, pull_request_id: str, marker: str, text: str, thread_id: str | None, own_account: str
+    ) -> Written:
         known = self._known.get((pull_request_id, marker))
         if known is not None:
             try:
@@ -57,7 +69,7 @@ class Comments:
         there = await self.listed(pull_request_id)
         edited = await self._edit_found(pull_request_id, there, marker, text, own_account)
         if edited is not None:
-            return self._remember(pull_request_id, marker, edited)
+            return edited
         request: dict[str, Any] = {"content": {"raw": text}}
         if thread_id is not None:
             inside = thread_of(thread_id, there)
@@ -72,14 +84,8 @@ class Comments:
             edited = await self._edit_found(pull_request_id, there, marker, text, own_account)
             if edited is None:
                 raise
-            return self._remember(pull_request_id, marker, edited)
-        return self._remember(pull_request_id, marker, _written(answer.value(Comment)))
-
-    def _remember(self, pull_request_id: str, marker: str, written: Written) -> Written:
-        if len(self._known) >= _KNOWN_MAX:
-            del self._known[next(iter(self._known))]
-        self._known[pull_request_id, marker] = written.id
-        return written
+            return edited
+        return _written(answer.value(Comment))
 
     async def _edit_found(
         self, pull_request_id: str, there: list[Comment], marker: str, text: str, own_account: str

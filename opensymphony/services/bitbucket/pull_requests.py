@@ -45,7 +45,7 @@ class _Links(Struct, frozen=True, kw_only=True):
     html: _Link = _Link()
 
 
-class _Branch(Struct, frozen=True, kw_only=True):
+class Branch(Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
@@ -63,7 +63,7 @@ class _Repository(Struct, frozen=True, kw_only=True):
 
 
 class _Endpoint(Struct, frozen=True, kw_only=True):
-    branch: _Branch | None = None
+    branch: Branch | None = None
     commit: _Commit | None = None
     repository: _Repository | None = None
 

@@ -11,8 +11,8 @@ import httpx
 import msgspec
 import pytest
 
+from opensymphony import http
 from opensymphony.errors import BadAnswer, NotFound, RateLimited, Refused, ServiceError, Unreachable
-from opensymphony.services.jira import client as client_module
 from opensymphony.services.jira.client import AccountToken, JiraClient, decode, escaped
 from opensymphony.services.jira.issues import User
 from opensymphony.services.jira.limits import Limits
@@ -64,7 +64,7 @@ async def made(
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_AGAIN_MS", (1, 1, 1))
+    monkeypatch.setattr(http, "_AGAIN_MS", (1, 1, 1))
 
 
 async def whoami(client: JiraClient) -> str:
@@ -181,7 +181,7 @@ async def test_nobody_there(jira: FakeJira) -> None:
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end(jira: FakeJira, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_ANSWER_BYTES_MAX", 10)
+    monkeypatch.setattr(http, "ANSWER_BYTES_MAX", 10)
     async with made(jira) as client:
         with pytest.raises(BadAnswer, match="larger than"):
             await whoami(client)

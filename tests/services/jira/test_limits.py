@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from opensymphony.services.jira.limits import Limits, retry_after_ms
+from opensymphony.http import retry_after_ms
+from opensymphony.services.jira.limits import Limits
 from tests.fakes.shifted_clock import Shifted
 
 PATIENCE_MS = 20_000
