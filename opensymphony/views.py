@@ -238,6 +238,7 @@ class DeliveryView(Struct, frozen=True, kw_only=True):
     event: str
     ticket_id: str = ""
     ticket: str = ""
+    """As people write it; for a delivery of a code host, the branch that it is about."""
     author: str = ""
     changes: str = ""
     outcome: str = "pending"

@@ -32,7 +32,7 @@ from opensymphony.daemon.checks import require_git
 from opensymphony.daemon.compaction import keep_small
 from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.executor import Executor
-from opensymphony.daemon.ingress import Tracked, open_ingress
+from opensymphony.daemon.ingress import Reviewed, Tracked, open_ingress
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.model_access import host_secrets, session_key
@@ -54,7 +54,7 @@ from opensymphony.private_files import write_private
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
-from opensymphony.services import Secrets, open_code_host, open_tracker
+from opensymphony.services import Secrets, open_code_host, open_code_host_webhook, open_tracker
 from opensymphony.settings import Settings
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
@@ -261,18 +261,33 @@ class Daemon:
         for command in unfinished(state, wanted_before):
             executor.start(command, recovered=True)
         tasks.start_soon(parts.poller.run, name="poller")
-        if parts.code_host is not None:
-            reviews = ReviewPoller(parts.code_host, parts.workspaces, state, clock, loop.post)
-            loop.watch(reviews.watch)
-            tasks.start_soon(reviews.run, name="reviews")
+        reviewed = self._review(parts, tasks)
         tasks.start_soon(calendar.run, name="calendar")
         if reload is not None:
             tasks.start_soon(reload.run, name="reload")
-        tracked = Tracked(policy=self.policy.tracker, tracker=parts.tracker, look_at=parts.poller.look_at, clock=clock)
+        tracked = Tracked(
+            policy=self.policy.tracker,
+            tracker=parts.tracker,
+            look_at=parts.poller.look_at,
+            clock=clock,
+            reviewed=reviewed,
+        )
         control.ingress = await open_ingress(self.settings, tracked, stack, tasks)
         control.status = "running"
         log.info("started", instance=parts.instance, url=self.address.url, records=loop.sequence)
         return control
+
+    def _review(self, parts: _Parts, tasks: TaskGroup) -> Reviewed | None:
+        """Follow the reviews of pull requests, where there is a code host."""
+        if parts.code_host is None or self.policy.code_host is None:
+            return None
+        reviews = ReviewPoller(parts.code_host, parts.workspaces, parts.loop.state, parts.loop.clock, parts.loop.post)
+        parts.loop.watch(reviews.watch)
+        tasks.start_soon(reviews.run, name="reviews")
+        webhook = open_code_host_webhook(self.policy.code_host)
+        if webhook is None:
+            return None
+        return Reviewed(service=self.policy.code_host.kind, webhooks=(webhook,), look_at=reviews.look_at)
 
     def _follow(self, parts: _Parts) -> Reload | None:
         if self._read_policy is None:

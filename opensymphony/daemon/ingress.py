@@ -47,6 +47,15 @@ LookAt = Callable[[Sequence[TicketId]], Awaitable[dict[TicketId, Ticket]]]
 log = get_logger(__name__)
 
 
+class Reviewed(Struct, frozen=True, kw_only=True):
+    """The code host whose webhooks are taken too, and how its pull requests are looked at."""
+
+    service: str
+    webhooks: Sequence[Webhook]
+    look_at: Callable[[Sequence[str]], int]
+    """Lets those of these branches be looked at soon; how many there are."""
+
+
 class Tracked(Struct, frozen=True, kw_only=True):
     """The tracker whose webhooks are taken, and how its tickets are looked at."""
 
@@ -54,10 +63,11 @@ class Tracked(Struct, frozen=True, kw_only=True):
     tracker: Tracker
     look_at: LookAt
     clock: Clock
+    reviewed: Reviewed | None = None
 
 
 class Ingress:
-    """Belongs to one daemon and the service of its tracker."""
+    """Belongs to one daemon, the service of its tracker and its code host, where there is one."""
 
     def __init__(
         self,
@@ -69,10 +79,13 @@ class Ingress:
         look_at: LookAt,
         account: Callable[[], str],
         clock: Clock,
+        reviewed: Reviewed | None = None,
     ) -> None:
-        """The secret of the first kind of webhook is needed; the others are taken where theirs is given."""
-        self._service = service
-        self._webhooks = webhooks
+        """The secret of a service's first kind of webhook is needed; its others are taken where theirs is given."""
+        self._webhooks = {service: webhooks} if webhooks else {}
+        self._reviewed = reviewed
+        if reviewed is not None:
+            self._webhooks[reviewed.service] = reviewed.webhooks
         self._inbox = inbox
         self._sources = secrets
         self._look_at = look_at
@@ -85,14 +98,14 @@ class Ingress:
         self._turned: Counter[str] = Counter()
 
     def knows(self, service: str) -> bool:
-        return service == self._service
+        return service in self._webhooks
 
     def turned(self, reason: str) -> None:
         self._turned[reason] += 1
 
     async def receive(self, service: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Raises `Turned` for what is not signed, not an event, or too old; nothing of that is kept."""
-        webhook = await self._genuine(headers, body)
+        webhook = await self._genuine(self._webhooks[service], headers, body)
         if webhook is None:
             raise Turned(401, "signature", "the signature does not fit")
         try:
@@ -113,19 +126,19 @@ class Ingress:
             self._turned["duplicate"] += 1
         return new
 
-    async def _genuine(self, headers: Mapping[str, str], body: bytes) -> Webhook | None:
+    async def _genuine(self, webhooks: Sequence[Webhook], headers: Mapping[str, str], body: bytes) -> Webhook | None:
         """The kind of webhook that shows that it knows its secret."""
         if self._secret_ms is None:
             await self._renew_secrets()
-        found = self._fitting(headers, body)
+        found = self._fitting(webhooks, headers, body)
         if found is None and self._secret_ms is not None and self._clock.now_ms() - self._secret_ms >= _SECRET_MS:
             before = self._secrets
             await self._renew_secrets()
-            return self._fitting(headers, body) if self._secrets != before else None
+            return self._fitting(webhooks, headers, body) if self._secrets != before else None
         return found
 
-    def _fitting(self, headers: Mapping[str, str], body: bytes) -> Webhook | None:
-        for one in self._webhooks:
+    def _fitting(self, webhooks: Sequence[Webhook], headers: Mapping[str, str], body: bytes) -> Webhook | None:
+        for one in webhooks:
             if one.is_genuine(self._secrets.get(one.secret_name, ""), headers, body):
                 return one
         return None
@@ -134,8 +147,8 @@ class Ingress:
         """Read them from where the settings say; without one nothing is genuine."""
         self._secret_ms = self._clock.now_ms()
         found: dict[str, str] = {}
-        for one in self._webhooks:
-            if one is not self._webhooks[0] and not self._sources.is_given(one.secret_name):
+        for one, needed in ((one, one is all_[0]) for all_ in self._webhooks.values() for one in all_):
+            if not needed and not self._sources.is_given(one.secret_name):
                 continue
             try:
                 found[one.secret_name] = await self._sources.read(one.secret_name, None)
@@ -175,11 +188,20 @@ class Ingress:
                 pause_ms = error.retry_after_ms if isinstance(error, ServiceError) else None
                 await anyio.sleep(min(_AGAIN_S, (pause_ms or 1_000) / 1000))
                 return True
-        settled = [_outcome(one, ours, found) for one in waiting]
+        settled = [self._look_at_reviews(one) or _outcome(one, ours, found) for one in waiting]
         await self._inbox.settle(settled, self._clock.now_ms())
         for one, result in zip(waiting, settled, strict=True):
             log.debug("delivery", service=one.service, ticket=one.ticket, happened=one.event, outcome=result.outcome)
         return len(waiting) == _BATCH_MAX
+
+    def _look_at_reviews(self, one: DeliveryView) -> Settled | None:
+        """What became of a delivery of the code host; None for one of the tracker."""
+        reviewed = self._reviewed
+        if reviewed is None or one.service != reviewed.service:
+            return None
+        if not one.ticket or not reviewed.look_at([one.ticket]):
+            return Settled(number=one.number, outcome="ignored", detail="it is about no pull request of ours")
+        return Settled(number=one.number, outcome="looked", detail="its pull request is looked at")
 
     async def listed(self, *, before: int | None = None) -> DeliveryList:
         """The newest, and what was turned away since the start."""
@@ -214,7 +236,7 @@ async def open_ingress(settings: Settings, parts: Tracked, stack: AsyncExitStack
     """
     public = settings.public
     service, webhooks = parts.policy.kind, open_webhooks(parts.policy)
-    if public.port is None or not webhooks:
+    if public.port is None or not (webhooks or parts.reviewed):
         return None
     secrets = host_secrets(settings)
     inbox = await Inbox.open(Path(settings.store_dir) / "inbox.db")
@@ -227,6 +249,7 @@ async def open_ingress(settings: Settings, parts: Tracked, stack: AsyncExitStack
         look_at=parts.look_at,
         account=lambda: parts.tracker.account,
         clock=parts.clock,
+        reviewed=parts.reviewed,
     )
     app = build_public_app(ingress, public.sources)
     try:
@@ -237,9 +260,10 @@ async def open_ingress(settings: Settings, parts: Tracked, stack: AsyncExitStack
             "stop what uses the port, or choose another with public.port"
         ) from error
     tasks.start_soon(ingress.run, name="ingress")
-    if public.url is not None:
+    if public.url is not None and webhooks:
         renewal = WebhookRenewal(parts.policy, f"{public.url.rstrip('/')}/webhook/{service}", secrets, parts.clock)
         tasks.start_soon(renewal.run, name="webhook-renewal")
     host = f"[{public.host}]" if ":" in public.host else public.host
-    log.info("webhooks are taken", url=f"http://{host}:{port}/webhook/{service}")
+    for known in (*((service,) if webhooks else ()), *((parts.reviewed.service,) if parts.reviewed else ())):
+        log.info("webhooks are taken", url=f"http://{host}:{port}/webhook/{known}")
     return ingress

@@ -6,7 +6,7 @@ changes nothing about any ticket: it is logged, and the next look comes at its t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from msgspec import Struct, structs
@@ -64,10 +64,14 @@ class ReviewPoller:
         self.error = ""
         """What went wrong at the last look; empty when nothing did."""
 
-    def look_soon(self, pull_request_ids: tuple[str, ...] = ()) -> None:
-        """Something may have happened to these, or to any."""
-        self._urgent.update(pull_request_ids)
-        self._hurry.set()
+    def look_at(self, branches: Sequence[str]) -> int:
+        """Something may have happened to the pull requests of these branches: look soon. How many there are."""
+        pulls = (entry.pull.pull_request for entry in self._state.entries.values() if entry.pull is not None)
+        found = {pull.id for pull in pulls if pull.branch in branches and pull.state == "open"}
+        self._urgent.update(found)
+        if found:
+            self._hurry.set()
+        return len(found)
 
     def watch(self, decisions: tuple[d.Decision, ...], at_ms: int) -> None:
         """Told of what was decided: one that was just opened is looked at soon."""

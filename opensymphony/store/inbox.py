@@ -126,7 +126,7 @@ class Inbox:
                 found = one.delivery
                 digest = hashlib.sha256(one.body).hexdigest()
                 values = (found.service, found.id or digest, digest, one.received_ms, found.event)
-                more = (found.ticket_id, found.ticket, found.author, found.changes, one.body)
+                more = (found.ticket_id, found.ticket or found.branch, found.author, found.changes, one.body)
                 written = self._connection.execute(
                     "INSERT OR IGNORE INTO deliveries (service, id, digest, received_ms, event, ticket_id, ticket, author,"
                     " changes, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,9 @@ import anyio.to_thread
 import pytest
 
 from tests.cli.program import call
+from tests.fakes.bitbucket import API_TOKEN, FakeBitbucket
+from tests.fakes.bitbucket import EMAIL as HOST_EMAIL
+from tests.fakes.bitbucket import WEBHOOK_SECRET as BITBUCKET_SECRET
 from tests.fakes.jira import EMAIL, TOKEN, WEBHOOK_SECRET, FakeJira
 from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
@@ -26,21 +30,21 @@ Do it.
 """
 
 
-class Site:
-    """A fake site in a thread of its own: the command has an event loop of its own."""
+class Served:
+    """A fake in a thread of its own: the command has an event loop of its own."""
 
-    def __init__(self) -> None:
-        self.jira = FakeJira()
+    def __init__(self, serving: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+        self._serving = serving
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: anyio.run(self._serve), daemon=True)
         self._stop = threading.Event()
 
     async def _serve(self) -> None:
-        async with self.jira.serving():
+        async with self._serving():
             self._ready.set()
             await anyio.to_thread.run_sync(self._stop.wait)
 
-    def __enter__(self) -> Site:
+    def __enter__(self) -> Served:
         self._thread.start()
         assert self._ready.wait(20)
         return self
@@ -55,9 +59,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJira]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JIRA_API_TOKEN", TOKEN)
     monkeypatch.setenv("JIRA_WEBHOOK_SECRET", WEBHOOK_SECRET)
-    with Site() as made:
-        (tmp_path / "WORKFLOW.md").write_text(WORKFLOW.format(kind="jira", url=made.jira.base_url, email=EMAIL))
-        yield made.jira
+    jira = FakeJira()
+    with Served(jira.serving):
+        (tmp_path / "WORKFLOW.md").write_text(WORKFLOW.format(kind="jira", url=jira.base_url, email=EMAIL))
+        yield jira
 
 
 def test_an_address_is_registered_listed_and_removed(site: FakeJira) -> None:
@@ -92,7 +97,7 @@ def test_what_cannot_be_done_is_one_line(site: FakeJira, tmp_path: Path) -> None
     assert call("webhook", "remove", "../1").code == 2
     (tmp_path / "board").mkdir()
     (tmp_path / "WORKFLOW.md").write_text("---\ntracker: {kind: files, provider: {path: board}}\n---\nDo it.\n")
-    assert call("webhook", "list").lines == ["opensymphony: the tracker files has no webhooks"]
+    assert call("webhook", "list").lines == ["opensymphony: files has no webhooks"]
 
 
 def test_an_apps_webhooks_are_shown_with_their_end(
@@ -125,3 +130,27 @@ def test_an_apps_webhooks_are_shown_with_their_end(
     (tmp_path / "store" / "jira-oauth.json").unlink()
     said = call("webhook", "list")
     assert (said.code, len(said.lines), "sign in to the OAuth app again" in said.lines[0]) == (3, 1, True)
+
+
+def test_a_code_host_is_told_by_its_name(tmp_path: Path, site: FakeJira, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name in WORKFLOW.md; what is neither the tracker nor the code host is refused."""
+    monkeypatch.setenv("BITBUCKET_TOKEN", API_TOKEN)
+    monkeypatch.setenv("BITBUCKET_WEBHOOK_SECRET", BITBUCKET_SECRET)
+    made = FakeBitbucket(tmp_path / "bitbucket")
+    with Served(made.serving):
+        text = (tmp_path / "WORKFLOW.md").read_text()
+        provider = f"workspace: acme, repository: app, api_url: '{made.api_url}', email: {HOST_EMAIL}"
+        host = f"code_host: {{kind: bitbucket, provider: {{{provider}}}}}"
+        more = f"repository: {{url: '{made.git_url}'}}\n{host}\n"
+        (tmp_path / "WORKFLOW.md").write_text(text.replace("---\nDo it", f"{more}---\nDo it"))
+        said = call("webhook", "register", "https://hooks.example.com", "--service", "bitbucket")
+        assert said.code == 0 and "https://hooks.example.com/webhook/bitbucket" in said.out, said
+        hook = next(iter(made.hooks)).strip("{}")
+        assert hook in call("webhook", "list", "--service", "bitbucket").out
+        assert call("webhook", "remove", hook, "--service", "bitbucket").code == 0 and made.hooks == {}
+        other = call("webhook", "list", "--service", "github")
+        assert (other.code, other.lines) == (
+            2,
+            ["opensymphony: github is neither the tracker nor the code host of WORKFLOW.md: jira or bitbucket"],
+        )
+    assert made.violations == []

@@ -17,15 +17,18 @@ import pytest
 from opensymphony.api.public import Turned
 from opensymphony.clock import Clock
 from opensymphony.daemon import ingress as ingress_module
-from opensymphony.daemon.ingress import Ingress, Tracked, open_ingress
+from opensymphony.daemon.ingress import Ingress, Reviewed, Tracked, open_ingress
 from opensymphony.errors import ConfigurationError, InstanceError, Problem, Unreachable
 from opensymphony.interfaces import Tracker
 from opensymphony.model import Ticket, TicketId
 from opensymphony.services import Secrets, open_webhooks
+from opensymphony.services.bitbucket.webhook import BitbucketWebhook
 from opensymphony.services.jira.webhook import JiraWebhook
 from opensymphony.settings import Settings, load_settings
 from opensymphony.store.inbox import Inbox
 from opensymphony.workflow.policy import TrackerPolicy
+from tests.fakes.bitbucket import WEBHOOK_SECRET as BITBUCKET_SECRET
+from tests.fakes.bitbucket import FakeBitbucket
 from tests.fakes.jira import AGENT, WEBHOOK_SECRET, FakeJira
 from tests.fakes.jira_oauth import CLIENT_SECRET
 from tests.fakes.shifted_clock import Shifted
@@ -319,3 +322,43 @@ async def test_a_listener_is_opened_where_the_settings_want_one(
             with anyio.fail_after(10):
                 await looked.wait()
             tasks.cancel_scope.cancel()
+
+
+async def test_a_code_host_s_deliveries_let_its_pull_request_be_looked_at(tmp_path: Path) -> None:
+    """With its own secret, at its own address; what is about no branch of ours is ignored, and the tracker is not asked."""
+    asked: list[list[str]] = []
+
+    def look_at(branches: Sequence[str]) -> int:
+        asked.append(list(branches))
+        return int(branches == ["opensymphony/A-1"])
+
+    bitbucket = FakeBitbucket(tmp_path / "bitbucket")
+    inbox = await Inbox.open(tmp_path / "inbox.db")
+    bench = Bench(inbox)
+
+    async def secret(name: str, variable: str | None) -> str:
+        return {"jira_webhook_secret": WEBHOOK_SECRET, "bitbucket_webhook_secret": BITBUCKET_SECRET}[name]
+
+    ingress = Ingress(
+        "jira",
+        [JiraWebhook()],
+        inbox,
+        secrets=Secrets(read=secret),
+        look_at=bench._look_at,
+        account=lambda: AGENT,
+        clock=bench.clock,
+        reviewed=Reviewed(service="bitbucket", webhooks=[BitbucketWebhook()], look_at=look_at),
+    )
+    bitbucket.branch_off("opensymphony/A-1")
+    bitbucket.branch_off("other")
+    for branch in ("opensymphony/A-1", "other"):
+        body, headers = bitbucket.event(bitbucket.open(branch), "pullrequest:comment_created")
+        sent = {key.lower(): value for key, value in headers.items()}
+        assert ingress.knows("bitbucket") and await ingress.receive("bitbucket", sent, body)
+        with pytest.raises(Turned, match="signature"):
+            await ingress.receive("jira", sent, body)
+    await ingress.work()
+    assert asked == [["opensymphony/A-1"], ["other"]] and bench.looked == []
+    outcomes = [(one.ticket, one.outcome) for one in (await ingress.listed()).deliveries]
+    assert outcomes == [("other", "ignored"), ("opensymphony/A-1", "looked")]
+    await inbox.close()

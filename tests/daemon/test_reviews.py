@@ -19,6 +19,7 @@ from opensymphony.workflow.policy import CodeHostPolicy, ReviewPolicy
 from tests.fakes.scripted_code_host import ScriptedCodeHost
 from tests.scheduler.playbook import Playbook, policy
 
+PULL_BRANCH = "opensymphony/A-1"
 REVIEW = ReviewPolicy(instructions_from=("{ada}",), interval_ms=5_000)
 
 
@@ -97,7 +98,8 @@ async def test_what_has_not_changed_is_not_read_again(bench: Bench) -> None:
     assert len(bench.host.reads) == reads + 1
     await bench.poller.look()
     assert len(bench.host.reads) == reads + 1
-    bench.poller.look_soon(("1",))
+    assert bench.poller.look_at(["another"]) == 0
+    assert bench.poller.look_at([PULL_BRANCH]) == 1
     await bench.poller.look()
     assert len(bench.host.reads) == reads + 2
     bench.host.checks = (CommitCheck(key="ci", name="CI", state="pending"),)

@@ -65,7 +65,7 @@ async def parts(daemon: DaemonUnderTest, tmp_path: Path) -> AsyncIterator[Parts]
     bitbucket = FakeBitbucket(tmp_path / "bitbucket")
     async with bitbucket.serving(), site(daemon) as jira:
         daemon.environment["BITBUCKET_TOKEN"] = API_TOKEN
-        daemon.repository_url = str(bitbucket.repository)
+        daemon.repository_url = bitbucket.git_url
         daemon.conversations = daemon.conversations.parent / repository_key(daemon.repository_url)
         daemon.moves = ", merged: Done, needs_attention: Backlog"
         await daemon.lay_out(HOST.format(api=bitbucket.api_url, email=EMAIL, ada=ADA))
