@@ -49,6 +49,7 @@ async def run_checks(settings: Settings, policy: Policy | None, problems: Sequen
         await _tracker(policy, settings),
         await _model(policy, settings),
     ]
+    checks += [await _code_host(policy, settings)] if policy.code_host is not None else []
     checks += await check_tracker(policy, Clock(), host_secrets(settings))
     checks.append(await webhook_check(settings, policy))
     checks.append(await anyio.to_thread.run_sync(_budget, policy, settings))
@@ -161,6 +162,21 @@ async def _repository(policy: Policy, settings: Settings) -> Check:
         detail=f"{shown}: {repository.base} cannot be read: {said}",
         fix="correct repository.url or repository.base in WORKFLOW.md",
     )
+
+
+async def _code_host(policy: Policy, settings: Settings) -> Check:
+    """Asks for a pull request that there need not be: whether we are let in, without changing anything."""
+    assert policy.code_host is not None
+    name, kind = "code-host", policy.code_host.kind
+    try:
+        host = open_code_host(policy.code_host, Clock(), host_secrets(settings))
+        try:
+            await host.find(policy.repository.base if policy.repository is not None else "main")
+        finally:
+            await host.close()
+    except OpenSymphonyError as error:
+        return Check(name=name, status="fail", detail=str(error), fix="correct code_host in WORKFLOW.md, or its token")
+    return Check(name=name, status="pass", detail=f"pull requests of {kind} can be read")
 
 
 async def _tracker(policy: Policy, settings: Settings) -> Check:

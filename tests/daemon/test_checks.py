@@ -198,8 +198,13 @@ async def test_a_private_repository_is_read_with_the_code_hosts_token(
     host = FakeBitbucket(tmp_path / "host")
     async with host.serving():
         policy = world.policy(repository=RepositoryPolicy(url=host.git_url), code_host=policy_for(host))
-        check = (await found(world, policy))["repository"]
-        assert check.status == "fail" and "BITBUCKET_TOKEN is not set" in check.detail
+        checks = await found(world, policy)
+        assert checks["repository"].status == "fail" and "BITBUCKET_TOKEN is not set" in checks["repository"].detail
+        assert checks["code-host"].status == "fail" and "BITBUCKET_TOKEN is not set" in checks["code-host"].detail
         monkeypatch.setenv("BITBUCKET_TOKEN", API_TOKEN)
-        check = (await found(world, policy))["repository"]
-        assert (check.status, check.detail) == ("pass", f"{host.git_url} has the branch main")
+        checks = await found(world, policy)
+        assert checks["repository"].detail == f"{host.git_url} has the branch main"
+        assert checks["code-host"].detail == "pull requests of bitbucket can be read"
+        assert {checks["repository"].status, checks["code-host"].status} == {"pass"}
+        host.missing_scopes = {"pullrequest"}
+        assert "it needs the scope pullrequest" in (await found(world, policy))["code-host"].detail
