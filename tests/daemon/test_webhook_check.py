@@ -162,7 +162,7 @@ async def test_a_certificate_of_an_authority_of_ones_own(
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     public = f'port = {place.port}\nurl = "https://localhost:{port}"'
-    async with place.listening(), anyio.create_task_group() as tasks:
+    async with listener, place.listening(), anyio.create_task_group() as tasks:
         tasks.start_soon(TLSListener(listener, context, standard_compatible=False).serve, partial(pass_on, place.port))
         refused = await place.check(public)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
