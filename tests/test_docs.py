@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from msgspec import NODEFAULT, inspect
 
 from opensymphony import settings
+from opensymphony.api.public import build_public_app
 from opensymphony.schema import key_paths
 from opensymphony.workflow import keys, load
 from opensymphony.workflow.policy import Policy
@@ -117,6 +119,23 @@ def test_each_settings_example_in_the_documentation_loads(tmp_path):
         (tmp_path / "opensymphony.toml").write_text(block)
         _, problems = settings.load_settings(str(tmp_path / "WORKFLOW.md"), environment={"LINEAR_API_KEY": "x"})
         assert problems == ()
+
+
+def test_the_recipe_of_a_tunnel_agrees_with_itself_and_with_the_listener():
+    """All blocks have one port, one name and the listener's own address; the proxy lets through what is answered."""
+    section = (DOCS / "operations.md").read_text().partition("\n## Webhooks\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    code = "".join(block for _, block in blocks)
+    public = tomllib.loads(next(block for kind, block in blocks if kind == "toml"))["public"]
+    listens = f"{settings.PublicSettings().host}:{public['port']}"
+    assert re.findall(r"-R (\S+) ", code) == [f"{listens}:{listens}"] * 2
+    assert re.findall(r"reverse_proxy (\S+)", code) == [listens]
+    assert re.findall(r'permitlisten="(\S+)"', code) == [listens]
+    assert {f"https://{name}" for name in re.findall(r"hooks\.[\w.-]+", code)} == {public["url"]}
+    assert re.findall(r"handle (\S+) \{", code) == ["/webhook/*"]
+    assert [route.path for route in build_public_app(None).routes] == ["/webhook/{service}"]
+    for words in re.findall(r"ssh (-N .*)", code):
+        assert {"ExitOnForwardFailure=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3"} <= set(words.split())
 
 
 def anchors(page):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import anyio
+import anyio.abc
 import pytest
+from anyio.streams.tls import TLSListener
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.ingress import Ingress, Tracked, open_ingress
@@ -148,3 +153,51 @@ async def test_an_apps_calls_go_round_too(place: Place, monkeypatch: pytest.Monk
         assert check.status == "pass", check
         monkeypatch.setenv("JIRA_OAUTH_CLIENT_SECRET", f"another {CLIENT_SECRET}")
         assert (await place.check()).detail.endswith("does not know the secret: it says 401")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate is made with openssl")
+async def test_a_certificate_of_an_authority_of_ones_own(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused until SSL_CERT_FILE names the authority; then the call goes round through TLS."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    wanted = [
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+    ]
+    made = ["openssl", "req", *wanted, "-keyout", str(key), "-out", str(certificate)]
+    await anyio.run_process(made)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    public = f'port = {place.port}\nurl = "https://localhost:{port}"'
+    async with listener, place.listening(), anyio.create_task_group() as tasks:
+        tasks.start_soon(TLSListener(listener, context, standard_compatible=False).serve, partial(pass_on, place.port))
+        refused = await place.check(public)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        taken = await place.check(public)
+        tasks.cancel_scope.cancel()
+    assert refused.status == "fail"
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.detail
+    assert (taken.status, taken.detail.count("https://localhost")) == ("pass", 1)
+
+
+async def pass_on(port: int, outside: anyio.abc.ByteStream) -> None:
+    """What a proxy with TLS does."""
+
+    async def copy(source: anyio.abc.ByteStream, to: anyio.abc.ByteStream) -> None:
+        with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            while True:
+                await to.send(await source.receive())
+        tasks.cancel_scope.cancel()
+
+    async with outside, await anyio.connect_tcp("127.0.0.1", port) as inside, anyio.create_task_group() as tasks:
+        tasks.start_soon(copy, outside, inside)
+        tasks.start_soon(copy, inside, outside)
