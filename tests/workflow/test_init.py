@@ -95,4 +95,5 @@ def test_each_ready_policy_loads(path: Path) -> None:
     loaded = load(path.read_text(), "WORKFLOW.md", environment, "/h/someone", "/project")
     assert loaded.problems == ()
     assert loaded.policy is not None
-    assert loaded.policy.tracker.kind == path.parent.name
+    kinds = [loaded.policy.tracker.kind, *([loaded.policy.code_host.kind] if loaded.policy.code_host else [])]
+    assert kinds == path.parent.name.split("-")

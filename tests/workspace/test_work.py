@@ -494,3 +494,21 @@ async def test_everything_outlives_a_restart(
     assert tip(upstream) == work.commit != done
     assert (await clean(restarted, workspace)).removed
     assert sorted(path.name for path in state.iterdir()) == sorted(["receipts", mirror_of(state).name])
+
+
+async def test_only_the_checked_commit_is_pushed_and_to_our_address(
+    manager: WorkspaceManager, upstream: Path, tmp_path: Path
+) -> None:
+    """The agent moves its branch between check and push, and rewrites the addresses of its repository."""
+    workspace = await prepare(manager)
+    here, elsewhere = Path(workspace.path), tmp_path / "elsewhere.git"
+    git(tmp_path, "init", "-q", "--bare", str(elsewhere))
+    good = commit(here, "a.txt", "good\n", person=False)
+    for name in (f"url.{elsewhere}.insteadOf", f"url.{elsewhere}.pushInsteadOf"):
+        git(here, "config", name, str(upstream))
+    git(here, "config", "remote.origin.url", str(elsewhere))
+    assert (await manager.collect(workspace)).commit == good
+    commit(here, "b.txt", "bad\n", person=False)
+    await manager.push(workspace, good)
+    assert tip(upstream) == good, "exactly what was checked, wherever its branch is now"
+    assert git(elsewhere, "for-each-ref") == ""
