@@ -112,6 +112,7 @@ def review(
     conflicts: Sequence[str],
     *,
     trusted: Callable[[str], bool],
+    rebase: bool = False,
 ) -> str:
     """What a review wants; empty when it wants nothing. What others say stands in a fence, as context."""
     parts = [_thread(thread, trusted) for thread in threads]
@@ -121,10 +122,14 @@ def review(
     parts += [_check(check) for check in checks]
     if conflicts:
         listed = "\n".join(f"- {_one_line(path)}" for path in conflicts[:_LISTED_MAX])
+        how = (
+            "and `git rebase FETCH_HEAD`), and keep what both sides meant; do not merge."
+            if rebase
+            else "and `git merge FETCH_HEAD`), keep what both sides meant, and commit the merge; do not rebase."
+        )
         parts.append(
             f"The branch {pull_request.base} has moved, and your work cannot be merged into it because of:\n\n{listed}\n\n"
-            f"Its newest commits are in `{BASE_BUNDLE}`. Merge them (`git fetch {BASE_BUNDLE} {pull_request.base}` and "
-            "`git merge FETCH_HEAD`), keep what both sides meant, and commit the merge; do not rebase."
+            f"Its newest commits are in `{BASE_BUNDLE}`. Take them in (`git fetch {BASE_BUNDLE} {pull_request.base}` {how}"
         )
     if not parts:
         return ""

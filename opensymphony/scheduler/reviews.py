@@ -257,6 +257,7 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
         news.checks,
         news.conflicts,
         trusted=lambda author: may_instruct(author, policy),
+        rebase=policy.update_by == "rebase",
     )
     wake_ms = 0
     if text:

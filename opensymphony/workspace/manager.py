@@ -136,7 +136,8 @@ class WorkspaceManager:
             raise WorkspaceError(message, error_class="final")
         async with self._lock(workspace.key):
             mirror = await self._mirror_of(workspace)
-            await mirror.push(commit, workspace.branch, workspace.key)
+            rewrite = self.policy.code_host is not None and self.policy.review.update_by == "rebase"
+            await mirror.push(commit, workspace.branch, workspace.key, may_rewrite=rewrite)
 
     async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
         mirror = await self._mirror_of(workspace)

@@ -105,8 +105,11 @@ class Mirror:
         arguments = ["for-each-ref", "--format=%(objectname)", *prefixes]
         return (await self.git.run(arguments, git_dir=self.path)).lines
 
-    async def push(self, commit: str, branch: str, key: str) -> None:
-        """Push exactly this commit, never by force; a remote branch that contains it already is success."""
+    async def push(self, commit: str, branch: str, key: str, *, may_rewrite: bool = False) -> None:
+        """Push exactly this commit; a remote branch that contains it already is success.
+
+        By force only with `may_rewrite`, and only over what was pushed from here last: nobody else's commit is ever lost.
+        """
         if not _COMMIT.fullmatch(commit) or await self.commit(commit) is None:
             message = f"commit {commit[:64]!r} is not in the mirror of {self.shown}: collect the work again"
             raise WorkspaceError(message)
@@ -118,7 +121,23 @@ class Mirror:
             if answer.exit_code == 0:
                 await self._remember_push(commit, ref, key)
                 return
+        if may_rewrite and "[rejected]" in answer.output + answer.errors and await self._rewrite(commit, ref, key):
+            return
         await self._explain_rejection(answer, commit, branch, key)
+
+    async def _rewrite(self, commit: str, ref: str, key: str) -> bool:
+        """Put the commit in the place of what we pushed last, if that is what the remote has at that very moment."""
+        ours = await self.commit(f"refs/opensymphony-pushed/{key}")
+        if ours is None:
+            return False
+        options = ["--quiet", "--porcelain", "--no-verify", *_pack_program("receive-pack", self.url)]
+        lease = f"--force-with-lease={ref}:{ours}"
+        async with self._lock:
+            arguments = ["push", *options, lease, "--", self.url, f"+{commit}:{ref}"]
+            answer = await self.git.ask(arguments, git_dir=self.path, url=self.url)
+            if answer.exit_code == 0:
+                await self._remember_push(commit, ref, key)
+        return answer.exit_code == 0
 
     async def tidy(self) -> None:
         """Pack what has piled up, if it is much; its failure harms nobody."""

@@ -192,6 +192,16 @@ def test_conflicts_with_the_base_are_told_with_the_way_to_mend_them() -> None:
     book.passes(QUIET_MS)
     text = message(book)
     assert "git fetch .opensymphony/base.bundle main" in text and text.count("- a.py") == 1
+    assert "`git merge FETCH_HEAD`" in text
+
+
+def test_a_policy_may_want_a_rebase_instead() -> None:
+    """The agent is told how."""
+    review = msgspec.structs.replace(OURS.review, update_by="rebase")
+    book = in_review(msgspec.structs.replace(OURS, review=review))
+    observe(book, conflicts=("a.py",))
+    book.passes(QUIET_MS)
+    assert "`git rebase FETCH_HEAD`" in message(book)
 
 
 def test_what_is_said_while_a_run_is_at_work_is_given_to_it() -> None:

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from opensymphony.workflow.policy import CodeHostPolicy
+from opensymphony.errors import WorkspaceError
+from opensymphony.workflow.policy import CodeHostPolicy, ReviewPolicy
 from opensymphony.workspace.manager import WorkspaceManager
 from tests.workspace.conftest import clone_and_push, commit, git, prepare
 
@@ -81,3 +83,35 @@ async def test_lines_are_quoted_from_what_was_pushed(manager: WorkspaceManager) 
         (last, "../../etc/passwd", 1),
     ):
         assert await manager.quote(workspace, commit_name, path, line) == ""
+
+
+async def test_a_rebased_branch_replaces_what_we_pushed_and_nothing_else(
+    manager: WorkspaceManager, upstream: Path
+) -> None:
+    """Where the policy says so; a commit that somebody else has put there meanwhile is never lost."""
+    policy = reviewing(manager).policy
+    workspace = await prepare(manager)
+    here, branch = Path(workspace.path), workspace.branch or ""
+    first = commit(here, "mine", "1", person=False)
+    await manager.collect(workspace)
+    await manager.push(workspace, first)
+    theirs = clone_and_push(upstream, "theirs", "main")
+    await prepare(manager)
+    git(here, "fetch", "-q", BUNDLE, "main")
+    git(here, "rebase", "-q", "FETCH_HEAD")
+    rebased = (await manager.collect(workspace)).commit
+    assert rebased is not None and git(here, "rev-parse", "HEAD~1") == theirs
+    with pytest.raises(WorkspaceError, match="does not contain"):
+        await manager.push(workspace, rebased)
+    assert git(upstream, "rev-parse", branch) == first
+    manager.use(msgspec.structs.replace(policy, review=ReviewPolicy(update_by="rebase")))
+    await manager.push(workspace, rebased)
+    await manager.push(workspace, rebased)
+    assert git(upstream, "rev-parse", branch) == rebased
+    foreign = clone_and_push(upstream, "by-hand", branch, start=branch)
+    git(here, "commit", "-q", "--amend", "-m", "again")
+    amended = (await manager.collect(workspace)).commit
+    assert amended is not None
+    with pytest.raises(WorkspaceError, match="does not contain"):
+        await manager.push(workspace, amended)
+    assert git(upstream, "rev-parse", branch) == foreign

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -48,5 +48,7 @@ class ReviewPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether failed pipelines go back to the agent, with the end of their log."""
     conflicts: bool = True
     """Whether the agent is told to merge the base when that has moved and conflicts."""
+    update_by: Literal["merge", "rebase"] = "merge"
+    """How the agent brings its branch up to a base that conflicts. `rebase`: what we pushed last may be pushed over."""
     resolve: bool = True
     """Whether a thread that the agent says it has done is resolved after our answer."""
