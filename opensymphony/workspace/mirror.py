@@ -133,7 +133,8 @@ class Mirror:
         options = ["--quiet", "--porcelain", "--no-verify", *_pack_program("receive-pack", self.url)]
         lease = f"--force-with-lease={ref}:{ours}"
         async with self._lock:
-            arguments = ["push", *options, lease, "--", self.url, f"+{commit}:{ref}"]
+            # Without a plus: that would force whatever the lease says.
+            arguments = ["push", *options, lease, "--", self.url, f"{commit}:{ref}"]
             answer = await self.git.ask(arguments, git_dir=self.path, url=self.url)
             if answer.exit_code == 0:
                 await self._remember_push(commit, ref, key)
