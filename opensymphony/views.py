@@ -181,6 +181,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     budgets: tuple[BudgetView, ...] = ()
     tracker: TrackerState | None = None
     """What the tracker was asked; None for one without limits."""
+    code_host: TrackerState | None = None
+    """What the code host was asked; None where there is none."""
+    code_host_error: str | None = None
+    """Why pull requests could not be read at the last look."""
     overlaps: tuple[Overlap, ...] = ()
     """Tickets at work or in review that change the same files."""
 

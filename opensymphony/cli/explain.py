@@ -85,7 +85,8 @@ def _pull_lines(pull: PullRequestView) -> Iterator[str]:
     rounds = f", {pull.rounds} round{'' if pull.rounds == 1 else 's'} of review" if pull.rounds else ""
     yield f"pull request {pull.url}: {pull.state}{rounds}"
     if pull.open_threads:
-        yield f"{pull.open_threads} thread{'' if pull.open_threads == 1 else 's'} of its review wait for their answer"
+        one = pull.open_threads == 1
+        yield f"{pull.open_threads} thread{' of its review waits' if one else 's of its review wait'} for an answer"
     if pull.starts_ms is not None:
         yield f"its review starts it again at {_iso(pull.starts_ms)}, if nothing more is said until then"
 

@@ -57,6 +57,10 @@ def lines(snapshot: Snapshot) -> list[str]:
         found.append(f"the tracker cannot be read{since}: {snapshot.poll_error}{again}")
     if snapshot.tracker is not None:
         found.append(f"tracker: {_traffic(snapshot.tracker, snapshot.at_ms)}")
+    if snapshot.code_host_error:
+        found.append(f"pull requests cannot be read: {snapshot.code_host_error}")
+    if snapshot.code_host is not None:
+        found.append(f"code host: {_traffic(snapshot.code_host, snapshot.at_ms)}")
     if snapshot.policy_error:
         since = _since(snapshot.policy_error_since_ms, snapshot.at_ms)
         found.append(f"the newest WORKFLOW.md is not in force{since}: {snapshot.policy_error}")

@@ -284,6 +284,9 @@ class Daemon:
         reviews = ReviewPoller(parts.code_host, parts.workspaces, parts.loop.state, parts.loop.clock, parts.loop.post)
         parts.loop.watch(reviews.watch)
         tasks.start_soon(reviews.run, name="reviews")
+        host = parts.code_host
+        if self.control is not None:
+            self.control.code_host = lambda: (host.state(), reviews.error)
         webhook = open_code_host_webhook(self.policy.code_host)
         if webhook is None:
             return None

@@ -55,6 +55,8 @@ class DaemonControl:
         self.status: Status = "starting"
         self.ingress: Inspection | None = None
         """None where no webhooks are taken."""
+        self.code_host: Callable[[], tuple[TrackerState | None, str]] = lambda: (None, "")
+        """What the code host was asked, and what went wrong there."""
         self._cached: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
@@ -80,7 +82,9 @@ class DaemonControl:
         next_poll_ms = self._next_poll_ms()
         since_ms = self._policy_error_since_ms() if cached.policy_error else None
         now_ms = self._loop.clock.now_ms()
-        beside = (next_poll_ms, since_ms) != (cached.next_poll_ms, cached.policy_error_since_ms)
+        code_host, trouble = self.code_host()
+        known = (cached.next_poll_ms, cached.policy_error_since_ms, cached.code_host_error)
+        beside = (next_poll_ms, since_ms, trouble or None) != known
         if beside or now_ms - cached.at_ms >= _AT_MS:
             cached = structs.replace(
                 cached,
@@ -88,6 +92,8 @@ class DaemonControl:
                 next_poll_ms=next_poll_ms,
                 policy_error_since_ms=since_ms,
                 tracker=self._tracker(),
+                code_host=code_host,
+                code_host_error=trouble or None,
             )
         self._cached = cached
         return cached

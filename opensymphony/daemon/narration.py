@@ -71,6 +71,12 @@ def _told(decision: d.Decision) -> tuple[str, dict[str, object], bool] | None:
         case d.StopBegun() | d.TicketParked():
             name = "run is being stopped" if isinstance(decision, d.StopBegun) else "ticket put down"
             return name, {"outcome": decision.outcome, "reason": decision.reason}, False
+        case d.PullRequestNoted(pull_request=pull):
+            return f"pull request {pull.state}", {"url": pull.url}, pull.state == "declined"
+        case d.MessageQueued(message=message) if message.from_review:
+            return "the review has news", {"threads": len(message.threads)}, False
+        case d.ThreadsSettled(answers=answers):
+            return "threads are answered", {"threads": len(answers)}, False
         case d.SilenceExcused():
             return "a tool call is silent, but at work", {"detail": decision.detail}, False
         case _:

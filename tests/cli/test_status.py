@@ -11,7 +11,7 @@ import pytest
 from opensymphony.api.client import ADDRESS_FILE
 from opensymphony.cli.status import lines
 from opensymphony.model import ServerState, TicketId, TrackerState, Usage
-from opensymphony.views import AskView, BudgetView, Snapshot, TicketView
+from opensymphony.views import AskView, BudgetView, Overlap, PullRequestView, Snapshot, TicketView
 from tests.api.test_client import answering
 from tests.cli.program import call, write_workflow
 
@@ -192,3 +192,20 @@ def test_what_the_tracker_was_asked_has_a_line() -> None:
     )
     told = lines(msgspec.structs.replace(SNAPSHOT, tracker=TrackerState(requests=1)))
     assert "tracker: 1 request since the start" in told
+
+
+def test_pull_requests_and_what_they_share_have_lines() -> None:
+    """The code host's traffic and trouble, and tickets that change the same files."""
+    pull = PullRequestView(id="7", url="https://host/7", state="open")
+    shown = msgspec.structs.replace(
+        SNAPSHOT,
+        code_host=TrackerState(requests=3),
+        code_host_error="bitbucket: it does not answer",
+        overlaps=(Overlap(tickets=("A-1", "B-1"), files=("a.py", "b.py"), more=3),),
+        tickets=(msgspec.structs.replace(SNAPSHOT.tickets[0], pull_request=pull),),
+    )
+    told = lines(shown)
+    assert "code host: 3 requests since the start" in told
+    assert "pull requests cannot be read: bitbucket: it does not answer" in told
+    assert "overlap: A-1 and B-1 both change a.py, b.py and 3 more" in told
+    assert told[-1].endswith("pull request https://host/7 (open)")

@@ -14,7 +14,7 @@ from opensymphony.daemon.control import DaemonControl
 from opensymphony.daemon.loop import Loop
 from opensymphony.daemon.recovery import recover
 from opensymphony.errors import InstanceError
-from opensymphony.model import ServerState, TicketId
+from opensymphony.model import ServerState, TicketId, TrackerState
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import step
 from opensymphony.scheduler.records import FORMAT
@@ -310,3 +310,13 @@ async def test_a_shutdown_reaches_the_daemon(desk: Desk) -> None:
     """It only asks; the daemon drains by itself."""
     desk.control.shutdown()
     assert desk.stops == 1
+
+
+async def test_trouble_with_the_code_host_is_shown_until_it_is_over(desk: Desk) -> None:
+    """With what it was asked, although nothing is journaled about it."""
+    assert desk.control.snapshot().code_host is None
+    desk.control.code_host = lambda: (TrackerState(requests=5), "bitbucket: it does not answer")
+    shown = desk.control.snapshot()
+    assert shown.code_host == TrackerState(requests=5) and shown.code_host_error == "bitbucket: it does not answer"
+    desk.control.code_host = lambda: (TrackerState(requests=6), "")
+    assert desk.control.snapshot().code_host_error is None

@@ -10,6 +10,7 @@ from opensymphony.daemon.narration import Narration
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from tests.scheduler.playbook import Playbook
+from tests.scheduler.test_reviews import OURS, PULL, observe, said
 
 
 @pytest.fixture
@@ -78,3 +79,21 @@ def test_what_an_operator_asked_and_what_keeps_everything_is_told(told):
         "a day of the budget begins",
     ]
     assert ("nothing new starts", "warning") in found
+
+
+def test_a_review_is_told(told):
+    """That there is a pull request, that somebody said something, and that it is over."""
+    book, lines = told
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=OURS))
+    book.ticket("A-1")
+    book.settle_all()
+    observe(book, threads=(said(1),))
+    observe(book, msgspec.structs.replace(PULL, state="declined"))
+    events = [
+        (line["event"], line["level"]) for line in lines() if "pull" in line["event"] or "review" in line["event"]
+    ]
+    assert events == [
+        ("pull request open", "info"),
+        ("the review has news", "info"),
+        ("pull request declined", "warning"),
+    ]
