@@ -26,6 +26,7 @@ _STAGES = {
     "collecting": "verifying: running the ticket's test",
     "verifying": "verifying: running the ticket's test",
     "pushing": "ending: pushing the branch",
+    "publishing": "ending: opening the pull request",
     "after_run": "ending: writing to the ticket",
     "transitioning": "ending: writing to the ticket",
     "reporting": "ending: writing to the ticket",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import call
-from tests.cli.test_webhook import Site
-from tests.fakes.jira import EMAIL, TOKEN
+from tests.cli.test_webhook import Served
+from tests.fakes.jira import EMAIL, TOKEN, FakeJira
 
 
 @pytest.fixture
@@ -57,8 +57,9 @@ def test_nothing_is_replaced_without_being_asked(here: Path) -> None:
 
 def test_a_site_is_asked_before_anything_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it lacks is told with its remedy; a token stands in no file."""
-    with Site() as site:
-        arguments = ("init", "--tracker", "jira", "--site", site.jira.base_url, "--email", EMAIL, "--project", "proj")
+    jira = FakeJira()
+    with Served(jira.serving):
+        arguments = ("init", "--tracker", "jira", "--site", jira.base_url, "--email", EMAIL, "--project", "proj")
         monkeypatch.setenv("JIRA_API_TOKEN", "wrong")
         said = call(*arguments)
         assert said.code == 3
@@ -66,7 +67,7 @@ def test_a_site_is_asked_before_anything_is_written(here: Path, monkeypatch: pyt
         assert said.lines[-1] == "opensymphony: nothing was written: mend what failed, or use --unchecked"
         assert os.listdir(here) == [".git"]
         monkeypatch.setenv("JIRA_API_TOKEN", TOKEN)
-        site.jira.create()
+        jira.create()
         said = call(*arguments)
         assert said.code == 0, said
         assert "PASS  jira-account" in said.err

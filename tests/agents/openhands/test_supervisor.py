@@ -374,7 +374,7 @@ async def test_a_disk_that_is_full_is_told_in_one_line(
     def full(descriptor: int) -> None:
         nonlocal calls
         calls += 1
-        if calls == 2:  # the record before the start, the record behind it
+        if calls == 3:  # the record before the start and its name, the record behind it
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 
