@@ -216,6 +216,8 @@ def pull_request_observed(state: State, event: e.PullRequestObserved) -> tuple[d
     known = pull.pull_request
     if structs.replace(seen, updated_ms=0) != structs.replace(known, updated_ms=0):
         plan.add(d.PullRequestNoted(ticket_id=entry.ticket.id, pull_request=seen))
+    if entry.phase == "closed":
+        return tuple(plan.decisions)  # a look that was under way when it was closed: nothing follows from it any more
     _catch_up(plan, pull, seen)
     if seen.state == "open":
         _hear(plan, pull, event.reading)
@@ -276,7 +278,8 @@ def begin_round(plan: Plan) -> None:
     """Nothing new was said for a while: a ticket in review starts again, unless that has happened too often."""
     entry, pull = plan.entry, plan.entry.pull
     assert pull is not None, "the timer of a review is dead without one"
-    waits = entry.run is None and entry.phase == "in_review" and any(one.from_review for one in entry.messages)
+    rests = entry.run is None and entry.phase == "in_review" and pull.pull_request.state == "open"
+    waits = rests and any(one.from_review for one in entry.messages)
     rounds = pull.rounds + 1 if waits else pull.rounds
     plan.add(d.RoundsCounted(ticket_id=plan.ticket.id, rounds=rounds))
     if not waits:
