@@ -42,8 +42,11 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
             # A person was told that it is moved back; nothing else would do it.
             kind = "settle" if is_settling(plan, command) else "move"
             plan.add(plan.timer(kind, plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
-        elif isinstance(command, c.AnswerThread) and event.error_class != "retry":
+        elif isinstance(command, c.AnswerThread) and event.error_class != "retry" and plan.entry.pull is not None:
             plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id))
+        elif isinstance(command, c.LinkPullRequest) and event.error_class != "retry" and plan.entry.pull is not None:
+            # Not asked for again at each look; the comment names the pull request.
+            plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
         elif isinstance(command, c.WriteComment) and run is None and event.error_class == "retry":
             comment_failed(plan, command.body, event.retry_after_ms)
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):

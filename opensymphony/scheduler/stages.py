@@ -103,6 +103,8 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
+    elif isinstance(command, c.LinkPullRequest | c.AnswerThread) and entry.pull is None:
+        return  # the ticket was forgotten meanwhile, and came back
     elif isinstance(command, c.LinkPullRequest):
         plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
     elif isinstance(command, c.AnswerThread):

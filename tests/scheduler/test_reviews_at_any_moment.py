@@ -5,8 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import decisions as d
+from opensymphony.scheduler import events as e
+from opensymphony.scheduler.decide import decide
 from opensymphony.workflow.policy import ReportingPolicy, TransitionsPolicy
-from tests.scheduler.test_reviews import OURS, PULL, QUIET_MS, in_review, observe, said
+from tests.scheduler.playbook import Playbook
+from tests.scheduler.test_reviews import OURS, PULL, QUIET_MS, SECOND, does, in_review, message, observe, said
 
 MERGED = msgspec.structs.replace(PULL, state="merged")
 DECLINED = msgspec.structs.replace(PULL, state="declined")
@@ -41,3 +45,42 @@ def test_a_remark_just_before_the_merge_begins_no_round() -> None:
     book.passes(QUIET_MS)
     assert not any(isinstance(one, c.TransitionTicket) for one in book.state.pending.values())
     assert book.entry("A-1").phase == "in_review" and book.entry("A-1").generation == 1
+
+
+def test_a_link_that_is_refused_is_not_asked_for_for_ever() -> None:
+    """Each look would write it down and ask again."""
+    book = Playbook(OURS)
+    book.ticket("A-1")
+    book.until(c.LinkPullRequest)
+    book.fail(c.LinkPullRequest, "person")
+    book.settle_all()
+    assert not observe(book)
+
+
+def test_moving_the_ticket_back_counts_as_a_person_s_word() -> None:
+    """As `retry` does: else the next remark would stop it again at once."""
+    book = in_review()
+    for number in range(1, 3):
+        observe(book, threads=(said(number),))
+        book.passes(QUIET_MS)
+        does(book, f"Thread {number}: done: it", msgspec.structs.replace(SECOND, commit=f"{number}" * 40))
+        book.settle_all()
+    observe(book, threads=(said(3),))
+    book.passes(QUIET_MS)
+    book.settle_all()
+    assert book.entry("A-1").phase == "needs_person"
+    book.ticket("A-1", state="In Progress")
+    assert "Thread 3" in message(book)
+    pull = book.entry("A-1").pull
+    assert pull is not None and pull.rounds == 0
+
+
+def test_an_answer_that_outlives_what_was_known_of_its_ticket_harms_nobody() -> None:
+    """A ticket that was forgotten and came back has no pull request yet."""
+    book = Playbook(OURS)
+    book.ticket("A-1")
+    book.until(c.LinkPullRequest)
+    link = book.pending(c.LinkPullRequest)
+    book.entry("A-1").pull = None
+    decided = decide(book.state, e.PullRequestLinked(at_ms=book.now_ms, key=link.key))
+    assert decided == (d.CommandSettled(key=link.key),)
