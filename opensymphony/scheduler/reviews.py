@@ -42,6 +42,8 @@ _STATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID_CHARS_MAX = 1_000
+_WAITING_MAX = 20
+"""Messages of a review that nobody has taken: what else is said waits at the code host."""
 
 
 class News(Struct, frozen=True, kw_only=True):
@@ -242,8 +244,10 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
     news = news_of(pull, reading, policy)
     if not news.keys:
         return
+    if sum(one.from_review for one in plan.entry.messages) >= _WAITING_MAX:
+        return  # heard when these were given
     heard = set(pull.heard)
-    threads = tuple(
+    wanted = tuple(
         thread
         for thread in news.threads
         if any(
@@ -251,6 +255,8 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
             for comment in thread.comments
         )
     )
+    threads = wanted[: messages.THREADS_MAX]
+    later = {f"comment/{one.id}" for thread in wanted[messages.THREADS_MAX :] for one in thread.comments}
     reviews = tuple(review for review in news.reviews if may_instruct(review.author, policy))
     text = messages.review(
         reading.pull_request,
@@ -271,7 +277,8 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
         )
         plan.add(d.MessageQueued(ticket_id=plan.ticket.id, message=said))
         wake_ms = plan.at_ms + policy.quiet_ms
-    plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=news.keys, wake_ms=wake_ms))
+    keys = tuple(key for key in news.keys if key not in later)
+    plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=keys, wake_ms=wake_ms))
 
 
 def begin_round(plan: Plan) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from opensymphony.model import CommitCheck, PullRequestReading, ReviewComment, ReviewThread
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.decide import decide
+from opensymphony.scheduler.messages import THREADS_MAX
+from opensymphony.scheduler.reviews import has_news
 from opensymphony.workflow.policy import ReportingPolicy, TransitionsPolicy
 from tests.scheduler.playbook import Playbook
-from tests.scheduler.test_reviews import OURS, PULL, QUIET_MS, SECOND, does, in_review, message, observe, said
+from tests.scheduler.test_reviews import A_1, OURS, PULL, QUIET_MS, SECOND, does, in_review, message, observe, said
 
 MERGED = msgspec.structs.replace(PULL, state="merged")
 DECLINED = msgspec.structs.replace(PULL, state="declined")
@@ -84,3 +87,65 @@ def test_an_answer_that_outlives_what_was_known_of_its_ticket_harms_nobody() -> 
     book.entry("A-1").pull = None
     decided = decide(book.state, e.PullRequestLinked(at_ms=book.now_ms, key=link.key))
     assert decided == (d.CommandSettled(key=link.key),)
+
+
+def talk(*said_by: tuple[str, str]) -> ReviewThread:
+    """One thread, by author and text."""
+    comments = tuple(
+        ReviewComment(id=str(number), author=author, author_name=author.strip("{}"), text=text)
+        for number, (author, text) in enumerate(said_by)
+    )
+    return ReviewThread(id="0", comments=comments)
+
+
+def test_long_talk_of_others_does_not_displace_an_instruction() -> None:
+    """What is new stands at the end of a thread: old comments are left out, and every fence is closed."""
+    book = in_review()
+    observe(book, threads=(talk(*[("{eve}", "x" * 4_000)] * 20, ("{ada}", "Rename it.")),))
+    [told] = book.entry("A-1").messages
+    assert "Rename it." in told.text and told.text.endswith("Thread ID: not done: why")
+    assert "earlier comments are left out" in told.text
+    assert told.text.count("<untrusted-") == told.text.count("</untrusted-") > 0
+
+
+def test_everything_that_a_long_review_says_is_told() -> None:
+    """In one message as much as an agent can read, the rest in the next."""
+    book = in_review()
+    many = tuple(said(number, f"Mend {number}." + "y" * 3_000) for number in range(THREADS_MAX + 10))
+    observe(book, threads=many)
+    observe(book, threads=many)
+    assert not observe(book, threads=many)
+    first, second = book.entry("A-1").messages
+    assert (len(first.threads), len(second.threads)) == (THREADS_MAX, 10)
+    for number in range(THREADS_MAX):
+        assert f"Mend {number}." in first.text
+    assert len(first.text) < 80_000
+
+
+def test_the_logs_of_very_many_checks_are_not_all_told() -> None:
+    """How many more there are is."""
+    book = in_review()
+    observe(book, checks=tuple(CommitCheck(key=f"{n}", name=f"ci {n}", state="failed") for n in range(200)))
+    [told] = book.entry("A-1").messages
+    assert "180 more checks failed." in told.text and told.text.count("The check ci") == 20
+
+
+def test_a_pull_request_with_very_many_comments_is_heard_once() -> None:
+    """As many as a code host shows at once."""
+    book = in_review()
+    many = tuple(said(number, author="{bot}") for number in range(2_000))
+    observe(book, threads=many)
+    pull = book.entry("A-1").pull
+    assert pull is not None
+    assert not has_news(pull, PullRequestReading(pull_request=PULL, threads=many), OURS.review)
+
+
+def test_a_review_that_nobody_works_on_does_not_pile_up() -> None:
+    """What is too much waits at the code host, and a person's message still has room."""
+    book = in_review()
+    for number in range(60):
+        observe(book, threads=(said(number),))
+    assert len(book.entry("A-1").messages) == 20
+    asked = e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=A_1, action="message", text="And this.")
+    book.send(asked)
+    assert book.state.requests["r"][0]

@@ -7,8 +7,8 @@ from opensymphony.scheduler.decisions.roots import OfTicket
 from opensymphony.scheduler.places import set_timer
 from opensymphony.scheduler.state import Pull, State, entry_of
 
-_HEARD_MAX = 1_000
-"""Far more than a pull request shows at once."""
+_HEARD_MAX = 5_000
+"""More than a pull request shows at once: what is forgotten and shown again would be news again."""
 
 
 def pull_request_noted(state: State, decision: d.PullRequestNoted) -> None:
