@@ -262,17 +262,21 @@ def is_settling(plan: Plan, command: c.TransitionTicket) -> bool:
 
 def settle_closed(plan: Plan, pull_request: PullRequest, *, again: bool = False) -> None:
     """Its review is over: what was merged moves on, and about what was declined a person decides."""
-    moves, ticket = plan.policy.reporting.transitions, plan.ticket
-    merged = pull_request.state == "merged"
-    reason = "its pull request was declined: say what to do instead, or close the ticket"
+    moves, ticket, said = plan.policy.reporting.transitions, plan.ticket, plan.entry.messages
+    merged, waits = pull_request.state == "merged", plan.entry.phase in ("waiting_to_start", "retrying")
+    if not merged and waits and any(not one.from_review for one in said):
+        return  # what to do instead was said before it was declined
     target = moves.merged if merged else moves.needs_attention
     if not merged and not again:
-        park(plan, reason)
+        park(plan, "its pull request was declined: say what to do instead, or close the ticket")
+    unwanted = merged and target is None and waits and bool(said) and all(one.from_review for one in said)
+    if unwanted:
+        park(plan, "its pull request was merged before its review was worked on: say what is left, or close the ticket")
     if target is not None and not among(ticket.state, (target,)):
         plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=target)
     elif merged and plan.entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
-    if merged and not again and plan.policy.reporting.comment:
+    if merged and not again and not unwanted and plan.policy.reporting.comment:
         write_comment(plan, resting_body(plan, "Merged", ""))
 
 

@@ -149,3 +149,42 @@ def test_a_review_that_nobody_works_on_does_not_pile_up() -> None:
     asked = e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=A_1, action="message", text="And this.")
     book.send(asked)
     assert book.state.requests["r"][0]
+
+
+def waiting(merged: str | None = None) -> Playbook:
+    """Its review needs work, and it waits for a place."""
+    transitions = TransitionsPolicy(started="In Progress", succeeded="In Review", merged=merged)
+    book = in_review(msgspec.structs.replace(OURS, reporting=ReportingPolicy(transitions=transitions)))
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="p", ticket_id=A_1, action="pause"))
+    observe(book, threads=(said(1),))
+    book.passes(QUIET_MS)
+    book.settle_all()
+    assert book.entry("A-1").phase == "waiting_to_start"
+    return book
+
+
+def test_merged_while_its_review_waits_for_a_place_begins_no_run() -> None:
+    """Nobody wants the remark any more; where no state is named for what was merged, a person says so."""
+    book = waiting()
+    observe(book, MERGED)
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=A_1, action="resume"))
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert entry.phase == "needs_person" and "merged" in entry.reason and entry.generation == 1
+    assert entry.reason in entry.comment
+    book = waiting(merged="Done")
+    observe(book, MERGED)
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed"
+
+
+def test_declined_by_somebody_who_has_said_what_to_do_instead_asks_nobody() -> None:
+    """The order of the two is an accident."""
+    book = waiting()
+    book.send(
+        e.OperatorAsked(at_ms=book.now_ms, request_id="m", ticket_id=A_1, action="message", text="Begin anew, smaller.")
+    )
+    observe(book, DECLINED)
+    assert book.entry("A-1").phase == "waiting_to_start" and not book.kinds()
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=A_1, action="resume"))
+    assert "Begin anew, smaller." in message(book)
