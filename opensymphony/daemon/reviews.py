@@ -18,6 +18,7 @@ from opensymphony.logs import get_logger
 from opensymphony.model import CommitCheck, PullRequest, PullRequestReading, ReviewThread, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.messages import lean
 from opensymphony.scheduler.reviews import has_news, news_of
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.workflow.policy import ReviewPolicy
@@ -144,7 +145,9 @@ class ReviewPoller:
             quotes = {thread.id: await self._quote_of(reading, thread, entry) for thread in news.threads[:_QUOTES_MAX]}
             told = structs.replace(
                 reading,
-                threads=tuple(structs.replace(one, quote=quotes.get(one.id) or one.quote) for one in news.threads),
+                threads=tuple(
+                    structs.replace(lean(one), quote=quotes.get(one.id) or one.quote) for one in news.threads
+                ),
                 checks=tuple(structs.replace(one, log=logs.get(one.key, one.log)) for one in news.checks),
             )
             ticket_id: TicketId = entry.ticket.id

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from opensymphony.model import (
     CommitCheck,
     PersonMessage,
@@ -144,6 +146,18 @@ def review(
             "    Thread ID: done: what you changed\n    Thread ID: not done: why"
         )
     return "\n\n".join(parts) + ask
+
+
+def lean(thread: ReviewThread) -> ReviewThread:
+    """The thread with no more text than is told of it, since all of it would stand in the journal."""
+    told = len(thread.comments) - _LISTED_MAX
+    return structs.replace(
+        thread,
+        comments=tuple(
+            structs.replace(one, text=one.text.strip()[: _COMMENT_CHARS_MAX + 1] if at >= told else "")
+            for at, one in enumerate(thread.comments)
+        ),
+    )
 
 
 def _thread(thread: ReviewThread, trusted: Callable[[str], bool], room: int) -> str:

@@ -12,7 +12,7 @@ from opensymphony.clock import Clock
 from opensymphony.daemon.reviews import ReviewPoller
 from opensymphony.errors import BadAnswer, RateLimited, Unreachable, WorkspaceError
 from opensymphony.interfaces import Workspaces
-from opensymphony.model import CommitCheck, Workspace
+from opensymphony.model import CommitCheck, ReviewComment, ReviewThread, Workspace
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -217,3 +217,16 @@ async def test_a_hint_that_comes_while_it_looks_is_not_lost(bench: Bench) -> Non
         with anyio.fail_after(10):
             await again.wait()
         tasks.cancel_scope.cancel()
+
+
+async def test_of_a_very_long_thread_only_what_can_be_told_is_taken_along(bench: Bench) -> None:
+    """All of it would stand in the journal; each comment counts as heard all the same."""
+    said = tuple(ReviewComment(id=str(number), author="{ada}", text="x" * 30_000) for number in range(300))
+    bench.host.threads["1"] = [ReviewThread(id="0", comments=said)]
+    await bench.poller.look()
+    [event] = bench.posted
+    [thread] = event.reading.threads
+    assert sum(len(one.text) for one in thread.comments) < 300_000
+    bench.host.updated_ms += 1
+    await bench.poller.look()
+    assert len(bench.posted) == 1
