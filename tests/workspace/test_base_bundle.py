@@ -81,3 +81,14 @@ async def test_lines_are_quoted_from_what_was_pushed(manager: WorkspaceManager) 
         (last, "../../etc/passwd", 1),
     ):
         assert await manager.quote(workspace, commit_name, path, line) == ""
+
+
+async def test_lines_are_counted_as_git_counts_them(manager: WorkspaceManager) -> None:
+    """A form feed ends none; of a file that is too large to be read whole nothing is quoted."""
+    workspace = await prepare(manager)
+    commit(workspace.path, "a.c", "one\x0c\ntwo\u2028\nthree\n", person=False)
+    last = commit(workspace.path, "large", "first\n" + "line\n" * 900_000 + "last\n", person=False)
+    await manager.collect(workspace)
+    quoted = await manager.quote(workspace, last, "a.c", 3)
+    assert quoted.split("\n")[-1] == "    3> three"
+    assert await manager.quote(workspace, last, "large", 1) == ""
