@@ -20,7 +20,7 @@ from opensymphony.scheduler.eligibility import among, as_gone, is_terminal, rest
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.state import Ending, State
+from opensymphony.scheduler.state import Ending, Pull, State
 from opensymphony.scheduler.status_comment import comment_body, defer_comment, resting_body, write_comment
 
 IS_GONE = "it is gone from the tracker"
@@ -207,7 +207,11 @@ def _after_end(plan: Plan) -> None:
         return
     _notify(plan)
     pull = entry.pull
-    if pull is not None and pull.pull_request.state != "open" and entry.phase == "in_review":
+    if (
+        pull is not None
+        and pull.pull_request.state != "open"
+        and (entry.phase == "in_review" or _merged_in(plan, pull))
+    ):
         settle_closed(plan, pull.pull_request)
         return
     answered = any(message.at_ms > entry.stopped_ms for message in entry.messages if not message.from_review)
@@ -221,6 +225,12 @@ def _after_end(plan: Plan) -> None:
     elif pull is not None and pull.wake_ms <= plan.at_ms and any(message.from_review for message in entry.messages):
         wake_ms = plan.at_ms + plan.policy.review.quiet_ms
         plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=(), wake_ms=wake_ms))
+
+
+def _merged_in(plan: Plan, pull: Pull) -> bool:
+    """Whether it was merged while this run was at work, which now waits for a person who has decided already."""
+    merged_now = pull.pull_request.state == "merged" and pull.ended_in == plan.generation
+    return merged_now and plan.entry.phase == "needs_person"
 
 
 def _fits_again(plan: Plan) -> bool:

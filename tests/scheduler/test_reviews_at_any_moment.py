@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from opensymphony.model import CommitCheck, PullRequestReading, ReviewComment, ReviewThread
+from opensymphony.model import CommitCheck, PullRequestReading, ReviewComment, ReviewThread, TurnEnd
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -188,3 +188,31 @@ def test_declined_by_somebody_who_has_said_what_to_do_instead_asks_nobody() -> N
     assert book.entry("A-1").phase == "waiting_to_start" and not book.kinds()
     book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="r", ticket_id=A_1, action="resume"))
     assert "Begin anew, smaller." in message(book)
+
+
+def test_merged_while_a_run_is_at_work_counts_however_it_ends() -> None:
+    """Nobody looks at it again, so a ticket that then waits for a person would wait for ever."""
+    book = in_review()
+    observe(book, threads=(said(1),))
+    book.passes(QUIET_MS)
+    book.until(c.AwaitTurn)
+    observe(book, MERGED)
+    book.answer(c.AwaitTurn, end=TurnEnd(status="paused", final_text=""))
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed" and book.entry("A-1").ticket.state == "Done"
+
+
+def test_what_was_merged_long_ago_moves_no_ticket_that_asks_again() -> None:
+    """A person has opened it again for more; the old pull request has been settled."""
+    transitions = TransitionsPolicy(started="In Progress", succeeded="In Review", needs_attention="Blocked")
+    book = in_review(msgspec.structs.replace(OURS, reporting=ReportingPolicy(transitions=transitions)))
+    observe(book, MERGED)
+    book.settle_all()
+    moves = msgspec.structs.replace(transitions, merged="Done")
+    later = msgspec.structs.replace(OURS, reporting=ReportingPolicy(transitions=moves))
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=later))
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="m", ticket_id=A_1, action="message", text="One more."))
+    book.until(c.AwaitTurn)
+    book.answer(c.AwaitTurn, end=TurnEnd(status="paused", final_text=""))
+    book.settle_all()
+    assert book.entry("A-1").phase == "needs_person" and book.entry("A-1").ticket.state == "Blocked"

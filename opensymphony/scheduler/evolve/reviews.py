@@ -16,6 +16,9 @@ def pull_request_noted(state: State, decision: d.PullRequestNoted) -> None:
     if entry.pull is None or entry.pull.pull_request.id != decision.pull_request.id:
         entry.pull = Pull(pull_request=decision.pull_request)
     else:
+        was_open, is_open = (one.state == "open" for one in (entry.pull.pull_request, decision.pull_request))
+        if was_open and not is_open and entry.run is not None:
+            entry.pull.ended_in = entry.run.generation
         entry.pull.pull_request = decision.pull_request
 
 
