@@ -210,6 +210,7 @@ def _after_end(plan: Plan) -> None:
     if (
         pull is not None
         and pull.pull_request.state != "open"
+        and plan.policy.code_host is not None
         and (entry.phase == "in_review" or _merged_in(plan, pull))
     ):
         settle_closed(plan, pull.pull_request)

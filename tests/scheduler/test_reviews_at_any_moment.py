@@ -216,3 +216,27 @@ def test_what_was_merged_long_ago_moves_no_ticket_that_asks_again() -> None:
     book.answer(c.AwaitTurn, end=TurnEnd(status="paused", final_text=""))
     book.settle_all()
     assert book.entry("A-1").phase == "needs_person" and book.entry("A-1").ticket.state == "Blocked"
+
+
+def test_a_ticket_that_cannot_be_moved_back_for_its_review_asks_a_person() -> None:
+    """Else its reviewers would wait, and nobody would know for what."""
+    book = in_review()
+    observe(book, threads=(said(1),))
+    book.passes(QUIET_MS)
+    assert book.pending(c.TransitionTicket).to_state == "In Progress"
+    book.fail(c.TransitionTicket, "person")
+    entry = book.entry("A-1")
+    assert entry.phase == "needs_person" and "could not be moved to In Progress" in entry.reason
+    assert entry.reason in entry.comment
+
+
+def test_without_a_code_host_an_old_pull_request_is_no_reason_to_ask() -> None:
+    """It was declined, and then the policy gave up pull requests."""
+    book = in_review()
+    observe(book, DECLINED)
+    book.settle_all()
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=msgspec.structs.replace(OURS, code_host=None)))
+    book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="m", ticket_id=A_1, action="message", text="Anew."))
+    does(book, "Done.")
+    book.settle_all()
+    assert book.entry("A-1").phase == "in_review"
