@@ -49,7 +49,7 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         ):
             park(plan, f"it could not be moved to {command.to_state}: {event.error}")
         elif isinstance(command, c.AnswerThread) and event.error_class != "retry" and plan.entry.pull is not None:
-            plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id))
+            plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id, marker=command.marker))
         elif isinstance(command, c.LinkPullRequest) and event.error_class != "retry" and plan.entry.pull is not None:
             # Not asked for again at each look; the comment names the pull request.
             plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))

@@ -240,3 +240,29 @@ def test_without_a_code_host_an_old_pull_request_is_no_reason_to_ask() -> None:
     does(book, "Done.")
     book.settle_all()
     assert book.entry("A-1").phase == "in_review"
+
+
+def test_the_outcome_of_an_old_answer_says_nothing_of_a_new_one() -> None:
+    """Both are about one thread, and the old one was slow: the new one is said again after it has failed."""
+    book = in_review()
+    observe(book, threads=(said(1),))
+    book.passes(QUIET_MS)
+    does(book, "Thread 1: done: it")
+    book.until(c.PublishPullRequest)
+    reply = ReviewComment(id="2", author="{ada}", author_name="Ada", text="Not quite.")
+    observe(book, threads=(msgspec.structs.replace(said(1), comments=(*said(1).comments, reply)),))
+    book.answer(c.PublishPullRequest, pull_request=PULL)
+    old = book.pending(c.AnswerThread)
+    book.answer(c.SendMessage)
+    third = msgspec.structs.replace(SECOND, commit="e" * 40)
+    book.answer(c.AwaitTurn, end=TurnEnd(status="finished", final_text="Thread 1: done: quite"))
+    book.answer(c.CollectWork, work=third)
+    book.answer(c.PushCommit)
+    book.answer(c.PublishPullRequest, pull_request=PULL)
+    book.send(e.ThreadAnswered(at_ms=book.now_ms, key=old.key))
+    pull = book.entry("A-1").pull
+    assert pull is not None and [answer.marker for answer in pull.answers] != [old.marker]
+    book.fail(c.AnswerThread)
+    book.settle_all()
+    observe(book, threads=(said(1),))
+    assert "quite" in book.pending(c.AnswerThread).body

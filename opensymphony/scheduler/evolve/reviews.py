@@ -55,4 +55,5 @@ def threads_settled(state: State, decision: d.ThreadsSettled) -> None:
 
 def thread_done(state: State, decision: d.ThreadDone) -> None:
     pull = _pull(state, decision)
-    pull.answers = tuple(answer for answer in pull.answers if answer.thread_id != decision.thread_id)
+    done = (decision.thread_id, decision.marker)
+    pull.answers = tuple(one for one in pull.answers if done not in ((one.thread_id, one.marker), (one.thread_id, "")))
