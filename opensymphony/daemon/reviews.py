@@ -12,12 +12,13 @@ import anyio
 from msgspec import Struct, structs
 
 from opensymphony.clock import Clock
-from opensymphony.errors import NotFound, OpenSymphonyError, ServiceError, WorkspaceError
+from opensymphony.errors import BadAnswer, NotFound, OpenSymphonyError, Refused, ServiceError, WorkspaceError
 from opensymphony.interfaces import CodeHost, Workspaces
 from opensymphony.logs import get_logger
 from opensymphony.model import CommitCheck, PullRequest, PullRequestReading, ReviewThread, TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.messages import lean
 from opensymphony.scheduler.reviews import has_news, news_of
 from opensymphony.scheduler.state import Entry, State
 from opensymphony.workflow.policy import ReviewPolicy
@@ -81,8 +82,8 @@ class ReviewPoller:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            self._hurry = anyio.Event()  # before: a hint that comes while we look is one
             pause_ms = await self.look()
-            self._hurry = anyio.Event()
             with anyio.move_on_after(pause_ms / 1000):
                 await self._hurry.wait()
                 await anyio.sleep(0.2)  # hints come in bunches
@@ -92,23 +93,33 @@ class ReviewPoller:
         policy = self._state.policy
         if policy is None:
             return 1_000
-        watched = {
-            entry.pull.pull_request.id: entry
-            for entry in self._state.entries.values()
-            if entry.pull is not None and entry.pull.pull_request.state == "open" and entry.phase != "closed"
-        }
+        watched: dict[str, list[Entry]] = {}  # tickets that share a branch share a pull request
+        for entry in self._state.entries.values():
+            if entry.pull is not None and entry.pull.pull_request.state == "open" and entry.phase != "closed":
+                watched.setdefault(entry.pull.pull_request.id, []).append(entry)
         self._known = {key: known for key, known in self._known.items() if key in watched}
+        problem = ""
         try:
             for pull_request in await self._host.fetch(tuple(watched)):
-                if self._is_worth_reading(pull_request, watched[pull_request.id]):
-                    await self._read(pull_request, watched[pull_request.id], policy.review)
+                entries = watched[pull_request.id]
+                for entry in [one for one in entries if self._is_worth_reading(pull_request, one)]:
+                    problem = await self._problem_of(pull_request, entry, policy.review) or problem
         except OpenSymphonyError as error:
             self.error = str(error)
             log.warning("pull requests cannot be read; they are looked at again later", error=str(error))
             asked_ms = error.retry_after_ms if isinstance(error, ServiceError) else None
             return max(policy.review.interval_ms, asked_ms or 0)
-        self.error = ""
+        self.error = problem
         return policy.review.interval_ms
+
+    async def _problem_of(self, pull_request: PullRequest, entry: Entry, policy: ReviewPolicy) -> str:
+        """Read it; what is wrong with this one alone keeps nobody from reading the others."""
+        try:
+            await self._read(pull_request, entry, policy)
+        except (BadAnswer, Refused) as error:
+            log.warning("a pull request cannot be read", pull_request=pull_request.url, error=str(error))
+            return str(error)
+        return ""
 
     def _is_worth_reading(self, pull_request: PullRequest, entry: Entry) -> bool:
         known, now_ms = self._known.get(pull_request.id), self._clock.now_ms()
@@ -134,7 +145,9 @@ class ReviewPoller:
             quotes = {thread.id: await self._quote_of(reading, thread, entry) for thread in news.threads[:_QUOTES_MAX]}
             told = structs.replace(
                 reading,
-                threads=tuple(structs.replace(one, quote=quotes.get(one.id) or one.quote) for one in news.threads),
+                threads=tuple(
+                    structs.replace(lean(one), quote=quotes.get(one.id) or one.quote) for one in news.threads
+                ),
                 checks=tuple(structs.replace(one, log=logs.get(one.key, one.log)) for one in news.checks),
             )
             ticket_id: TicketId = entry.ticket.id

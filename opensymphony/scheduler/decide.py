@@ -190,6 +190,8 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
             close_ticket(plan, ticket, why or "it is closed")
     elif why is None and _wakes(entry, ticket):
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id))
+        if entry.pull is not None and entry.pull.rounds:
+            plan.add(d.RoundsCounted(ticket_id=ticket.id, rounds=0))  # a person has sent it on
     elif why is None and _came_free(state, entry, ticket):
         plan.add(d.TicketWoken(at_ms=at_ms, ticket_id=ticket.id, keep_failures=True))
     elif why is not None and _wakes(entry, ticket):

@@ -20,7 +20,7 @@ from opensymphony.scheduler.eligibility import among, as_gone, is_terminal, rest
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.state import Ending, State
+from opensymphony.scheduler.state import Ending, Pull, State
 from opensymphony.scheduler.status_comment import comment_body, defer_comment, resting_body, write_comment
 
 IS_GONE = "it is gone from the tracker"
@@ -207,7 +207,12 @@ def _after_end(plan: Plan) -> None:
         return
     _notify(plan)
     pull = entry.pull
-    if pull is not None and pull.pull_request.state != "open" and entry.phase == "in_review":
+    if (
+        pull is not None
+        and pull.pull_request.state != "open"
+        and plan.policy.code_host is not None
+        and (entry.phase == "in_review" or _merged_in(plan, pull))
+    ):
         settle_closed(plan, pull.pull_request)
         return
     answered = any(message.at_ms > entry.stopped_ms for message in entry.messages if not message.from_review)
@@ -221,6 +226,12 @@ def _after_end(plan: Plan) -> None:
     elif pull is not None and pull.wake_ms <= plan.at_ms and any(message.from_review for message in entry.messages):
         wake_ms = plan.at_ms + plan.policy.review.quiet_ms
         plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=(), wake_ms=wake_ms))
+
+
+def _merged_in(plan: Plan, pull: Pull) -> bool:
+    """Whether it was merged while this run was at work, which now waits for a person who has decided already."""
+    merged_now = pull.pull_request.state == "merged" and pull.ended_in == plan.generation
+    return merged_now and plan.entry.phase == "needs_person"
 
 
 def _fits_again(plan: Plan) -> bool:
@@ -262,17 +273,21 @@ def is_settling(plan: Plan, command: c.TransitionTicket) -> bool:
 
 def settle_closed(plan: Plan, pull_request: PullRequest, *, again: bool = False) -> None:
     """Its review is over: what was merged moves on, and about what was declined a person decides."""
-    moves, ticket = plan.policy.reporting.transitions, plan.ticket
-    merged = pull_request.state == "merged"
-    reason = "its pull request was declined: say what to do instead, or close the ticket"
+    moves, ticket, said = plan.policy.reporting.transitions, plan.ticket, plan.entry.messages
+    merged, waits = pull_request.state == "merged", plan.entry.phase in ("waiting_to_start", "retrying")
+    if not merged and waits and any(not one.from_review for one in said):
+        return  # what to do instead was said before it was declined
     target = moves.merged if merged else moves.needs_attention
     if not merged and not again:
-        park(plan, reason)
+        park(plan, "its pull request was declined: say what to do instead, or close the ticket")
+    unwanted = merged and target is None and waits and bool(said) and all(one.from_review for one in said)
+    if unwanted:
+        park(plan, "its pull request was merged before its review was worked on: say what is left, or close the ticket")
     if target is not None and not among(ticket.state, (target,)):
         plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=target)
     elif merged and plan.entry.workspace is not None:
         plan.issue(c.CleanWorkspace, workspace=plan.entry.workspace)
-    if merged and not again and plan.policy.reporting.comment:
+    if merged and not again and not unwanted and plan.policy.reporting.comment:
         write_comment(plan, resting_body(plan, "Merged", ""))
 
 

@@ -10,7 +10,7 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.breakers import fingerprinted, probed
 from opensymphony.scheduler.budget import call_ceiling
-from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, is_settling, is_stoppable
+from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, is_settling, is_stoppable, park
 from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending
@@ -42,8 +42,17 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
             # A person was told that it is moved back; nothing else would do it.
             kind = "settle" if is_settling(plan, command) else "move"
             plan.add(plan.timer(kind, plan.at_ms + max(_MOVE_AGAIN_MS, event.retry_after_ms or 0)))
-        elif isinstance(command, c.AnswerThread) and event.error_class != "retry":
-            plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id))
+        elif (
+            isinstance(command, c.TransitionTicket)
+            and run is None
+            and plan.entry.phase in ("in_review", "needs_person")
+        ):
+            park(plan, f"it could not be moved to {command.to_state}: {event.error}")
+        elif isinstance(command, c.AnswerThread) and event.error_class != "retry" and plan.entry.pull is not None:
+            plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id, marker=command.marker))
+        elif isinstance(command, c.LinkPullRequest) and event.error_class != "retry" and plan.entry.pull is not None:
+            # Not asked for again at each look; the comment names the pull request.
+            plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
         elif isinstance(command, c.WriteComment) and run is None and event.error_class == "retry":
             comment_failed(plan, command.body, event.retry_after_ms)
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):

@@ -168,7 +168,7 @@ PHASES: dict[Phase, PhaseRule] = {
         meaning="it starts as soon as nothing keeps it; `explain` says what does",
         leads_to={
             "running": "every rule holds and a place is free",
-            "needs_person": "an operator stops it, or its budget is used up",
+            "needs_person": "an operator stops it, its budget is used up, or its pull request ends",
             "closed": "it is closed, or gone",
         },
     ),
@@ -187,7 +187,7 @@ PHASES: dict[Phase, PhaseRule] = {
         meaning="it is tried again after a pause",
         leads_to={
             "waiting_to_start": "its pause is over, or somebody changed it",
-            "needs_person": "an operator stops it",
+            "needs_person": "an operator stops it, or its pull request ends",
             "closed": "it is closed, or gone",
         },
     ),

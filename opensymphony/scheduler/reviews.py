@@ -42,6 +42,8 @@ _STATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID_CHARS_MAX = 1_000
+_WAITING_MAX = 20
+"""Messages of a review that nobody has taken: what else is said waits at the code host."""
 
 
 class News(Struct, frozen=True, kw_only=True):
@@ -216,6 +218,8 @@ def pull_request_observed(state: State, event: e.PullRequestObserved) -> tuple[d
     known = pull.pull_request
     if structs.replace(seen, updated_ms=0) != structs.replace(known, updated_ms=0):
         plan.add(d.PullRequestNoted(ticket_id=entry.ticket.id, pull_request=seen))
+    if entry.phase == "closed":
+        return tuple(plan.decisions)  # a look that was under way when it was closed: nothing follows from it any more
     _catch_up(plan, pull, seen)
     if seen.state == "open":
         _hear(plan, pull, event.reading)
@@ -240,8 +244,10 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
     news = news_of(pull, reading, policy)
     if not news.keys:
         return
+    if sum(one.from_review for one in plan.entry.messages) >= _WAITING_MAX:
+        return  # heard when these were given
     heard = set(pull.heard)
-    threads = tuple(
+    wanted = tuple(
         thread
         for thread in news.threads
         if any(
@@ -249,6 +255,8 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
             for comment in thread.comments
         )
     )
+    threads = wanted[: messages.THREADS_MAX]
+    later = {f"comment/{one.id}" for thread in wanted[messages.THREADS_MAX :] for one in thread.comments}
     reviews = tuple(review for review in news.reviews if may_instruct(review.author, policy))
     text = messages.review(
         reading.pull_request,
@@ -270,14 +278,16 @@ def _hear(plan: Plan, pull: Pull, reading: PullRequestReading) -> None:
         )
         plan.add(d.MessageQueued(ticket_id=plan.ticket.id, message=said))
         wake_ms = plan.at_ms + policy.quiet_ms
-    plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=news.keys, wake_ms=wake_ms))
+    keys = tuple(key for key in news.keys if key not in later)
+    plan.add(d.ReviewHeard(ticket_id=plan.ticket.id, heard=keys, wake_ms=wake_ms))
 
 
 def begin_round(plan: Plan) -> None:
     """Nothing new was said for a while: a ticket in review starts again, unless that has happened too often."""
     entry, pull = plan.entry, plan.entry.pull
     assert pull is not None, "the timer of a review is dead without one"
-    waits = entry.run is None and entry.phase == "in_review" and any(one.from_review for one in entry.messages)
+    rests = entry.run is None and entry.phase == "in_review" and pull.pull_request.state == "open"
+    waits = rests and any(one.from_review for one in entry.messages)
     rounds = pull.rounds + 1 if waits else pull.rounds
     plan.add(d.RoundsCounted(ticket_id=plan.ticket.id, rounds=rounds))
     if not waits:

@@ -103,10 +103,12 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
+    elif isinstance(command, c.LinkPullRequest | c.AnswerThread) and entry.pull is None:
+        return  # the ticket was forgotten meanwhile, and came back
     elif isinstance(command, c.LinkPullRequest):
         plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
     elif isinstance(command, c.AnswerThread):
-        plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id))
+        plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id, marker=command.marker))
     elif isinstance(command, c.ClaimTicket) and entry.claim is None and (run is None or run.stage != "claiming"):
         plan.issue(c.ReleaseClaim, claim=command.claim)  # a heartbeat that came through when we held the ticket no more
     elif run is None or entry.generation != command.generation:

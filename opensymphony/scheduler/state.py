@@ -140,6 +140,8 @@ class Pull(Struct, kw_only=True):
     """Threads that the agent was given, and that have no answer yet."""
     answers: tuple[ThreadAnswer, ...] = ()
     """What is being said in threads."""
+    ended_in: int = 0
+    """The run that was at work when it was merged or declined; 0: none was."""
 
 
 class Entry(Struct, kw_only=True):

@@ -32,9 +32,9 @@ def defer_comment(plan: Plan, body: str) -> bool:
 
 
 def say_deferred(plan: Plan) -> None:
-    """Write what has waited, unless the ticket is another daemon's by now."""
+    """Write what has waited, unless the ticket is another daemon's by now, or nothing is to be said any more."""
     claim = plan.ticket.claim
-    if claim is None or claim.instance == plan.state.instance:
+    if plan.policy.reporting.comment and (claim is None or claim.instance == plan.state.instance):
         plan.issue(c.WriteComment, body=plan.entry.comment)
     else:
         plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=plan.entry.comment, due_ms=0))

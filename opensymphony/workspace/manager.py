@@ -123,7 +123,9 @@ class WorkspaceManager:
             if policy is None or found.commit is None or not found.commits_ahead:
                 return found
             objections = await screen(self._git, mirror, since, found.commit, policy)
-            return msgspec.structs.replace(found, objections=objections)
+            # It is shown to people; the subject of a commit may be where the secret is.
+            summary = "" if any(one.kind == "secret" for one in objections) else found.summary
+            return msgspec.structs.replace(found, objections=objections, summary=summary)
 
     async def verify(self, workspace: Workspace, command: str, timeout_ms: int, ticket: Ticket) -> Verification:
         async with self._lock(workspace.key):

@@ -38,13 +38,15 @@ async def screen(git: Git, mirror: Mirror, base: str, commit: str, policy: Repos
     found = [
         *await _in_history(git, mirror, base, commit),
         *await _in_files(git, mirror, base, commit, policy),
+        *await _in_sizes(git, mirror, base, commit, policy),
         *await _in_commits(git, mirror, base, commit, policy),
     ]
+    found.sort(key=lambda one: one.kind != "secret")  # never among those that are left out
     return tuple(dict.fromkeys(found))[:OBJECTIONS_MAX]
 
 
 async def _in_history(git: Git, mirror: Mirror, base: str, commit: str) -> list[Objection]:
-    """In every line that any of the new commits adds."""
+    """In every line that any of the new commits adds, and in what they say of themselves."""
     options = [
         "-p",
         "--cc",
@@ -55,62 +57,94 @@ async def _in_history(git: Git, mirror: Mirror, base: str, commit: str) -> list[
         "--no-show-signature",
         "--no-renames",
     ]
-    answer = await git.run(["log", *options, "--end-of-options", commit, f"^{base}"], git_dir=mirror.path)
-    if len(answer.output.encode()) >= OUTPUT_BYTES_MAX:
+    range_ = ["--end-of-options", commit, f"^{base}"]
+    # As text, since a file with one odd byte would not be shown at all; where large binary files are too much, without them.
+    answer = await git.run(["log", *options, "--text", *range_], git_dir=mirror.path)
+    if _is_cut(answer.output):
+        answer = await git.run(["log", *options, *range_], git_dir=mirror.path)
+    messages = await git.run(["log", "--format=%h%n%B%x00", "--no-show-signature", *range_], git_dir=mirror.path)
+    if _is_cut(answer.output) or _is_cut(messages.output):
         text = f"the changes are larger than {OUTPUT_BYTES_MAX // 1_048_576} MiB, too much to be looked through"
         return [Objection(kind="size", text=text)]
-    return list(_in_lines(answer.output))
+    return [*_in_messages(messages.output), *_in_lines(answer.output)]
+
+
+def _is_cut(output: str) -> bool:
+    return len(output.encode()) >= OUTPUT_BYTES_MAX
+
+
+def _in_messages(listed: str) -> Iterator[Objection]:
+    for described in listed.split("\0"):
+        name, _, message = described.strip("\n").partition("\n")
+        for what in _secrets_in(message):
+            yield Objection(kind="secret", text=f"the message of commit {name} holds {what}")
+
+
+def _secrets_in(text: str) -> Iterator[str]:
+    for what, form in _SECRETS.items():
+        if form.search(text):
+            yield f"what looks like {what}"
+    if redacted(text) != text:
+        yield _OUR_SECRET
 
 
 def _in_lines(patch: str) -> Iterator[Objection]:
     path, line, markers = "", 0, set[str]()
+    columns = 0  # before each line of a hunk, one for each parent; 0 outside, where alone a line can be a heading
     for text in patch.split("\n"):
-        if text.startswith("+++ "):
-            path = plain(text[4:].removeprefix("b/"))
+        if text.startswith("diff "):
+            columns = 0
+            markers.clear()
         elif text.startswith("@@"):
+            columns = len(text) - len(text.lstrip("@")) - 1
             numbers = re.search(r"\+(\d+)", text)
             line = int(numbers[1]) - 1 if numbers is not None else 0
-        elif text.startswith("+") or (text.startswith(" +") and not text.startswith(" +++")):
+        elif not columns:
+            path = plain(text[4:].removeprefix("b/")) if text.startswith("+++ ") else path
+        elif text and not {"-", "\\"} & set(text[:columns]):
             line += 1
-            added = text.lstrip(" ").removeprefix("+").lstrip("+") if text.startswith(" +") else text[1:]
-            for what, form in _SECRETS.items():
-                if form.search(added):
-                    yield Objection(kind="secret", text=f"{path}:{line} holds what looks like {what}")
-            if redacted(added) != added:
-                yield Objection(kind="secret", text=f"{path}:{line} holds {_OUR_SECRET}")
+            added = text[columns:]
+            if "+" not in text[:columns]:
+                continue
+            for what in _secrets_in(added):
+                yield Objection(kind="secret", text=f"{path}:{line} holds {what}")
             if _MARKER.match(added):
                 markers.add(added[:1])
                 if {"<", ">"} <= markers:
                     yield Objection(kind="conflict", text=f"{path} holds conflict markers")
                     markers.clear()
-        elif text.startswith("diff "):
-            markers.clear()
 
 
 async def _in_files(git: Git, mirror: Mirror, base: str, commit: str, policy: RepositoryPolicy) -> list[Objection]:
-    """Which files are changed, and how large they are."""
+    """Which files are changed in the end."""
     merge_base = await git.ask(["merge-base", "--end-of-options", base, commit], git_dir=mirror.path)
     since = merge_base.output.strip() if merge_base.exit_code == 0 else base
     options = ["-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--no-textconv"]
     answer = await git.run(["diff-tree", *options, "--end-of-options", since, commit], git_dir=mirror.path)
     parts = answer.output.split("\0")
     found: list[Objection] = []
-    blobs: dict[str, str] = {}
     for described, path in zip(parts[::2], parts[1::2], strict=False):
-        fields = described.lstrip(":").split()
-        if len(fields) < 5:
-            continue
-        if any(fnmatchcase(path, pattern) for pattern in policy.protected_paths):
+        is_entry = len(described.split()) >= 5
+        if is_entry and any(fnmatchcase(path, pattern) for pattern in policy.protected_paths):
             found.append(Objection(kind="protected", text=f"{plain(path)} is protected (repository.protected_paths)"))
-        if fields[1] != "160000" and fields[4] != "D":
-            blobs[fields[3]] = path
-    if policy.max_file_bytes and blobs:
-        wanted = "".join(f"{name}\n" for name in blobs)
-        sizes = await git.run(["cat-file", "--batch-check"], git_dir=mirror.path, stdin=wanted)
-        for name, size in ((fields[0], int(fields[2])) for fields in map(str.split, sizes.lines) if len(fields) == 3):
-            if size > policy.max_file_bytes and name in blobs:
-                text = f"{plain(blobs[name])} has {size:,} bytes, more than repository.max_file_bytes"
-                found.append(Objection(kind="size", text=text))
+    return found
+
+
+async def _in_sizes(git: Git, mirror: Mirror, base: str, commit: str, policy: RepositoryPolicy) -> list[Objection]:
+    """How large the files of all new commits are: one that a later commit removes is pushed all the same."""
+    if not policy.max_file_bytes:
+        return []
+    listed = await git.run(["rev-list", "--objects", "--end-of-options", commit, f"^{base}"], git_dir=mirror.path)
+    paths = {name: path for name, _, path in (line.partition(" ") for line in listed.output.split("\n")) if path}
+    if not paths:
+        return []
+    wanted = "".join(f"{name}\n" for name in paths)
+    sizes = await git.run(["cat-file", "--batch-check"], git_dir=mirror.path, stdin=wanted)
+    found: list[Objection] = []
+    for name, kind, size in (fields for fields in map(str.split, sizes.lines) if len(fields) == 3):
+        if kind == "blob" and int(size) > policy.max_file_bytes and name in paths:
+            text = f"{plain(paths[name])} has {int(size):,} bytes, more than repository.max_file_bytes"
+            found.append(Objection(kind="size", text=text))
     return found
 
 

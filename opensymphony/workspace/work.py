@@ -12,7 +12,7 @@ from functools import partial
 import anyio.to_thread
 
 from opensymphony.model import Work
-from opensymphony.workspace.git import Git, plain
+from opensymphony.workspace.git import OUTPUT_BYTES_MAX, Git, plain
 from opensymphony.workspace.inspection import AgentRepository, read_repository, shadow
 from opensymphony.workspace.manifest import DIRECTORY
 from opensymphony.workspace.mirror import Mirror
@@ -59,14 +59,14 @@ async def quote(git: Git, mirror: Mirror, commit: str, path: str, line: int) -> 
     if resolved is None or line < 1:
         return ""
     answer = await git.ask(["cat-file", "blob", f"{resolved}:{path}"], git_dir=mirror.path)
-    if answer.exit_code != 0 or "\0" in answer.output:
+    if answer.exit_code != 0 or "\0" in answer.output or len(answer.output.encode()) >= OUTPUT_BYTES_MAX:
         return ""
-    lines = answer.output.splitlines()
+    lines = answer.output.removesuffix("\n").split("\n")
     shown = range(max(1, line - _AROUND), min(len(lines), line + _AROUND) + 1)
     if line > len(lines):
         return ""
     marks = {line: ">"}
-    return "\n".join(f"{at:>5}{marks.get(at, ' ')} {lines[at - 1][:_LINE_CHARS_MAX]}" for at in shown)
+    return "\n".join(f"{at:>5}{marks.get(at, ' ')} {lines[at - 1].rstrip()[:_LINE_CHARS_MAX]}" for at in shown)
 
 
 async def differences(git: Git, git_dir: str, work_tree: str, commit: str | None, index: str) -> tuple[str, ...]:

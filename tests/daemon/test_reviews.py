@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import anyio
 import msgspec
 import pytest
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.reviews import ReviewPoller
-from opensymphony.errors import RateLimited, Unreachable, WorkspaceError
+from opensymphony.errors import BadAnswer, RateLimited, Unreachable, WorkspaceError
 from opensymphony.interfaces import Workspaces
-from opensymphony.model import CommitCheck, Workspace
+from opensymphony.model import CommitCheck, ReviewComment, ReviewThread, Workspace
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
@@ -164,3 +165,68 @@ async def test_one_that_was_just_opened_is_looked_at_soon(bench: Bench) -> None:
     )
     assert bench.poller._hurry.is_set()
     assert msgspec.structs.replace(pull.pull_request) == pull.pull_request
+
+
+async def test_one_that_cannot_be_read_keeps_nobody_from_the_others(bench: Bench) -> None:
+    """It is told of, and tried again at each look."""
+    bench.book.ticket("A-2")
+    command = bench.book.until(c.PublishPullRequest)
+    assert isinstance(command, c.PublishPullRequest)
+    bench.book.answer(c.PublishPullRequest, pull_request=await bench.host.publish(command.text))
+    bench.book.settle_all()
+    bench.host.broken["1"] = BadAnswer("code host", "the answer is too large")
+    bench.host.comment_by("2", "11", "Why?")
+    await bench.poller.look()
+    assert [event.ticket_id for event in bench.posted if event.reading.threads] == ["A-2"]
+    assert "too large" in bench.poller.error
+    bench.host.broken.clear()
+    await bench.poller.look()
+    assert bench.poller.error == "" and bench.host.reads[-2:] == ["1", "2"]
+
+
+async def test_two_tickets_on_one_branch_both_hear_of_it(bench: Bench) -> None:
+    """They share a pull request."""
+    bench.book.ticket("A-2")
+    bench.book.until(c.PublishPullRequest)
+    bench.book.answer(c.PublishPullRequest, pull_request=bench.host.pulls["1"])
+    bench.book.settle_all()
+    bench.host.end("1", "merged")
+    await bench.poller.look()
+    assert {event.ticket_id for event in bench.posted} == {"A-1", "A-2"}
+
+
+async def test_a_hint_that_comes_while_it_looks_is_not_lost(bench: Bench) -> None:
+    """It looks again at once, and not only at its time."""
+    looks, again, fetch = 0, anyio.Event(), bench.host.fetch
+
+    async def fetching(ids: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            bench.poller.look_at([PULL_BRANCH])
+        else:
+            again.set()
+        return await fetch(ids)
+
+    assert bench.book.state.policy is not None
+    seldom = msgspec.structs.replace(REVIEW, interval_ms=3_600_000)
+    bench.book.state.policy = msgspec.structs.replace(bench.book.state.policy, review=seldom)
+    bench.host.fetch = fetching  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.poller.run)
+        with anyio.fail_after(10):
+            await again.wait()
+        tasks.cancel_scope.cancel()
+
+
+async def test_of_a_very_long_thread_only_what_can_be_told_is_taken_along(bench: Bench) -> None:
+    """All of it would stand in the journal; each comment counts as heard all the same."""
+    said = tuple(ReviewComment(id=str(number), author="{ada}", text="x" * 30_000) for number in range(300))
+    bench.host.threads["1"] = [ReviewThread(id="0", comments=said)]
+    await bench.poller.look()
+    [event] = bench.posted
+    [thread] = event.reading.threads
+    assert sum(len(one.text) for one in thread.comments) < 300_000
+    bench.host.updated_ms += 1
+    await bench.poller.look()
+    assert len(bench.posted) == 1

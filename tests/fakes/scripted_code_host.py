@@ -37,6 +37,8 @@ class ScriptedCodeHost:
         self.opened = 0
         self.reads: list[str] = []
         self.trouble: OpenSymphonyError | None = None
+        self.broken: dict[str, OpenSymphonyError] = {}
+        """Pull requests that cannot be read, and why."""
         self.updated_ms = 1
 
     def comment_by(
@@ -79,6 +81,8 @@ class ScriptedCodeHost:
 
     async def read(self, pull_request_id: str) -> PullRequestReading:
         self.reads.append(pull_request_id)
+        if pull_request_id in self.broken:
+            raise self.broken[pull_request_id]
         if pull_request_id not in self.pulls:
             raise NotFound("code host", "no such pull request")
         return PullRequestReading(

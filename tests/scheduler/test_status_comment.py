@@ -132,3 +132,13 @@ def test_two_timers_of_a_ticket_at_one_moment_are_both_heard() -> None:
     assert entry.phase == "retrying" and entry.comment_due_ms and entry.due_ms
     book.passes(max(entry.comment_due_ms, entry.due_ms) - book.now_ms)
     assert entry.phase == "running" and comments(book)
+
+
+def test_what_waits_is_not_said_once_comments_are_turned_off() -> None:
+    """By a policy that came in force meanwhile."""
+    book = ended()
+    entry = book.entry("A-1")
+    silent = policy(reporting=msgspec.structs.replace(A_MINUTE, comment=False))
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=silent))
+    book.passes(entry.comment_due_ms - book.now_ms)
+    assert not comments(book) and not entry.comment_due_ms

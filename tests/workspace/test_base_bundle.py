@@ -115,3 +115,14 @@ async def test_a_rebased_branch_replaces_what_we_pushed_and_nothing_else(
     with pytest.raises(WorkspaceError, match="does not contain"):
         await manager.push(workspace, amended)
     assert git(upstream, "rev-parse", branch) == foreign
+
+
+async def test_lines_are_counted_as_git_counts_them(manager: WorkspaceManager) -> None:
+    """A form feed ends none; of a file that is too large to be read whole nothing is quoted."""
+    workspace = await prepare(manager)
+    commit(workspace.path, "a.c", "one\x0c\ntwo\u2028\nthree\n", person=False)
+    last = commit(workspace.path, "large", "first\n" + "line\n" * 900_000 + "last\n", person=False)
+    await manager.collect(workspace)
+    quoted = await manager.quote(workspace, last, "a.c", 3)
+    assert quoted.split("\n")[-1] == "    3> three"
+    assert await manager.quote(workspace, last, "large", 1) == ""

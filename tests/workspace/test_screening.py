@@ -10,6 +10,7 @@ import pytest
 from opensymphony import logs
 from opensymphony.model import Work
 from opensymphony.workspace.manager import WorkspaceManager
+from opensymphony.workspace.screening import OBJECTIONS_MAX
 from tests.workspace.conftest import commit, git, prepare
 
 KEY = "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
@@ -145,3 +146,67 @@ async def test_configuration_and_attributes_of_the_agent_s_change_nothing(manage
     commit(here, "a", f"{KEY}\n", person=False)
     assert ("secret", "a:1 holds what looks like a private key") in told(await manager.collect(workspace))
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("before", ["", "++ ", "+ ", "@@ ", "\0 ", "diff "])
+async def test_no_beginning_of_a_line_hides_what_follows(manager: WorkspaceManager, before: str) -> None:
+    """Also one that looks like a heading of the patch, and one that makes the file a binary one."""
+    workspace = await prepare(manager)
+    commit(workspace.path, "a", f"{before}{KEY}\n", person=False)
+    assert told(await manager.collect(workspace)) == [("secret", "a:1 holds what looks like a private key")]
+
+
+@pytest.mark.parametrize(("sides", "before"), [(1, "+ "), (2, " ")])
+async def test_a_merge_hides_nothing_behind_its_marks(manager: WorkspaceManager, sides: int, before: str) -> None:
+    """It has a mark for each parent in front of a line."""
+    workspace = await prepare(manager)
+    here, names = Path(workspace.path), [f"side{number}" for number in range(sides)]
+    for name in names:
+        git(here, "checkout", "-q", "-b", name, workspace.branch or "")
+        commit(here, name, "side\n", person=False)
+    git(here, "checkout", "-q", workspace.branch or "")
+    commit(here, "a", "ours\n", person=False)
+    git(here, "merge", "-q", "--no-commit", *names)
+    (here / "c").write_text(f"first\n{before}{KEY}\n")
+    git(here, "add", "-A")
+    git(here, "commit", "-q", "-m", "merge")
+    assert told(await manager.collect(workspace)) == [("secret", "c:2 holds what looks like a private key")]
+
+
+async def test_a_secret_in_the_message_of_a_commit_is_found(manager: WorkspaceManager) -> None:
+    """And shown to nobody, though subjects of commits are."""
+    workspace = await prepare(manager)
+    commit(workspace.path, "a", "x\n", person=False)
+    git(workspace.path, "commit", "-q", "--amend", "-m", f"Use {KEY}")
+    work = await manager.collect(workspace)
+    [(kind, text)] = told(work)
+    assert kind == "secret" and text.startswith("the message of commit ")
+    assert KEY not in str(work)
+
+
+async def test_a_large_file_that_a_later_commit_removes_is_found(manager: WorkspaceManager) -> None:
+    """A push would publish it all the same."""
+    using(manager, max_file_bytes=1_000)
+    workspace = await prepare(manager)
+    commit(workspace.path, "big.txt", "x\n" * 1_000, person=False)
+    git(workspace.path, "rm", "-q", "big.txt")
+    git(workspace.path, "commit", "-q", "-m", "remove it")
+    assert [kind for kind, _ in told(await manager.collect(workspace))] == ["size"]
+
+
+async def test_a_secret_is_never_left_out_of_a_long_list(manager: WorkspaceManager) -> None:
+    """A person is told of it, however much else there is to mend."""
+    workspace = await prepare(manager)
+    commit(workspace.path, "z", KEY, person=False)
+    for number in range(OBJECTIONS_MAX):
+        commit(workspace.path, f"a{number}", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main\n", person=False)
+    found = told(await manager.collect(workspace))
+    assert found[0][0] == "secret" and len(found) == OBJECTIONS_MAX
+
+
+async def test_large_binary_files_hinder_nobody(manager: WorkspaceManager) -> None:
+    """What is too much to be looked through is left to the limit of a file's size; text beside it is looked at."""
+    workspace = await prepare(manager)
+    Path(workspace.path, "movie").write_bytes(b"\0movie\n" * 800_000)
+    commit(workspace.path, "a", KEY, person=False)
+    assert [kind for kind, _ in told(await manager.collect(workspace))] == ["secret"]

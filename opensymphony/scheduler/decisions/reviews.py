@@ -41,3 +41,5 @@ class ThreadDone(OfTicket, frozen=True, kw_only=True):
     """A thread has its answer, or cannot have one."""
 
     thread_id: str
+    marker: str = ""
+    """Of that answer, since a newer one may be under way; empty in records of earlier releases."""

@@ -7,8 +7,8 @@ from opensymphony.scheduler.decisions.roots import OfTicket
 from opensymphony.scheduler.places import set_timer
 from opensymphony.scheduler.state import Pull, State, entry_of
 
-_HEARD_MAX = 1_000
-"""Far more than a pull request shows at once."""
+_HEARD_MAX = 5_000
+"""More than a pull request shows at once: what is forgotten and shown again would be news again."""
 
 
 def pull_request_noted(state: State, decision: d.PullRequestNoted) -> None:
@@ -16,6 +16,9 @@ def pull_request_noted(state: State, decision: d.PullRequestNoted) -> None:
     if entry.pull is None or entry.pull.pull_request.id != decision.pull_request.id:
         entry.pull = Pull(pull_request=decision.pull_request)
     else:
+        was_open, is_open = (one.state == "open" for one in (entry.pull.pull_request, decision.pull_request))
+        if was_open and not is_open and entry.run is not None:
+            entry.pull.ended_in = entry.run.generation
         entry.pull.pull_request = decision.pull_request
 
 
@@ -52,4 +55,5 @@ def threads_settled(state: State, decision: d.ThreadsSettled) -> None:
 
 def thread_done(state: State, decision: d.ThreadDone) -> None:
     pull = _pull(state, decision)
-    pull.answers = tuple(answer for answer in pull.answers if answer.thread_id != decision.thread_id)
+    done = (decision.thread_id, decision.marker)
+    pull.answers = tuple(one for one in pull.answers if done not in ((one.thread_id, one.marker), (one.thread_id, "")))
