@@ -120,9 +120,10 @@ class CodeHost(Protocol):
         ...
 
     async def publish(self, text: PullRequestText) -> PullRequest:
-        """Open the one pull request of a branch, or bring the open one's title, body and draft state up to date.
+        """Open the one pull request of a branch, or bring the body of the open one up to date, if we wrote that.
 
-        It is found by its branch before one is made, also after a lost answer. Reviewers of one that is there stay as they are.
+        It is found by its branch before one is made, also after a lost answer. Of one that is there people decide everything
+        else: title, draft state, reviewers, and a body that is theirs.
         One that was merged or declined is left alone: it is the answer as long as its branch has no new commits, and with new
         ones another is opened. Raises `Refused` when the branch is not there, or has nothing to merge.
         """
@@ -303,10 +304,11 @@ class Workspaces(Protocol):
         ...
 
     async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
-        """The lines around this one in a file of a commit that was pushed; empty when there is nothing of the kind.
+        """The lines around this one in a file of a pushed commit; empty when there are none. Raises `WorkspaceError`."""
+        ...
 
-        Raises `WorkspaceError`.
-        """
+    async def offer_base(self, workspace: Workspace) -> None:
+        """Leave the newest commits of its base in the workspace, for the agent to take in. Raises `WorkspaceError`."""
         ...
 
     async def fingerprint(self, workspace: Workspace) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import structs
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.claims import Claims
 from opensymphony.errors import OpenSymphonyError, Refused, ServiceError
 from opensymphony.interfaces import AgentRuntime, CodeHost, ConversationRequest, Tracker, Workspaces
-from opensymphony.logs import get_logger
+from opensymphony.logs import get_logger, redacted
 from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress, encodable
 from opensymphony.reporting import MARKER
 from opensymphony.scheduler import commands as c
@@ -176,7 +177,7 @@ class Executor:
                 moved = await tracker.transition(ticket_id, from_states=command.from_states, to_state=command.to_state)
                 return self._settled(e.TicketTransitioned, command, answer=moved)
             case c.WriteComment():
-                await tracker.upsert_comment(ticket_id, MARKER, command.body)
+                await tracker.upsert_comment(ticket_id, MARKER, redacted(command.body))
                 return self._settled(e.CommentWritten, command)
             case c.LinkPullRequest():
                 await tracker.link(ticket_id, command.pull_request)
@@ -188,11 +189,12 @@ class Executor:
             raise Refused("code host", "WORKFLOW.md names none any more: name it again under code_host")
         match command:
             case c.PublishPullRequest():
-                published = await host.publish(command.text)
+                published = await host.publish(structs.replace(command.text, body=redacted(command.text.body)))
                 return self._settled(e.PullRequestPublished, command, pull_request=published)
             case c.AnswerThread():
                 thread = command.thread_id
-                await host.comment(command.pull_request_id, command.marker, command.body, thread_id=thread)
+                body = redacted(command.body)
+                await host.comment(command.pull_request_id, command.marker, body, thread_id=thread)
                 if command.resolve:
                     await host.resolve(command.pull_request_id, thread)
                 return self._settled(e.ThreadAnswered, command)

@@ -15,7 +15,7 @@ from opensymphony.clock import Clock
 from opensymphony.errors import BadAnswer, NotFound, OpenSymphonyError, Refused, ServiceError, WorkspaceError
 from opensymphony.interfaces import CodeHost, Workspaces
 from opensymphony.logs import get_logger
-from opensymphony.model import CommitCheck, PullRequest, PullRequestReading, ReviewThread, TicketId
+from opensymphony.model import CommitCheck, PullRequest, PullRequestReading, ReviewThread, TicketId, Workspace
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.messages import lean
@@ -141,6 +141,8 @@ class ReviewPoller:
             return
         news = news_of(entry.pull, reading, policy)
         if has_news(entry.pull, reading, policy):
+            if news.conflicts and entry.workspace is not None:
+                await self._offer_base(entry.workspace)
             logs = {check.key: await self._log_of(reading, check) for check in news.checks[:_LOGS_MAX]}
             quotes = {thread.id: await self._quote_of(reading, thread, entry) for thread in news.threads[:_QUOTES_MAX]}
             told = structs.replace(
@@ -161,6 +163,13 @@ class ReviewPoller:
             read_ms=began_ms,
             pending=any(check.state == "pending" for check in reading.checks),
         )
+
+    async def _offer_base(self, workspace: Workspace) -> None:
+        """A run that is at work is told of the conflicts, too, and needs what they are with."""
+        try:
+            await self._workspaces.offer_base(workspace)
+        except WorkspaceError as error:
+            log.warning("the newest commits of the base cannot be handed over", error=str(error))
 
     async def _log_of(self, reading: PullRequestReading, check: CommitCheck) -> str:
         """What it has printed; a check is told without it rather than not at all."""

@@ -6,6 +6,7 @@ What a ticket changes is known once its work was looked at; before, nobody can s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from opensymphony.model import TicketId
 from opensymphony.scheduler.state import Entry, State
@@ -24,10 +25,10 @@ def overlaps(state: State) -> tuple[Overlap, ...]:
                 changing.setdefault(path, []).append(entry)
     shared: dict[tuple[str, str], list[str]] = {}
     for path, entries in changing.items():
-        for one, other in _pairs(entries):
-            shared.setdefault((one.ticket.identifier, other.ticket.identifier), []).append(path)
-            if len(shared) >= _PAIRS_MAX:
-                break
+        for one, other in islice(_pairs(entries), _PAIRS_MAX):
+            pair = (one.ticket.identifier, other.ticket.identifier)
+            if pair in shared or len(shared) < _PAIRS_MAX:
+                shared.setdefault(pair, []).append(path)
     return tuple(
         Overlap(tickets=pair, files=tuple(files[:_FILES_SHOWN]), more=max(0, len(files) - _FILES_SHOWN))
         for pair, files in sorted(shared.items())

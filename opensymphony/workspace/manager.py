@@ -141,6 +141,11 @@ class WorkspaceManager:
             rewrite = self.policy.code_host is not None and self.policy.review.update_by == "rebase"
             await mirror.push(commit, workspace.branch, workspace.key, may_rewrite=rewrite)
 
+    async def offer_base(self, workspace: Workspace) -> None:
+        async with self._lock(workspace.key):
+            await self._check(workspace)
+            await self._offer_base(workspace, self._base())
+
     async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
         mirror = await self._mirror_of(workspace)
         return await work.quote(self._git, mirror, commit, path, line)
@@ -384,8 +389,7 @@ def _take_away(root: str, key: str) -> str | None:
 
 
 def _has_repository(path: str) -> bool:
-    git = os.path.join(path, ".git")
-    return os.path.isdir(git) and not os.path.islink(git)
+    return os.path.isdir(git := os.path.join(path, ".git")) and not os.path.islink(git)
 
 
 def _exclude(path: str) -> None:

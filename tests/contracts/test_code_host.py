@@ -132,10 +132,11 @@ class TestPublishing:
     async def test_again_it_is_the_same_one_brought_up_to_date(
         self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
     ) -> None:
-        """Title and draft state follow; there is still one."""
-        changed = await host.publish(text(title="Another title", is_draft=True))
-        assert (changed.id, changed.title, changed.is_draft) == (pull.id, "Another title", True)
-        assert await world.pull_requests(BRANCH) == [(pull.id, "Another title")]
+        """What it says is ours; its title and whether it is a draft are people's from then on, and there is still one."""
+        changed = await host.publish(text(title="Another title", body="What is new.", is_draft=True))
+        assert (changed.id, changed.title, changed.is_draft) == (pull.id, TEXT.title, False)
+        assert changed.updated_ms != pull.updated_ms
+        assert await world.pull_requests(BRANCH) == [(pull.id, TEXT.title)]
 
     async def test_what_is_up_to_date_is_left_alone(
         self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
@@ -148,7 +149,7 @@ class TestPublishing:
         await world.push(BRANCH)
         made = await world.open_by_hand(BRANCH, "By hand", reviewers=[world.account("bob")])
         changed = await host.publish(text(reviewers=(world.account("ada"),)))
-        assert (changed.id, changed.title) == (made, TEXT.title)
+        assert (changed.id, changed.title) == (made, "By hand")
         assert await world.reviewers(made) == [world.account("bob")]
 
     async def test_a_lost_answer_doubles_nothing(self, world: CodeHostWorld, host: CodeHost) -> None:

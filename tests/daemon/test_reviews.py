@@ -29,6 +29,12 @@ class Quotes:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int]] = []
+        self.offered = 0
+
+    async def offer_base(self, workspace: Workspace) -> None:
+        self.offered += 1
+        if self.offered > 1:
+            raise WorkspaceError("it is gone")
 
     async def quote(self, workspace: Workspace, commit: str, path: str, line: int) -> str:
         self.asked.append((commit, path, line))
@@ -230,3 +236,13 @@ async def test_of_a_very_long_thread_only_what_can_be_told_is_taken_along(bench:
     bench.host.updated_ms += 1
     await bench.poller.look()
     assert len(bench.posted) == 1
+
+
+async def test_what_the_work_conflicts_with_is_handed_over(bench: Bench) -> None:
+    """Before the agent is told, since it may be at work; where that fails it is told all the same."""
+    bench.host.conflicts = ("a.py",)
+    await bench.poller.look()
+    assert bench.quotes.offered == 1 and bench.posted[-1].reading.conflicts == ("a.py",)
+    bench.host.updated_ms += 1
+    await bench.poller.look()
+    assert bench.quotes.offered == 1, "once for each commit"

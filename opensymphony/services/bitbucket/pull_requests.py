@@ -216,16 +216,16 @@ class PullRequests:
             return await self._update(found[0], text), False
 
     async def _update(self, listed: Sent, text: PullRequestText) -> Sent:
-        """Title, text and draft state only. Reviewers that a PUT leaves out may be dropped, so those of now are sent."""
+        """The text, as long as it is ours. A PUT may drop what it leaves out, so that what people decide is sent as it is."""
         found = await self.one(str(listed.id))
-        body = f"{_body(text)}\n\n{OPENED}" if found.was_opened_by_us else _body(text)
+        body = f"{_body(text)}\n\n{OPENED}"
         there = "\n".join(found.body.strip().splitlines())
-        if (found.title, there, found.draft) == (_title(text), body, text.is_draft) or found.state != "OPEN":
+        if not found.was_opened_by_us or there == body or found.state != "OPEN":
             return found
         change = {
-            "title": _title(text),
+            "title": found.title,
             "description": body,
-            "draft": text.is_draft,
+            "draft": found.draft,
             "reviewers": [{"uuid": one.uuid} for one in found.reviewers if one.uuid],
         }
         path, name = f"/pullrequests/{found.id}", "change a pull request"

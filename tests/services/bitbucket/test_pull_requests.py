@@ -23,7 +23,7 @@ async def test_a_host_that_refuses_a_second_one_leads_to_the_first(
     bitbucket.fail_next("GET", "/pullrequests", status=200, body={"values": []})
     by_hand = bitbucket.open(BRANCH)
     assert (await host.publish(TEXT)).id == str(by_hand.id)
-    assert by_hand.title == "A title"
+    assert by_hand.title == "By hand"
 
 
 async def test_our_line_stands_only_in_what_we_opened(bitbucket: FakeBitbucket, host: BitbucketCodeHost) -> None:
@@ -31,7 +31,7 @@ async def test_our_line_stands_only_in_what_we_opened(bitbucket: FakeBitbucket, 
     bitbucket.push(BRANCH)
     by_hand = bitbucket.open(BRANCH, author=ADA)
     await host.publish(TEXT)
-    assert by_hand.description == "A body"
+    assert by_hand.description == ""
     bitbucket.push("other")
     ours = bitbucket.pulls[
         int((await host.publish(PullRequestText(branch="other", base="main", title="T", body="B"))).id)
