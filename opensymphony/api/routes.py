@@ -19,6 +19,7 @@ from opensymphony.api.actions import Actions, act_on_all, act_on_issue
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
 from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.issues import Issues, issue, issues, json_response
+from opensymphony.api.metrics import metrics
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
 RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown")
@@ -86,6 +87,7 @@ def build_app(control: Control, token: str) -> Starlette:
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            guarded("/metrics", "GET", lambda request: metrics(control)),
             guarded("/api/v1/snapshot", "GET", snapshot),
             guarded("/api/v1/state", "GET", state),
             guarded("/api/v1/refresh", "POST", refresh),

@@ -36,6 +36,7 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
 @pytest.mark.parametrize(
     ("method", "path"),
     [
+        ("GET", "/metrics"),
         ("GET", "/api/v1/snapshot"),
         ("GET", "/api/v1/state"),
         ("GET", "/api/v1/issues"),
