@@ -93,9 +93,9 @@ class Feed:
             self._frame, self._made_at = None, -math.inf
 
     def newest(self) -> Frame:
-        """Made anew when something has changed, but not sooner than `between_s` after the last."""
+        """Made anew when something has changed, but not sooner than `between_s` after the last unless it is the very last."""
         frame, now = self._frame, anyio.current_time()
-        if frame is not None and now - self._made_at < self.pace.between_s:
+        if frame is not None and now - self._made_at < self.pace.between_s and not self.closed.is_set():
             return frame
         picture = self._watched.snapshot()
         mark = Mark(picture.sequence, picture.status, picture.server, picture.storage_error, picture.policy_error)
@@ -138,6 +138,7 @@ class EventStream(Response):
         self._feed = feed
         self._last_id = last_id
         self._abort = abort
+        self._seen: Mark | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -149,33 +150,38 @@ class EventStream(Response):
         feed.enter()
         try:
             newest = feed.newest().mark
+            self._seen = newest if self._last_id == str(newest.sequence) else None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
                 tasks.start_soon(_until_closed, feed, tasks.cancel_scope)
                 await send(start)
-                await self._write(send, newest if self._last_id == str(newest.sequence) else None)
+                await self._write(send)
                 tasks.cancel_scope.cancel()
+            if feed.closed.is_set():
+                with anyio.move_on_after(_LAST_S):
+                    last = feed.newest()
+                    content = last.content if last.mark != self._seen else b""
+                    await send({"type": "http.response.body", "body": content})
+                    ended = True
         finally:
             feed.leave()
-        if feed.closed.is_set():
-            with anyio.move_on_after(_LAST_S):
-                await send({"type": "http.response.body", "body": b""})
-                ended = True
         if not ended and self._abort is not None:
             self._abort()
             await receive()  # that it is gone: else the server would close it once more, and complain
 
-    async def _write(self, send: Send, seen: Mark | None) -> None:
-        """Return when the reader is stuck. `seen`: what it has already."""
+    async def _write(self, send: Send) -> None:
+        """Return when the reader is stuck."""
         feed = self._feed
         with suppress(TimeoutError):
             while True:
-                content = b":\n\n"
+                content, frame = b":\n\n", None
                 with anyio.move_on_after(feed.pace.heartbeat_s):
-                    frame = await feed.after(seen)
-                    seen, content = frame.mark, frame.content
+                    frame = await feed.after(self._seen)
+                    content = frame.content
                 with anyio.fail_after(feed.pace.stuck_s):
                     await send({"type": "http.response.body", "body": content, "more_body": True})
+                if frame is not None:
+                    self._seen = frame.mark
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -239,6 +239,17 @@ async def test_streams_end_when_the_daemon_ends(desk: Desk, caplog: pytest.LogCa
     assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
+async def test_the_last_picture_is_not_lost(desk: Desk) -> None:
+    """What changed just before the end is told, however short ago the picture before was."""
+    async with house(desk, Pace(between_s=600)) as there, there.reading() as lines:
+        assert (await next_event(lines))[1] == "7"
+        there.show(8, status="draining")
+        there.stop()
+        with anyio.CancelScope(shield=True):
+            assert (await next_event(lines))[1] == "8"
+            assert [line async for line in lines] == []
+
+
 async def test_a_defect_before_the_first_picture_is_an_error_document(desk: Desk) -> None:
     """Not a stream that breaks off."""
     desk.broken = True
