@@ -18,9 +18,9 @@ INTRODUCTION = """\
 
 Written by `docs/generate_cli.py`; do not edit it by hand.
 
-Results go to standard output, everything else to standard error, so that the output of `--json` is always one document. An
-error is one line: cause, place, what to do; when the command line itself is wrong, a hint at `--help` stands above it. A
-command that takes a WORKFLOW.md looks for it in the current directory.
+Results go to standard output, everything else to standard error, so that the output of `--json` is always one document, that
+of `logs` one a line. An error is one line: cause, place, what to do; when the command line itself is wrong, a hint at `--help`
+stands above it. A command that takes a WORKFLOW.md looks for it in the current directory.
 
 | exit code | meaning |
 |---|---|

@@ -92,6 +92,8 @@ class TicketView(Struct, frozen=True, kw_only=True):
     messages: int = 0
     """Of operators, not yet given to the agent."""
     pull_request: PullRequestView | None = None
+    ready_ms: int | None = None
+    """Since when nothing of its own keeps it from starting; None for one that does not wait for a place."""
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -178,6 +180,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     storage_error: str | None = None
     """Why nothing new starts although there would be work: the disk."""
     day: str = ""
+    spent_day: Usage = Usage()
+    spent_project: Usage = Usage()
+    """With what calls that were cut off may have cost, until that is known: it can fall."""
     budgets: tuple[BudgetView, ...] = ()
     tracker: TrackerState | None = None
     """What the tracker was asked; None for one without limits."""
@@ -257,3 +262,14 @@ class DeliveryList(Struct, frozen=True, kw_only=True):
     deliveries: tuple[DeliveryView, ...]
     refused: dict[str, int] = field(default_factory=dict[str, int])
     """Reason to number; what is forged is counted and never kept."""
+
+
+class WebhookCounts(Struct, frozen=True, kw_only=True):
+    """Webhooks since the daemon's start."""
+
+    accepted: int = 0
+    """Genuine, new, and written down."""
+    outcomes: dict[str, int] = field(default_factory=dict[str, int])
+    """`looked`, `ignored` or `failed` to number."""
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    """Reason to number."""

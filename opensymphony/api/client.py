@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _TIMEOUT_S = 10
 _ACTION_TIMEOUT_S = 40
 """More than the daemon gives itself to answer."""
+_SILENCE_S = 45
+"""On a stream with a heartbeat every 15 s."""
 _ANSWER_BYTES_MAX = 256 * 1024 * 1024
 """A hundred thousand tickets; what sends more is no daemon of ours."""
 
@@ -80,6 +82,27 @@ def find_daemon(store_dir: str) -> Address:
 def fetch_snapshot(address: Address) -> Snapshot:
     """The daemon's picture right now. Every function here raises `InstanceError` when the daemon does not answer."""
     return _decoded(address, _ask(address, "GET", "/api/v1/snapshot"), Snapshot)
+
+
+def follow_snapshots(address: Address, *, after: int | None = None) -> Iterator[Snapshot]:
+    """The newest picture each time that something has changed, until the daemon ends; whoever is slow misses those in between.
+
+    `after`: the sequence of the picture that is there already. Raises `InstanceError` also when the connection breaks.
+    """
+    headers = _bearer(address, {"Accept": "text/event-stream"})
+    if after is not None:
+        headers["Last-Event-ID"] = str(after)
+    try:
+        with (
+            httpx.Client(timeout=httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S), trust_env=False, verify=False) as client,
+            client.stream("GET", f"{address.url}/api/v1/events", headers=headers) as answer,
+        ):
+            if not answer.is_success:
+                _refuse(address, "GET", "/api/v1/events", _whole(address, answer))
+            for data in _events(address, answer):
+                yield _read(address, data, Snapshot)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unanswered(address, error) from error
 
 
 def fetch_issues(address: Address, phases: Sequence[str] = ()) -> IssueList:
@@ -181,9 +204,8 @@ def _ask(
     timeout_s: float | None = None,
     allowed: tuple[int, ...] = (409,),
 ) -> httpx.Response:
+    headers, content = _bearer(address, {}), None
     try:
-        headers = {"Authorization": f"Bearer {Path(address.token_file).read_text()}"}
-        content = None
         if body is not None:
             content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
         with (
@@ -194,21 +216,35 @@ def _ask(
             answer = _whole(address, answer)
         if answer.is_success or answer.status_code in allowed:
             return answer
-        _raise_refusal(answer)
-        raise InstanceError(
-            f"the daemon at {address.url} refuses {method} {path.partition('?')[0]} (status {answer.status_code}): it may "
-            "have been restarted just now, or be of another release; see its log"
-        )
+        _refuse(address, method, path, answer)
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        if not sent and _is_gone(address.pid):
-            raise InstanceError(
-                f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
-            ) from error
-        raise (NoAnswer if sent else InstanceError)(
-            f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
-        ) from error
+        raise _unanswered(address, error) from error
+
+
+def _bearer(address: Address, headers: dict[str, str]) -> dict[str, str]:
+    try:
+        return {**headers, "Authorization": f"Bearer {Path(address.token_file).read_text()}"}
+    except (OSError, ValueError) as error:
+        raise _unanswered(address, error) from error
+
+
+def _refuse(address: Address, method: str, path: str, answer: httpx.Response) -> NoReturn:
+    _raise_refusal(answer)
+    raise InstanceError(
+        f"the daemon at {address.url} refuses {method} {path.partition('?')[0]} (status {answer.status_code}): it may "
+        "have been restarted just now, or be of another release; see its log"
+    )
+
+
+def _unanswered(address: Address, error: Exception) -> InstanceError:
+    said = " ".join(str(error).split()) or type(error).__name__
+    sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    if not sent and _is_gone(address.pid):
+        return InstanceError(
+            f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
+        )
+    told = f"the daemon at {address.url} does not answer ({said}): it may have just ended; see its log"
+    return NoAnswer(told) if sent else InstanceError(told)
 
 
 def _is_gone(pid: int) -> bool:
@@ -227,6 +263,24 @@ def _whole(address: Address, answer: httpx.Response) -> httpx.Response:
     return httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
 
 
+def _events(address: Address, answer: httpx.Response) -> Iterator[bytes]:
+    """The data of each event; comments, names and numbers of events are passed over."""
+    waiting = bytearray()
+    data = b""
+    for chunk in answer.iter_raw():
+        waiting += chunk
+        *lines, rest = waiting.split(b"\n") if b"\n" in chunk else [waiting]
+        waiting = rest
+        for line in lines:
+            if line.startswith(b"data:"):
+                data = bytes(line[5:])
+            elif not line and data:
+                yield data
+                data = b""
+        if len(waiting) > _ANSWER_BYTES_MAX:
+            raise InstanceError(_no_daemon(address, "it sends without end"))
+
+
 def _raise_refusal(answer: httpx.Response) -> None:
     """Raise what the daemon itself says is wrong; nothing when it is another program that answers."""
     try:
@@ -239,13 +293,17 @@ def _raise_refusal(answer: httpx.Response) -> None:
         raise InstanceError(refusal.message)
     if answer.status_code in (400, 413, 415):
         raise Rejected(refusal.message)
-    if answer.status_code == 503:
+    if answer.status_code in (429, 503):
         raise InstanceError(refusal.message)
 
 
 def _decoded(address: Address, answer: httpx.Response, kind: type[T]) -> T:
+    return _read(address, answer.content, kind)
+
+
+def _read(address: Address, content: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(answer.content, type=kind)
+        return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InstanceError(_no_daemon(address, str(error))) from error
 

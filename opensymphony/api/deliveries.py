@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from opensymphony.api.access import error_response
 from opensymphony.api.issues import json_response
-from opensymphony.views import DeliveryList, DeliveryView
+from opensymphony.views import DeliveryList, DeliveryView, WebhookCounts
 
 _NUMBERS_MAX = 2**53
 
@@ -21,6 +21,8 @@ class Inspection(Protocol):
     """What is asked about deliveries; `daemon/ingress.py` answers."""
 
     async def listed(self, *, before: int | None = None) -> DeliveryList: ...
+
+    def counts(self) -> WebhookCounts: ...
 
     async def shown(self, number: int) -> tuple[DeliveryView, bytes] | None:
         """None for one that is not known."""

@@ -18,7 +18,9 @@ from opensymphony.api.access import error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
 from opensymphony.api.deliveries import Deliveries, delivery_routes
+from opensymphony.api.events import Feed, Watched, follow
 from opensymphony.api.issues import Issues, issue, issues, json_response
+from opensymphony.api.metrics import metrics
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
 RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown")
@@ -34,7 +36,7 @@ class _Identifier(StringConvertor):
 register_url_convertor("identifier", _Identifier())
 
 
-class Control(Issues, Actions, Deliveries, Protocol):
+class Control(Issues, Actions, Deliveries, Watched, Protocol):
     """What the daemon offers to its doors; `daemon/control.py` is the implementation."""
 
     def not_ready(self) -> str | None:
@@ -53,8 +55,9 @@ class Control(Issues, Actions, Deliveries, Protocol):
 Answer = Callable[[Request], Response | Awaitable[Response]]
 
 
-def build_app(control: Control, token: str) -> Starlette:
-    """The ASGI application of the operator's listener."""
+def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlette:
+    """The ASGI application of the operator's listener. Whoever serves it closes the feed before it ends."""
+    feed = feed or Feed(control)
 
     async def healthz(request: Request) -> Response:
         return json_response({"status": "ok", "version": __version__})
@@ -86,7 +89,9 @@ def build_app(control: Control, token: str) -> Starlette:
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            guarded("/metrics", "GET", lambda request: metrics(control)),
             guarded("/api/v1/snapshot", "GET", snapshot),
+            guarded("/api/v1/events", "GET", lambda request: follow(feed, request)),
             guarded("/api/v1/state", "GET", state),
             guarded("/api/v1/refresh", "POST", refresh),
             guarded("/api/v1/shutdown", "POST", shutdown),

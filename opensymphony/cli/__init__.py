@@ -23,6 +23,7 @@ from opensymphony.cli import (
     install,
     issues,
     journal,
+    logs,
     message,
     paths,
     pause,
@@ -57,6 +58,7 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(issues.issues)
 app.command()(explain.explain)
+app.command()(logs.logs)
 app.command()(debug.debug)
 app.command()(stop.stop)
 app.command()(retry.retry)

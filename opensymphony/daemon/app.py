@@ -23,6 +23,7 @@ from opensymphony import __version__
 from opensymphony.agents import Runtime, open_runtime
 from opensymphony.api.access import write_token
 from opensymphony.api.client import ADDRESS_FILE, Address
+from opensymphony.api.events import Feed
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
 from opensymphony.clock import Clock, new_id, new_secret
@@ -368,8 +369,10 @@ class Daemon:
     async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
         token, token_file = new_secret(), self._store / "token"
         host, wanted = self.settings.host, self.settings.port
+        feed = Feed(control)
+        serve = partial(serve_app, closing=feed.close)
         try:
-            port: int = await tasks.start(serve_app, build_app(control, token), host, wanted, name="listener")
+            port: int = await tasks.start(serve, build_app(control, token, feed), host, wanted, name="listener")
         except OSError as error:
             raise InstanceError(
                 f"cannot listen on {host}:{wanted} ({error.strerror or error}): "

@@ -27,7 +27,7 @@ from opensymphony.model import Ticket, TicketId
 from opensymphony.services import Secrets, open_webhooks
 from opensymphony.settings import Settings
 from opensymphony.store.inbox import Inbox, Settled
-from opensymphony.views import DeliveryList, DeliveryView
+from opensymphony.views import DeliveryList, DeliveryView, WebhookCounts
 from opensymphony.workflow.policy import TrackerPolicy
 
 _OLD_MS = 86_400_000
@@ -96,6 +96,8 @@ class Ingress:
         self._secret_ms: int | None = None
         self._arrived = anyio.Event()
         self._turned: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
+        self._accepted = 0
 
     def knows(self, service: str) -> bool:
         return service in self._webhooks
@@ -121,6 +123,7 @@ class Ingress:
             log.error("a delivery could not be written down", error=str(error))
             raise Turned(503, "storage", "it could not be written down: try again") from error
         if new:
+            self._accepted += 1
             self._arrived.set()
         else:
             self._turned["duplicate"] += 1
@@ -190,6 +193,7 @@ class Ingress:
                 return True
         settled = [self._look_at_reviews(one) or _outcome(one, ours, found) for one in waiting]
         await self._inbox.settle(settled, self._clock.now_ms())
+        self._outcomes.update(one.outcome for one in settled)
         for one, result in zip(waiting, settled, strict=True):
             log.debug("delivery", service=one.service, ticket=one.ticket, happened=one.event, outcome=result.outcome)
         return len(waiting) == _BATCH_MAX
@@ -207,6 +211,11 @@ class Ingress:
         """The newest, and what was turned away since the start."""
         newest = await self._inbox.newest(_SHOWN_MAX, before=before)
         return DeliveryList(deliveries=tuple(newest), refused=dict(sorted(self._turned.items())))
+
+    def counts(self) -> WebhookCounts:
+        """How many came, and what became of them, since the start."""
+        outcomes, refused = dict(sorted(self._outcomes.items())), dict(sorted(self._turned.items()))
+        return WebhookCounts(accepted=self._accepted, outcomes=outcomes, refused=refused)
 
     async def shown(self, number: int) -> tuple[DeliveryView, bytes] | None:
         return await self._inbox.get(number)

@@ -42,6 +42,8 @@ def snapshot(
         paused_since_ms=state.paused_ms if state.paused else None,
         storage_error=state.storage_error,
         day=state.day,
+        spent_day=state.spent_day,
+        spent_project=state.spent_project,
         budgets=budget_views(state, None),
         overlaps=overlaps(state),
     )
@@ -103,6 +105,7 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         paused=entry.paused,
         messages=len(entry.messages),
         pull_request=_pull_request(entry),
+        ready_ms=entry.hold_ms if entry.phase == "waiting_to_start" and entry.ready_stamp else None,
     )
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
+
 from opensymphony.errors import InstanceError
 from opensymphony.model import Phase, ServerState, TicketId, Usage
-from opensymphony.views import ActionAnswer, DeliveryList, DeliveryView, Explanation, Rule, Snapshot, TicketView
+from opensymphony.views import (
+    ActionAnswer,
+    DeliveryList,
+    DeliveryView,
+    Explanation,
+    Rule,
+    Snapshot,
+    TicketView,
+    WebhookCounts,
+)
 
 TOKEN = "the-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -98,6 +109,9 @@ class Tray:
         found = tuple(one for one in DELIVERIES if before is None or one.number < before)
         return DeliveryList(deliveries=found, refused={"signature": 3})
 
+    def counts(self) -> WebhookCounts:
+        return WebhookCounts(accepted=4, outcomes={"looked": 3, "ignored": 1}, refused={"signature": 3})
+
     async def shown(self, number: int) -> tuple[DeliveryView, bytes] | None:
         found = next((one for one in DELIVERIES if one.number == number), None)
         return (found, BODIES[number]) if found is not None else None
@@ -121,11 +135,24 @@ class Desk:
         odd = shown("a/b c%&?#", "waiting_to_start")
         self.known[odd.identifier] = explained(odd)
         self.ingress: Tray | None = Tray()
+        self.picture = SNAPSHOT
+        self.looks = 0
+        self._changed = anyio.Event()
 
     def snapshot(self) -> Snapshot:
+        self.looks += 1
         if self.broken:
             raise RuntimeError("a secret detail")
-        return SNAPSHOT
+        return self.picture
+
+    def show(self, picture: Snapshot) -> None:
+        """From now on it is this one, and whoever waits for a change is told."""
+        self.picture = picture
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def changed(self) -> None:
+        await self._changed.wait()
 
     def refresh(self) -> str | None:
         self.refreshed += 1

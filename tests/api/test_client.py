@@ -27,6 +27,7 @@ from opensymphony.api.client import (
     fetch_snapshot,
     fetch_unreadiness,
     find_daemon,
+    follow_snapshots,
     request_action,
     request_refresh,
     request_shutdown,
@@ -91,6 +92,26 @@ def test_another_program_at_the_address_is_told(body: bytes, tmp_path: Path) -> 
         fetch_snapshot(address)
     assert f"what answers at {address.url} is no daemon of this release" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_stream_is_followed_from_where_one_is(tmp_path: Path) -> None:
+    """Comments and names are passed over; what was begun and not ended is no picture; other programs are told."""
+    data = msgspec.json.encode(SNAPSHOT)
+    body = b":\n\nevent: snapshot\nid: 1\ndata: %b\n\n:\n\ndata: %b\n\ndata: %b" % (data, data, data)
+    with answering(200, body, tmp_path) as (address, asked):
+        assert list(follow_snapshots(address, after=1)) == [SNAPSHOT, SNAPSHOT]
+    assert asked == [("/api/v1/events", "Bearer the-token")]
+    for wrong in (b"data: {}\n\n", b"data: \xff\n\n"):
+        with (
+            answering(200, wrong, tmp_path) as (address, _),
+            pytest.raises(InstanceError, match="is no daemon of this release"),
+        ):
+            list(follow_snapshots(address))
+    with pytest.raises(InstanceError, match="does not answer"):
+        list(follow_snapshots(address))
+    Path(address.token_file).unlink()
+    with pytest.raises(InstanceError, match="does not answer"):
+        list(follow_snapshots(address))
 
 
 def test_a_refusal_is_told(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ async def test_a_refresh_is_taken_on(client: httpx.AsyncClient, desk: Desk) -> N
 @pytest.mark.parametrize(
     ("method", "path"),
     [
+        ("GET", "/metrics"),
+        ("GET", "/api/v1/events"),
         ("GET", "/api/v1/snapshot"),
         ("GET", "/api/v1/state"),
         ("GET", "/api/v1/issues"),
@@ -105,7 +107,7 @@ async def test_a_wrong_method_names_the_right_ones(
     assert (desk.refreshed, desk.shut_down, desk.asked) == (0, 0, [])
 
 
-@pytest.mark.parametrize("word", ["events", "deliveries/1/more", "actions", "events/more"])
+@pytest.mark.parametrize("word", ["deliveries/1/more", "actions", "events/more"])
 async def test_our_own_words_are_no_tickets(word: str, client: httpx.AsyncClient, desk: Desk) -> None:
     """What will be a path one day is not a ticket's today; under `issues` every name is one."""
     desk.known[word] = desk.known["A-1"]

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from opensymphony.api.server import serve_app
+from opensymphony.api.server import abort_of, serve_app
 
 
 async def test_the_bound_port_is_told_and_given_back() -> None:
@@ -70,3 +70,31 @@ async def test_a_request_in_flight_ends_before_we_do() -> None:
         await asked.wait()
         tasks.cancel_scope.cancel()
     assert answers == ["late"]
+
+
+async def test_a_connection_can_be_cut_off() -> None:
+    """Not only ended in good order, which waits for whoever does not read; under another server there is no way."""
+    assert abort_of({"type": "http"}) is None
+
+    async def cut(request: Request) -> Response:
+        abort = abort_of(request.scope)
+        assert abort is not None
+        abort()
+        return PlainTextResponse("never seen")
+
+    async with anyio.create_task_group() as tasks:
+        port: int = await tasks.start(partial(serve_app, Starlette(routes=[Route("/", cut)]), "127.0.0.1", 0))
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"http://127.0.0.1:{port}/")
+        tasks.cancel_scope.cancel()
+
+
+async def test_streams_are_told_before_the_end() -> None:
+    """So that they end by themselves instead of being cut."""
+    told: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(partial(serve_app, Starlette(), "127.0.0.1", 0, closing=lambda: told.append("closing")))
+        assert told == []
+        tasks.cancel_scope.cancel()
+    assert told == ["closing"]

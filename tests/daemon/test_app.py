@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import httpx
 import msgspec
 import pytest
 
+from opensymphony.api.client import Address, follow_snapshots
 from opensymphony.clock import new_id
 from opensymphony.daemon.app import Daemon
 from opensymphony.errors import InstallationError, InstanceError, OpenSymphonyError, WorkspaceError
 from opensymphony.model import AgentFailure
 from opensymphony.processes import NONCE_VARIABLE, list_processes
+from opensymphony.views import Snapshot
 from opensymphony.workflow.policy import AgentPolicy, PollingPolicy, ReportingPolicy, TransitionsPolicy, VerifyPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
@@ -279,6 +282,27 @@ async def test_a_new_ticket_starts_on_a_refresh(world: World) -> None:
             assert (state["counts"]["running"], state["status"]) == (0, "running")
             snapshot = (await client.get("/api/v1/snapshot", headers=bearer)).json()
             assert [ticket["state"] for ticket in snapshot["tickets"]] == ["In Review"]
+
+
+async def test_its_picture_is_followed_to_its_end(world: World) -> None:
+    """Each event is newer than the last; the stream ends with the daemon, and the numbers for Prometheus say the same."""
+    seen: list[Snapshot] = []
+    world.ticket("A-1")
+
+    def follow(address: Address) -> None:
+        seen.extend(follow_snapshots(address))
+
+    async with anyio.create_task_group() as tasks, world.running() as daemon:
+        assert daemon.address is not None
+        tasks.start_soon(anyio.to_thread.run_sync, follow, daemon.address)
+        await until_phase(daemon, "A-1", "in_review")
+        bearer = {"Authorization": f"Bearer {(world.store / 'token').read_text()}"}
+        async with httpx.AsyncClient(base_url=daemon.address.url, trust_env=False) as client:
+            numbers = (await client.get("/metrics", headers=bearer)).text
+        assert 'opensymphony_tickets{phase="in_review"} 1.0\n' in numbers
+        assert "opensymphony_turns 1.0\n" in numbers
+    assert [one.sequence for one in seen] == sorted(one.sequence for one in seen)
+    assert [ticket.identifier for ticket in seen[-1].tickets] == ["A-1"]
 
 
 async def test_each_boot_has_a_token_of_its_own(world: World) -> None:

@@ -26,6 +26,7 @@ from opensymphony.services.bitbucket.webhook import BitbucketWebhook
 from opensymphony.services.jira.webhook import JiraWebhook
 from opensymphony.settings import Settings, load_settings
 from opensymphony.store.inbox import Inbox
+from opensymphony.views import WebhookCounts
 from opensymphony.workflow.policy import TrackerPolicy
 from tests.fakes.bitbucket import WEBHOOK_SECRET as BITBUCKET_SECRET
 from tests.fakes.bitbucket import FakeBitbucket
@@ -106,6 +107,7 @@ async def test_a_ticket_is_looked_at_once_for_all_that_is_said_about_it(bench: B
         ("looked", f"its state is {state}") for state in ("Todo", "In Progress", "Todo", "Todo", "In Progress")
     ]
     assert (await bench.ingress.listed()).refused == {"duplicate": 5}
+    assert bench.ingress.counts() == WebhookCounts(accepted=5, outcomes={"looked": 5}, refused={"duplicate": 5})
 
 
 async def test_our_own_changes_wake_nobody(bench: Bench) -> None:

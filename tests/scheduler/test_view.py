@@ -25,6 +25,8 @@ def test_every_ticket_has_one_sentence_that_explains_it() -> None:
         "A-3": "waiting_to_start: it is blocked by A-1 (Todo)",
         "A-4": "waiting_to_start: its state Backlog is not one of the active states",
     }
+    shown = snapshot(book.state, sequence=1, at_ms=book.now_ms, server=ServerState(status="ready"), status="running")
+    assert [view.identifier for view in shown.tickets if view.ready_ms is not None] == ["A-2"]
     book.until(c.VerifyWork)
     book.answer(c.VerifyWork, passed=False)
     assert "A-1" in reasons(book)
@@ -38,6 +40,7 @@ def test_usage_and_counts_survive_the_end_of_a_run() -> None:
     shown = snapshot(book.state, sequence=9, at_ms=book.now_ms, server=ServerState(status="ready"), status="running")
     view = shown.tickets[0]
     assert (view.turns, view.attempts, view.usage.total_tokens) == (1, 1, 110)
+    assert (shown.spent_project, shown.spent_day, view.ready_ms) == (view.usage, view.usage, None)
     assert shown.usage == view.usage
     assert view.reason == "ready for review"
 

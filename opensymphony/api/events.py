@@ -1,0 +1,195 @@
+"""`GET /api/v1/events`: the newest picture whenever something has changed, as server-sent events.
+
+In: `Last-Event-ID`, the sequence of the picture that a reader has. Out: `event: snapshot` with the sequence as `id`. A reader
+that is slow gets the newest picture next, never those in between. Each picture is encoded once for all readers, and only while
+there are any.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+import anyio
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from opensymphony.api.access import error_response
+from opensymphony.api.server import abort_of
+from opensymphony.model import ServerState
+from opensymphony.views import Snapshot
+
+_LAST_S = 1
+"""For the end of the stream, when the daemon ends."""
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How often readers are told, and how many there may be."""
+
+    between_s: float = 0.5
+    """Two pictures follow each other at least so far apart."""
+    look_s: float = 2
+    """What changes without a record, an agent-server's state for one, is looked for this often."""
+    heartbeat_s: float = 15
+    stuck_s: float = 30
+    """A reader that takes nothing for so long is cut off."""
+    readers_max: int = 64
+
+
+class Watched(Protocol):
+    """What is followed."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    async def changed(self) -> None:
+        """Return at the next change."""
+        ...
+
+
+class Mark(NamedTuple):
+    """What makes a picture another one; its time does not."""
+
+    sequence: int
+    status: str
+    server: ServerState
+    storage_error: str | None
+    policy_error: str | None
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """A picture as it is sent."""
+
+    mark: Mark
+    content: bytes
+
+
+class Feed:
+    """The newest frame, for every reader. Belongs to one listener."""
+
+    def __init__(self, watched: Watched, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
+        self.readers = 0
+        self.closed = anyio.Event()
+        self._watched = watched
+        self._frame: Frame | None = None
+        self._made_at = -math.inf
+
+    def close(self) -> None:
+        """End every stream; the listener ends."""
+        self.closed.set()
+
+    def enter(self) -> None:
+        self.readers += 1
+
+    def leave(self) -> None:
+        """The last one takes the frame along: of ten thousand tickets it is many megabytes."""
+        self.readers -= 1
+        if not self.readers:
+            self._frame, self._made_at = None, -math.inf
+
+    def newest(self) -> Frame:
+        """Made anew when something has changed, but not sooner than `between_s` after the last unless it is the very last."""
+        frame, now = self._frame, anyio.current_time()
+        if frame is not None and now - self._made_at < self.pace.between_s and not self.closed.is_set():
+            return frame
+        picture = self._watched.snapshot()
+        mark = Mark(picture.sequence, picture.status, picture.server, picture.storage_error, picture.policy_error)
+        if frame is None or frame.mark != mark:
+            data = msgspec.json.encode(picture)
+            frame = Frame(mark=mark, content=b"event: snapshot\nid: %d\ndata: %b\n\n" % (picture.sequence, data))
+            self._frame, self._made_at = frame, now
+        return frame
+
+    async def after(self, seen: Mark | None) -> Frame:
+        """The newest frame, as soon as it is another one than the reader has seen."""
+        while True:
+            frame = self.newest()
+            if frame.mark != seen:
+                return frame
+            early_s = self._made_at + self.pace.between_s - anyio.current_time()
+            if early_s > 0:
+                await anyio.sleep(early_s)
+            else:
+                # Nothing is missed in between: there is no other wait since the picture was taken.
+                with anyio.move_on_after(self.pace.look_s):
+                    await self._watched.changed()
+
+
+def follow(feed: Feed, request: Request) -> Response:
+    """The stream of one reader; 429 when there are too many."""
+    if feed.readers >= feed.pace.readers_max:
+        return error_response(429, "too_many_readers", f"{feed.readers} programs follow already: close one of them")
+    return EventStream(feed, request.headers.get("last-event-id", ""), abort_of(request.scope))
+
+
+class EventStream(Response):
+    """Writes frames to one reader, at the pace at which it takes them."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, feed: Feed, last_id: str, abort: Callable[[], None] | None) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]  # it never ends by itself
+        self._feed = feed
+        self._last_id = last_id
+        self._abort = abort
+        self._seen: Mark | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if scope["method"] == "HEAD":
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        feed, ended = self._feed, False
+        feed.enter()
+        try:
+            newest = feed.newest().mark
+            self._seen = newest if self._last_id == str(newest.sequence) else None
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
+                tasks.start_soon(_until_closed, feed, tasks.cancel_scope)
+                await send(start)
+                await self._write(send)
+                tasks.cancel_scope.cancel()
+            if feed.closed.is_set():
+                with anyio.move_on_after(_LAST_S):
+                    last = feed.newest()
+                    content = last.content if last.mark != self._seen else b""
+                    await send({"type": "http.response.body", "body": content})
+                    ended = True
+        finally:
+            feed.leave()
+        if not ended and self._abort is not None:
+            self._abort()
+            await receive()  # that it is gone: else the server would close it once more, and complain
+
+    async def _write(self, send: Send) -> None:
+        """Return when the reader is stuck."""
+        feed = self._feed
+        with suppress(TimeoutError):
+            while True:
+                content, frame = b":\n\n", None
+                with anyio.move_on_after(feed.pace.heartbeat_s):
+                    frame = await feed.after(self._seen)
+                    content = frame.content
+                with anyio.fail_after(feed.pace.stuck_s):
+                    await send({"type": "http.response.body", "body": content, "more_body": True})
+                if frame is not None:
+                    self._seen = frame.mark
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _until_closed(feed: Feed, scope: anyio.CancelScope) -> None:
+    await feed.closed.wait()
+    scope.cancel()
