@@ -323,7 +323,9 @@ async def test_without_isolation_the_same_tickets_do_harm(daemon: DaemonUnderTes
             canaries = {
                 what: canary for what, canary in canaries.items() if canary not in (TOKEN, WEBHOOK_SECRET, MODEL)
             }
-        everywhere = {(what, place) for what in canaries for place in places}
+        # What we write on a ticket is without the secrets that we know, whatever an agent says.
+        ours = {("the tracker's token", "tracker"), ("the model's key", "tracker")}
+        everywhere = {(what, place) for what in canaries for place in places} - ours
         missing = everywhere
         with anyio.move_on_after(120):
             while missing:
@@ -332,4 +334,5 @@ async def test_without_isolation_the_same_tickets_do_harm(daemon: DaemonUnderTes
                 missing = everywhere - {(what, place) for what, found in leaks.items() for place in found}
         assert missing == set()
         assert not [what for what, found in leaks.items() if "repository" in found]
+        assert not [pair for pair in ours if pair[1] in leaks.get(pair[0], ())]
         await made.has_done_harm()

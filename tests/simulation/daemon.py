@@ -55,6 +55,9 @@ class Daemon:
         self.state = State()
         self.sequence = 0
         self.checkpoint: tuple[int, bytes] | None = None
+        if world.scenario.has("second"):
+            # They have met before: one that has never seen another's claim takes itself for alone (docs/architecture.md).
+            self.checkpoint = (0, encode_state(State(others_ms=world.timeline.now_ms)))
         self.rows: list[bytes] = []
         """Records after the checkpoint."""
         self.flights: dict[CommandKey, Flight] = {}
