@@ -140,7 +140,7 @@ async def test_webhooks_five_times_late_and_out_of_order(daemon: DaemonUnderTest
     stage.play = scripted({"PROJ-1": [commit("PROJ-1"), finish(), commit("PROJ-1", 2), finish()]})
     async with site(daemon) as jira:
         await daemon.lay_out()
-        daemon.configure(polling="3600000")
+        daemon.configure("verify: {command: 'ls {{ issue.key }}-*.txt'}\n", polling="3600000")
         settings = daemon.root / "opensymphony.toml"
         settings.write_text(f"{settings.read_text()}[public]\nport = 0\n")
         hooks = Hooks(daemon, jira)
@@ -169,6 +169,7 @@ async def test_webhooks_five_times_late_and_out_of_order(daemon: DaemonUnderTest
         assert await daemon.commits("opensymphony/PROJ-1") == ["PROJ-1 2", "PROJ-1 1"]
         assert sum("Do one thing more." in message for message in daemon.user_messages()) == 1
         assert "Ready for review" in ours(jira, ticket)
+        assert re.search(r"verification:\s+ls PROJ-1-\*\.txt\s+passed", ours(jira, ticket))
         code, said, _ = await daemon.command("deliveries", "list")
         assert (code, len(said.splitlines())) == (0, 4), said
         assert "assignee: nobody -> Agent" in said

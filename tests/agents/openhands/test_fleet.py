@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from opensymphony.agents import Runtime, StoresAtRest, end_left_running, left_running, open_runtime
+from opensymphony.agents.openhands.fleet import server_of
 from opensymphony.agents.openhands.ownership import read_record, write_record
 from opensymphony.clock import Clock
 from opensymphony.errors import InstanceError
@@ -69,8 +70,10 @@ class Site:
     def request(
         self, number: int, conversation: int | None = None, predecessor: ConversationId | None = None
     ) -> ConversationRequest:
-        """A conversation about the ticket of a number."""
-        working_dir = self.root / "workspaces" / f"T-{number}"
+        """A conversation about the ticket of a number; wherever the test runs, one after the other goes to the next server."""
+        names = (self.root / "workspaces" / f"T-{number}-{suffix}" for suffix in range(1_000))
+        # Of two or of three servers: which it is follows from a hash of the path.
+        working_dir = next(name for name in names if server_of(str(name), 6) == (number - 1) % 6)
         working_dir.mkdir(parents=True, exist_ok=True)
         return ConversationRequest(
             conversation_id=ident(conversation or number),
