@@ -25,6 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from opensymphony.api.server import serve_app
+from tests.fakes.faults import Fault, next_fault
 from tests.fakes.git_server import GitServer, commit_files, run_git
 from tests.fakes.openapi import specification
 
@@ -58,20 +59,6 @@ class FakePull(Struct, kw_only=True):
     """Of a closed one: what it was at the end."""
     created: str = ""
     updated: str = ""
-
-
-class Fault(Struct, kw_only=True):
-    """What happens to the next calls that match: an answer instead, or the loss of the answer."""
-
-    method: str
-    path: str
-    """A regular expression for the path behind the repository's."""
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    body: Any = None
-    lost: bool = False
-    """Done, but the answer does not arrive."""
-    times: int = 1
 
 
 class BitbucketError(Exception):
@@ -281,7 +268,7 @@ class FakeBitbucket:
         data = await request.body()
         body = json.loads(data) if data else None
         self._note_request(request, short, body)
-        fault = self._fault(request.method, own)
+        fault = next_fault(self.faults, request.method, own)
         if fault is not None and not fault.lost:
             return Response(json.dumps(fault.body or {}), status_code=fault.status, headers=fault.headers)
         try:
@@ -315,13 +302,6 @@ class FakeBitbucket:
         faults += self._specification.faults_of_request(request.method, short, query, body)
         # The document wants `type` in everything that is sent, and has none in its own examples.
         self.violations += [one for one in faults if not one.endswith("'type' is a required property")]
-
-    def _fault(self, method: str, path: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times > 0 and fault.method == method and re.fullmatch(fault.path, path):
-                fault.times -= 1
-                return fault
-        return None
 
     def _authorize(self, headers: Mapping[str, str]) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")

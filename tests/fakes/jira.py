@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from opensymphony.api.server import serve_app
+from tests.fakes.faults import Fault, next_fault
 from tests.fakes.jira_oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer
 from tests.fakes.openapi import specification
 
@@ -70,21 +71,6 @@ class FakeIssue(Struct, kw_only=True):
     properties: dict[str, Any] = field(default_factory=dict[str, Any])
     remote_links: dict[str, Json] = field(default_factory=dict[str, Json])
     transitions: int = 0
-
-
-class Fault(Struct, kw_only=True):
-    """What happens to the next calls that match: an answer instead, or the loss of the answer."""
-
-    method: str
-    path: str
-    """A regular expression for the path behind /rest/api/3."""
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    body: Any = None
-    lost: bool = False
-    """Done, but the answer does not arrive."""
-    times: int = 1
-    after: int = 0
 
 
 class JiraError(Exception):
@@ -285,7 +271,7 @@ class FakeJira:
         query = dict(request.query_params)
         if self._specification is not None:
             self.violations += self._specification.faults_of_request(request.method, path, query, body)
-        fault = self._fault(request.method, short)
+        fault = next_fault(self.faults, request.method, short)
         if fault is not None and not fault.lost:
             return Response(json.dumps(fault.body or {}), status_code=fault.status, headers=fault.headers)
         try:
@@ -301,16 +287,6 @@ class FakeJira:
         if self._specification is not None:
             self.violations += self._specification.faults_of_answer(request.method, path, status, answer)
         return _json(status, answer, packed=self.packs)
-
-    def _fault(self, method: str, path: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times > 0 and fault.method == method and re.fullmatch(fault.path, path):
-                if fault.after > 0:
-                    fault.after -= 1
-                    continue
-                fault.times -= 1
-                return fault
-        return None
 
     def _authorize(self, headers: Mapping[str, str], behind_gateway: bool) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")
