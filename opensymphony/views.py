@@ -225,6 +225,100 @@ class TranscriptEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a prompt of the daemon: the key of its command."""
 
 
+class TranscriptPage(Struct, frozen=True, kw_only=True):
+    """Part of the transcript of a ticket's newest conversation, oldest entry first."""
+
+    conversation_id: str
+    entries: tuple[TranscriptEntry, ...]
+    before: int | None = None
+    """What is older is asked for with it; None when this is the beginning."""
+    after: int = -1
+    """What is newer, now or later, is asked for with it."""
+    archived: bool = False
+
+
+class TimelineEntry(Struct, frozen=True, kw_only=True):
+    """Something that happened with a ticket or was decided about it, for people."""
+
+    sequence: int
+    """Of its journal record."""
+    at_ms: int
+    kind: str
+    """`run_started`, `stage_entered`, `run_ended`, `asked`, `command_failed`, `message`, ..."""
+    text: str
+    """One sentence."""
+    generation: int | None = None
+    failed: bool = False
+
+
+class TimelinePage(Struct, frozen=True, kw_only=True):
+    """Part of a ticket's timeline, newest entry first."""
+
+    entries: tuple[TimelineEntry, ...]
+    before: int | None = None
+    """What is older is asked for with it; None when this is the beginning, or what is older was forgotten."""
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What an agent has changed in its workspace since the work left the base branch, committed or not."""
+
+    diff: str
+    """As git tells it; new files that are not committed by name only."""
+    truncated: bool = False
+
+
+class VerificationView(Struct, frozen=True, kw_only=True):
+    """One run of a check that the policy names."""
+
+    sequence: int
+    at_ms: int
+    generation: int
+    passed: bool
+    exit_code: int | None = None
+    output: str = ""
+    """Its end; what was written by the workspace's programs: untrusted."""
+
+
+class VerificationList(Struct, frozen=True, kw_only=True):
+    """The last verifications of a ticket, newest first."""
+
+    verifications: tuple[VerificationView, ...]
+
+
+class DayFigures(Struct, frozen=True, kw_only=True):
+    """What one day cost, and how its runs ended."""
+
+    day: str
+    """In the budget's time zone, as `2026-01-31`."""
+    usage: Usage = Usage()
+    runs: int = 0
+    succeeded: int = 0
+
+
+class RunFigures(Struct, frozen=True, kw_only=True):
+    """One run that has ended."""
+
+    identifier: str
+    generation: int
+    waited_ms: int
+    """From being ready to its start."""
+    started_ms: int
+    ended_ms: int
+    outcome: str
+    usage: Usage = Usage()
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """Figures of the past, for charts."""
+
+    days: tuple[DayFigures, ...]
+    """Oldest first, without gaps, up to today."""
+    runs: tuple[RunFigures, ...]
+    """Of these days, newest first, at most a thousand."""
+    truncated: bool = False
+    """There were more runs."""
+
+
 class Check(Struct, frozen=True, kw_only=True):
     """One answer."""
 
