@@ -32,6 +32,8 @@ class PullRequestView(Struct, frozen=True, kw_only=True):
     """That the agent was given and that have no answer yet."""
     starts_ms: int | None = None
     """When the ticket starts again because of its review."""
+    unmerged: str = ""
+    """Why it is not merged by itself yet; empty where the policy does not want that, and once nothing keeps it."""
 
 
 class Overlap(Struct, frozen=True, kw_only=True):

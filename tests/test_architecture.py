@@ -23,7 +23,9 @@ WITHOUT_MIRROR = {
     "agents/openhands/server.py",
     "clock.py",
     "errors.py",
-    "interfaces.py",
+    "interfaces/__init__.py",
+    "interfaces/code_host.py",
+    "interfaces/webhooks.py",
     "workflow/policy/__init__.py",
     "workflow/policy/scalars.py",
 }

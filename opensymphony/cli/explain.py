@@ -84,6 +84,8 @@ def lines(found: Explanation, now_ms: int) -> Iterator[str]:
 def _pull_lines(pull: PullRequestView) -> Iterator[str]:
     rounds = f", {pull.rounds} round{'' if pull.rounds == 1 else 's'} of review" if pull.rounds else ""
     yield f"pull request {pull.url}: {pull.state}{rounds}"
+    if pull.unmerged:
+        yield f"not merged yet: {pull.unmerged}"
     if pull.open_threads:
         one = pull.open_threads == 1
         yield f"{pull.open_threads} thread{' of its review waits' if one else 's of its review wait'} for an answer"

@@ -152,7 +152,7 @@ class Executor:
             case c.ProbeAgent():
                 liveness = await self._runtime.probe(command.conversation_id, command.working_dir)
                 return self._settled(e.AgentProbed, command, liveness=liveness)
-            case c.PublishPullRequest() | c.AnswerThread():
+            case c.PublishPullRequest() | c.AnswerThread() | c.MergePullRequest():
                 return await self._use_code_host(command)
             case c.NotifyPerson():
                 await self._notify(command)
@@ -183,7 +183,7 @@ class Executor:
                 await tracker.link(ticket_id, command.pull_request)
                 return self._settled(e.PullRequestLinked, command)
 
-    async def _use_code_host(self, command: c.PublishPullRequest | c.AnswerThread) -> e.Event:
+    async def _use_code_host(self, command: c.PublishPullRequest | c.AnswerThread | c.MergePullRequest) -> e.Event:
         host = self._code_host
         if host is None:
             raise Refused("code host", "WORKFLOW.md names none any more: name it again under code_host")
@@ -198,6 +198,9 @@ class Executor:
                 if command.resolve:
                     await host.resolve(command.pull_request_id, thread)
                 return self._settled(e.ThreadAnswered, command)
+            case c.MergePullRequest():
+                merged = await host.merge(command.pull_request_id, command.head, command.method)
+                return self._settled(e.PullRequestMerged, command, pull_request=merged)
 
     async def _use_workspace(
         self, command: c.PrepareWorkspace | c.RunHook | c.CollectWork | c.VerifyWork | c.PushCommit

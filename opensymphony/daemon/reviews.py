@@ -18,6 +18,7 @@ from opensymphony.logs import get_logger
 from opensymphony.model import CommitCheck, PullRequest, PullRequestReading, ReviewThread, TicketId, Workspace
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.merging import is_merge_news
 from opensymphony.scheduler.messages import lean
 from opensymphony.scheduler.reviews import has_news, news_of
 from opensymphony.scheduler.state import Entry, State
@@ -75,9 +76,13 @@ class ReviewPoller:
         return len(found)
 
     def watch(self, decisions: tuple[d.Decision, ...], at_ms: int) -> None:
-        """Told of what was decided: one that was just opened is looked at soon."""
+        """Told of what was decided: one that was just opened is looked at soon, one to be merged at the next look."""
         if any(isinstance(decision, d.PullRequestNoted) for decision in decisions):
             self._hurry.set()
+        for again in (one for one in decisions if isinstance(one, d.MergeAwaited) and one.again):
+            entry = self._state.entries.get(again.ticket_id)
+            if entry is not None and entry.pull is not None:
+                self._urgent.add(entry.pull.pull_request.id)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -140,7 +145,7 @@ class ReviewPoller:
         if entry.pull is None:
             return
         news = news_of(entry.pull, reading, policy)
-        if has_news(entry.pull, reading, policy):
+        if has_news(entry.pull, reading, policy) or is_merge_news(self._state, entry, reading):
             if news.conflicts and entry.workspace is not None:
                 await self._offer_base(entry.workspace)
             logs = {check.key: await self._log_of(reading, check) for check in news.checks[:_LOGS_MAX]}
@@ -150,7 +155,7 @@ class ReviewPoller:
                 threads=tuple(
                     structs.replace(lean(one), quote=quotes.get(one.id) or one.quote) for one in news.threads
                 ),
-                checks=tuple(structs.replace(one, log=logs.get(one.key, one.log)) for one in news.checks),
+                checks=tuple(structs.replace(one, log=logs.get(one.key, one.log)) for one in reading.checks),
             )
             ticket_id: TicketId = entry.ticket.id
             await self._post(e.PullRequestObserved(at_ms=self._clock.now_ms(), ticket_id=ticket_id, reading=told))

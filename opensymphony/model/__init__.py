@@ -14,6 +14,7 @@ from msgspec import Struct
 from opensymphony.model.reviews import (
     CheckState,
     CommitCheck,
+    MergeMethod,
     PullRequest,
     PullRequestReading,
     PullRequestState,
@@ -23,6 +24,7 @@ from opensymphony.model.reviews import (
     ReviewThread,
     ThreadAnswer,
     Verdict,
+    is_same_commit,
 )
 from opensymphony.model.tickets import (
     TICKET_KEY_CHARS_MAX,
@@ -58,6 +60,7 @@ __all__ = [
     "Launch",
     "Liveness",
     "LogPosition",
+    "MergeMethod",
     "Objection",
     "PersonMessage",
     "Phase",
@@ -85,6 +88,7 @@ __all__ = [
     "Work",
     "Workspace",
     "encodable",
+    "is_same_commit",
     "ticket_key",
 ]
 

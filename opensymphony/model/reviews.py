@@ -12,6 +12,9 @@ from msgspec import Struct
 PullRequestState = Literal["open", "merged", "declined"]
 CheckState = Literal["pending", "passed", "failed"]
 Verdict = Literal["approved", "changes_requested"]
+MergeMethod = Literal["merge_commit", "squash", "fast_forward"]
+
+_ABBREVIATED_MIN = 7
 
 
 class PullRequest(Struct, frozen=True, kw_only=True):
@@ -29,6 +32,12 @@ class PullRequest(Struct, frozen=True, kw_only=True):
     is_draft: bool = False
     updated_ms: int = 0
     """By the host's clock; it changes with every push, comment and verdict."""
+
+
+def is_same_commit(one: str, other: str) -> bool:
+    """Whether two names of a commit, either perhaps abbreviated, mean the same; a name that is too short means none."""
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    return len(short) >= _ABBREVIATED_MIN and long.startswith(short)
 
 
 class PullRequestText(Struct, frozen=True, kw_only=True):
@@ -96,6 +105,9 @@ class Review(Struct, frozen=True, kw_only=True):
     author_name: str = ""
     verdict: Verdict
     at_ms: int = 0
+    commit: str = ""
+    """The head of the branch that an approval is about, perhaps abbreviated; empty where that cannot be told."""
+    is_ours: bool = False
 
 
 class CommitCheck(Struct, frozen=True, kw_only=True):

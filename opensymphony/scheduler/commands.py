@@ -16,6 +16,7 @@ from opensymphony.model import (
     CommandKey,
     ConversationId,
     LogPosition,
+    MergeMethod,
     PullRequest,
     PullRequestText,
     TicketId,
@@ -132,6 +133,16 @@ class AnswerThread(Effect, frozen=True, kw_only=True):
     resolve: bool
 
 
+class MergePullRequest(Effect, frozen=True, kw_only=True):
+    """Merge the ticket's pull request as it is at one commit."""
+
+    pull_request_id: str
+    head: str
+    method: MergeMethod
+    circumstances: str
+    """What was so when it was decided."""
+
+
 class TransitionTicket(Effect, frozen=True, kw_only=True):
     """Move the ticket, unless a person moved it first."""
 
@@ -199,6 +210,7 @@ Command = (
     | PublishPullRequest
     | LinkPullRequest
     | AnswerThread
+    | MergePullRequest
     | TransitionTicket
     | WriteComment
     | StopRun

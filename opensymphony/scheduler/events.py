@@ -219,6 +219,10 @@ class ThreadAnswered(CommandOutcome, frozen=True, kw_only=True):
     pass
 
 
+class PullRequestMerged(CommandOutcome, frozen=True, kw_only=True):
+    pull_request: PullRequest
+
+
 class TicketTransitioned(CommandOutcome, frozen=True, kw_only=True):
     answer: TransitionAnswer
 
@@ -293,6 +297,7 @@ Event = (
     | PullRequestPublished
     | PullRequestLinked
     | ThreadAnswered
+    | PullRequestMerged
     | TicketTransitioned
     | CommentWritten
     | ClaimReleased

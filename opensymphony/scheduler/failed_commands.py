@@ -11,6 +11,7 @@ from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.breakers import fingerprinted, probed
 from opensymphony.scheduler.budget import call_ceiling
 from opensymphony.scheduler.endings import advance_ending, begin_stop, choose_ending, is_settling, is_stoppable, park
+from opensymphony.scheduler.merging import merge_failed
 from opensymphony.scheduler.outcomes import Outcome
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending
@@ -53,6 +54,8 @@ def command_failed(plan: Plan, command: c.Command, event: e.CommandFailed) -> No
         elif isinstance(command, c.LinkPullRequest) and event.error_class != "retry" and plan.entry.pull is not None:
             # Not asked for again at each look; the comment names the pull request.
             plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
+        elif isinstance(command, c.MergePullRequest):
+            merge_failed(plan, command, event)
         elif isinstance(command, c.WriteComment) and run is None and event.error_class == "retry":
             comment_failed(plan, command.body, event.retry_after_ms)
         elif isinstance(command, c.ProbeAgent) and is_stoppable(plan):

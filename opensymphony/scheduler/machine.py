@@ -147,6 +147,7 @@ BESIDE: dict[type[c.Effect], type[e.CommandOutcome]] = {
     c.NotifyPerson: e.PersonNotified,
     c.LinkPullRequest: e.PullRequestLinked,
     c.AnswerThread: e.ThreadAnswered,
+    c.MergePullRequest: e.PullRequestMerged,
 }
 """Commands that are no stage: they run beside one, or without a run."""
 

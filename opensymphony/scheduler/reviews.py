@@ -30,6 +30,7 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler import messages
 from opensymphony.scheduler.endings import choose_ending, park, settle_closed, wake
+from opensymphony.scheduler.merging import consider_merge
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Ending, Pull, State
 from opensymphony.scheduler.status_comment import report_of
@@ -223,6 +224,8 @@ def pull_request_observed(state: State, event: e.PullRequestObserved) -> tuple[d
     _catch_up(plan, pull, seen)
     if seen.state == "open":
         _hear(plan, pull, event.reading)
+        if not any(isinstance(one, d.MessageQueued) for one in plan.decisions):
+            consider_merge(plan, event.reading)
     elif known.state == "open" and entry.run is None:
         settle_closed(plan, seen)
     return tuple(plan.decisions)

@@ -33,6 +33,7 @@ from opensymphony.scheduler.endings import (
 )
 from opensymphony.scheduler.failed_commands import abandoned, count_unknown, delay_ms
 from opensymphony.scheduler.machine import IllegalEvent
+from opensymphony.scheduler.merging import merged
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.rehydration import open_conversation, rehydrate
 from opensymphony.scheduler.reviews import published
@@ -103,12 +104,14 @@ def _settle_beside(plan: Plan, command: c.Command, event: e.CommandOutcome) -> N
         )
     elif isinstance(event, e.TicketTransitioned) and run is None:
         _moved_back(plan, event)
-    elif isinstance(command, c.LinkPullRequest | c.AnswerThread) and entry.pull is None:
+    elif isinstance(command, c.LinkPullRequest | c.AnswerThread | c.MergePullRequest) and entry.pull is None:
         return  # the ticket was forgotten meanwhile, and came back
     elif isinstance(command, c.LinkPullRequest):
         plan.add(d.PullRequestTied(ticket_id=plan.ticket.id, url=command.pull_request.url))
     elif isinstance(command, c.AnswerThread):
         plan.add(d.ThreadDone(ticket_id=plan.ticket.id, thread_id=command.thread_id, marker=command.marker))
+    elif isinstance(event, e.PullRequestMerged):
+        merged(plan, event.pull_request)
     elif isinstance(command, c.ClaimTicket) and entry.claim is None and (run is None or run.stage != "claiming"):
         plan.issue(c.ReleaseClaim, claim=command.claim)  # a heartbeat that came through when we held the ticket no more
     elif run is None or entry.generation != command.generation:

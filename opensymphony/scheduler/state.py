@@ -142,6 +142,10 @@ class Pull(Struct, kw_only=True):
     """What is being said in threads."""
     ended_in: int = 0
     """The run that was at work when it was merged or declined; 0: none was."""
+    unmerged: str = ""
+    """Why it is not merged by itself, where the policy wants that; empty while it is being merged."""
+    refused: str = ""
+    """The circumstances in which the code host refused to merge it."""
 
 
 class Entry(Struct, kw_only=True):

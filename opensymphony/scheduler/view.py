@@ -120,6 +120,7 @@ def _pull_request(entry: Entry) -> PullRequestView | None:
         rounds=pull.rounds,
         open_threads=len(pull.owed) + len(pull.answers),
         starts_ms=pull.wake_ms or None,
+        unmerged=pull.unmerged if pull.pull_request.state == "open" else "",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from opensymphony.model import Ticket
 from opensymphony.schema import Reader
-from opensymphony.workflow.policy import PullRequestPolicy
+from opensymphony.workflow.policy import Policy, PullRequestPolicy
 from opensymphony.workflow.prompt import TEMPLATE_ERROR, Fault, check_text, issue_variables, render_text, sample_ticket
 
 TITLE_CHARS_MAX = 250
@@ -57,3 +57,18 @@ def check_templates(policy: PullRequestPolicy, reader: Reader) -> None:
 def _note(reader: Reader, key: str, faults: tuple[Fault, ...]) -> None:
     for fault in faults:
         reader.note(f"pull_request.{key}", fault.message, code=TEMPLATE_ERROR)
+
+
+def check_merge(policy: Policy, reader: Reader) -> None:
+    """Note what could never be merged."""
+    merge = policy.merge
+    if merge.when == "never" or reader.failed("merge", "review.instructions_from"):
+        return
+    approvers = merge.approvers or policy.review.instructions_from
+    if not approvers:
+        message = "names nobody, and neither does review.instructions_from: nothing could ever be approved"
+        reader.note("merge.approvers", message)
+    elif "*" not in approvers and (known := len({one.casefold() for one in approvers})) < merge.approvals:
+        reader.note("merge.approvals", f"is {merge.approvals}, but only {known} may approve")
+    if policy.code_host is None:
+        reader.note("merge.when", "has no effect without code_host: nothing is opened", severity="warning")

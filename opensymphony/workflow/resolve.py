@@ -21,7 +21,7 @@ from opensymphony.workflow.agent_options import DEFAULT_TOOLS, LLM_OPTIONS
 from opensymphony.workflow.parse import Document
 from opensymphony.workflow.policy import OpenHandsPolicy, Policy, is_loopback
 from opensymphony.workflow.providers import check_code_host, check_provider, with_interval, with_states
-from opensymphony.workflow.pull_request import check_templates
+from opensymphony.workflow.pull_request import check_merge, check_templates
 
 _Section = dict[str, Placed]
 _AUTHOR = re.compile(r"[^<>\n]{1,200} <[^<>@\s]{1,100}@[^<>@\s]{1,200}>")
@@ -232,6 +232,7 @@ def _check(policy: Policy, reader: Reader) -> None:
     _check_polling(policy, reader)
     _check_repository(policy, reader)
     check_code_host(policy, reader)
+    check_merge(policy, reader)
     check_templates(policy.pull_request, reader)
     _check_commands(policy, reader)
     _check_openhands(policy, reader)

@@ -146,9 +146,16 @@ def test_what_the_agent_wants_is_told_with_its_answer(kind: Any, told: list[str]
 def test_a_pull_request_and_its_review_are_told() -> None:
     """Where it is, how often it went back, what waits, and when it starts again."""
     pull = PullRequestView(
-        id="7", url="https://host/7", state="open", rounds=2, open_threads=1, starts_ms=1_800_000_000_000
+        id="7",
+        url="https://host/7",
+        state="open",
+        rounds=2,
+        open_threads=1,
+        starts_ms=1_800_000_000_000,
+        unmerged="0 of 1 approval of its newest commit",
     )
     told = list(lines(msgspec.structs.replace(TOLD, ticket=msgspec.structs.replace(TOLD.ticket, pull_request=pull)), 0))
     assert "  pull request https://host/7: open, 2 rounds of review" in told
     assert "  1 thread of its review waits for an answer" in told
+    assert "  not merged yet: 0 of 1 approval of its newest commit" in told
     assert any(line.startswith("  its review starts it again at 2027-01-15T") for line in told)

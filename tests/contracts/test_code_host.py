@@ -11,7 +11,7 @@ import pytest
 
 from opensymphony.errors import NotFound, Refused, ServiceError
 from opensymphony.interfaces import CodeHost
-from opensymphony.model import CommitCheck, PullRequest, PullRequestText
+from opensymphony.model import CommitCheck, PullRequest, PullRequestText, is_same_commit
 from tests.contracts.worlds import CodeHostWorld
 from tests.services.bitbucket.world import BitbucketBotWorld, BitbucketWorld
 
@@ -392,3 +392,63 @@ class TestReading:
             (found,) = await host.fetch([pull.id])
             seen.append(found.updated_ms)
         assert seen == sorted(set(seen))
+
+
+class TestMerging:
+    async def test_it_is_merged_as_it_is_once(self, world: CodeHostWorld, host: CodeHost, pull: PullRequest) -> None:
+        """Asked again, also by another start, the answer is the same."""
+        commit = await world.push(BRANCH)
+        assert (await host.merge(pull.id, commit, "merge_commit")).state == "merged"
+        assert (await host.merge(pull.id, commit, "merge_commit")).state == "merged"
+        async with world.open() as again:
+            assert (await again.merge(pull.id, commit, "merge_commit")).id == pull.id
+        assert [one.state for one in await host.fetch([pull.id])] == ["merged"]
+
+    async def test_a_branch_that_went_on_is_not_merged(
+        self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
+    ) -> None:
+        """What was not meant is not merged along."""
+        commit = await world.push(BRANCH)
+        await world.push(BRANCH)
+        with pytest.raises(Refused):
+            await host.merge(pull.id, commit, "merge_commit")
+        assert [one.state for one in await host.fetch([pull.id])] == ["open"]
+
+    async def test_what_was_declined_or_is_gone_stays_so(
+        self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
+    ) -> None:
+        """Nobody opens it again."""
+        commit = await world.push(BRANCH)
+        await world.decline(pull.id)
+        with pytest.raises(Refused):
+            await host.merge(pull.id, commit, "merge_commit")
+        with pytest.raises(NotFound):
+            await host.merge(MISSING, commit, "merge_commit")
+
+    async def test_conflicts_are_not_merged(self, world: CodeHostWorld, host: CodeHost, pull: PullRequest) -> None:
+        """The host says so."""
+        await world.push("main", {"a.py": "theirs\n"})
+        commit = await world.push(BRANCH, {"a.py": "ours\n"})
+        with pytest.raises(Refused):
+            await host.merge(pull.id, commit, "merge_commit")
+
+    async def test_a_merge_whose_answer_was_lost_is_found(
+        self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
+    ) -> None:
+        """It is merged, once."""
+        commit = await world.push(BRANCH)
+        await world.lose_answer("merge")
+        with pytest.raises(ServiceError):
+            await host.merge(pull.id, commit, "merge_commit")
+        assert (await host.merge(pull.id, commit, "merge_commit")).state == "merged"
+
+    async def test_an_approval_says_of_which_commit_it_is(
+        self, world: CodeHostWorld, host: CodeHost, pull: PullRequest
+    ) -> None:
+        """Given before a push it is none of what was pushed."""
+        commit = await world.push(BRANCH)
+        await world.judge(pull.id, "approved")
+        await world.push(BRANCH)
+        (review,) = (await host.read(pull.id)).reviews
+        assert review.verdict == "approved" and not review.is_ours
+        assert is_same_commit(review.commit, commit)

@@ -132,7 +132,7 @@ class CodeHostWorld(Protocol):
 
     async def decline(self, pull_request_id: str) -> None: ...
 
-    async def lose_answer(self, to: Literal["publish", "comment"]) -> None:
+    async def lose_answer(self, to: Literal["publish", "comment", "merge"]) -> None:
         """The next one is done, and its answer does not arrive."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,7 +23,7 @@ from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
 from opensymphony.store.sqlite import Journal
 from opensymphony.views import Snapshot
-from opensymphony.workflow.policy import CodeHostPolicy, NotifyPolicy, Policy, ReviewPolicy
+from opensymphony.workflow.policy import CodeHostPolicy, MergePolicy, NotifyPolicy, Policy, ReviewPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
 from tests.scheduler.playbook import Playbook
@@ -34,6 +34,7 @@ SCENARIOS: dict[str, Sequence[Step]] = {
     "cancelled": [HOLDS],
     "silent tool": [Step(holds=True, tool_open=True), GOOD],
     "no progress": [Step(holds=True, busy=True)],
+    "merged": [GOOD],
     "reviewed": [GOOD, Step(files={"answer.txt": "good\n", "more": "1"}, commit="again", says="Thread 7: done: it")],
 }
 LIMITS = {
@@ -59,6 +60,7 @@ POINTS: dict[type[c.Effect], Sequence[tuple[str, int]]] = {
     c.PublishPullRequest: [("reviewed", 1), ("reviewed", 2)],
     c.LinkPullRequest: [("reviewed", 1)],
     c.AnswerThread: [("reviewed", 1)],
+    c.MergePullRequest: [("merged", 1)],
     c.ReleaseClaim: [("review", 1)],
     c.StopRun: [("cancelled", 1)],
     c.CleanWorkspace: [("cancelled", 1)],
@@ -123,8 +125,8 @@ def scenario_policy(world: World, scenario: str) -> Policy:
 
 async def play(world: World, scenario: str) -> Snapshot:
     """A life of the ticket A-1, as far as the daemon lives."""
-    if scenario == "reviewed":
-        return await play_review(world)
+    if scenario in PLAYS:
+        return await PLAYS[scenario](world)
     if scenario != "cancelled":
         return await world.once(scenario_policy(world, scenario))
     async with world.running(scenario_policy(world, scenario)) as daemon:
@@ -154,6 +156,33 @@ async def play_review(world: World) -> Snapshot:
         await until(daemon, answered, 60)
     assert daemon.control is not None
     return daemon.control.snapshot()
+
+
+async def play_merge(world: World) -> Snapshot:
+    """Until what was opened is approved, merged by itself, and its ticket closed."""
+    base = scenario_policy(world, "merged")
+    moves = msgspec.structs.replace(base.reporting.transitions, merged="Done")
+    policy = msgspec.structs.replace(
+        base,
+        code_host=CodeHostPolicy(kind="scripted"),
+        review=ReviewPolicy(instructions_from=("{ada}",), interval_ms=50),
+        merge=MergePolicy(when="approved", without_checks=True),
+        reporting=msgspec.structs.replace(base.reporting, transitions=moves),
+    )
+
+    def closed() -> bool:
+        if world.host.pulls and not world.host.reviews:
+            world.host.approve("1")
+        found = view(daemon, "A-1")
+        return found is not None and found.phase == "closed"
+
+    async with world.running(policy) as daemon:
+        await until(daemon, closed, 60)
+    assert daemon.control is not None
+    return daemon.control.snapshot()
+
+
+PLAYS: dict[str, Callable[[World], Awaitable[Snapshot]]] = {"reviewed": play_review, "merged": play_merge}
 
 
 def traces(world: World, snapshot: Snapshot, board: dict[str, Any]) -> dict[str, Any]:
@@ -219,9 +248,10 @@ async def test_a_crash_changes_nothing_in_the_end(
         crash_at(patched, point)
         await play(world, point.scenario)
     assert died.value.split(Killed)[1] is None, "it died of the crash alone"
-    again = play_review(world) if point.scenario == "reviewed" else world.once(scenario_policy(world, point.scenario))
-    snapshot = await again
+    played = PLAYS.get(point.scenario)
+    snapshot = await (played(world) if played else world.once(scenario_policy(world, point.scenario)))
     assert world.host.opened <= 1
+    assert world.host.merges <= 1
     assert traces(world, snapshot, await world.tickets()) == expected
     delivered = world.agents.talk("A-1").messages
     assert set(world.agents.sends) == set(delivered)

@@ -16,9 +16,9 @@ from opensymphony.model import CommitCheck, ReviewComment, ReviewThread, Workspa
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
-from opensymphony.workflow.policy import CodeHostPolicy, ReviewPolicy
+from opensymphony.workflow.policy import CodeHostPolicy, MergePolicy, ReviewPolicy
 from tests.fakes.scripted_code_host import ScriptedCodeHost
-from tests.scheduler.playbook import Playbook, policy
+from tests.scheduler.playbook import GOOD_WORK, Playbook, policy
 
 PULL_BRANCH = "opensymphony/A-1"
 REVIEW = ReviewPolicy(instructions_from=("{ada}",), interval_ms=5_000)
@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.book = Playbook(policy(code_host=CodeHostPolicy(kind="scripted"), review=REVIEW, verify_command=None))
-        self.host = ScriptedCodeHost(lambda branch: "h" * 12)
+        self.host = ScriptedCodeHost(lambda branch: (GOOD_WORK.commit or "")[:12])
         self.quotes = Quotes()
         self.poller = ReviewPoller(
             self.host, cast(Workspaces, self.quotes), self.book.state, cast(Clock, self), self._post
@@ -79,6 +79,27 @@ async def bench() -> Bench:
     return made
 
 
+async def test_a_merge_that_met_trouble_is_asked_for_again_at_the_next_look(bench: Bench) -> None:
+    """Although nothing has changed at the host; what it refuses is asked once."""
+    assert bench.book.state.policy is not None
+    policy = msgspec.structs.replace(bench.book.state.policy, merge=MergePolicy(when="approved", without_checks=True))
+    bench.book.send(e.PolicyLoaded(at_ms=bench.book.now_ms, policy=policy))
+    await bench.poller.look()
+    pull = bench.book.entry("A-1").pull
+    assert pull is not None and pull.unmerged == "0 of 1 approval of its newest commit"
+    before = len(bench.posted)
+    await bench.poller.look()
+    assert len(bench.posted) == before, "that it still waits is no news"
+    bench.host.approve("1")
+    await bench.poller.look()
+    assert bench.book.pending(c.MergePullRequest)
+    bench.book.now_ms += 3_000_000
+    for kind, asked in (("retry", True), ("person", False)):
+        bench.poller.watch(bench.book.fail(c.MergePullRequest, kind), bench.now_ms())
+        await bench.poller.look()
+        assert any(isinstance(one, c.MergePullRequest) for one in bench.book.state.pending.values()) is asked
+
+
 async def test_what_is_new_is_told_once_with_the_code_it_is_about(bench: Bench) -> None:
     """And the log of a failed check."""
     bench.host.comment_by("1", "11", "Why 1?", path="a.py")
@@ -90,8 +111,8 @@ async def test_what_is_new_is_told_once_with_the_code_it_is_about(bench: Bench) 
     assert await bench.poller.look() == 5_000
     [event] = bench.posted
     assert [(thread.id, thread.quote) for thread in event.reading.threads] == [("11", "    1 x = 1"), ("12", "")]
-    assert [(check.key, check.log) for check in event.reading.checks] == [("ci", "log of ci")]
-    assert bench.quotes.asked[0] == ("h" * 12, "a.py", 1)
+    assert [(check.key, check.log) for check in event.reading.checks] == [("ci", "log of ci"), ("ok", "")]
+    assert bench.quotes.asked[0] == ("c" * 12, "a.py", 1)
     assert len(bench.book.entry("A-1").messages) == 1
     await bench.poller.look()
     assert len(bench.posted) == 1

@@ -57,6 +57,9 @@ class FakePull(Struct, kw_only=True):
     source_repository: str = HERE
     commit: str = ""
     """Of a closed one: what it was at the end."""
+    merged_by: str = ""
+    activity: list[Json] = field(default_factory=list[Json])
+    """Pushes and approvals, oldest first."""
     created: str = ""
     updated: str = ""
 
@@ -81,6 +84,11 @@ class FakeBitbucket:
         self.hooks: dict[str, Json] = {}
         self.credentials = {EMAIL: API_TOKEN, "": ACCESS_TOKEN}
         self.missing_scopes: set[str] = set()
+        self.merge_checks: list[str] = []
+        """Conditions of the repository's own that keep everything from being merged."""
+        self.merges_take = 0
+        """So often a merge has not ended yet when somebody asks."""
+        self.tasks: dict[str, list[Any]] = {}
         self.duplicates = "made"
         """What a second open pull request between the same branches is: `made`, or `refused`."""
         self.faults: list[Fault] = []
@@ -128,9 +136,7 @@ class FakeBitbucket:
         made = commit_files(
             self.repository, branch, files or {f"{self._next()}.txt": "x\n"}, start=start or ("" if known else "main")
         )
-        for pull in self.pulls.values():
-            if pull.state == "OPEN" and pull.branch == branch:
-                self._touch(pull)
+        self._note_pushes()
         return made
 
     def branch_off(self, branch: str) -> None:
@@ -152,6 +158,7 @@ class FakeBitbucket:
             **{"description": "", "base": "main", **fields},
         )  # fmt: skip
         self.pulls[pull.id] = pull
+        self._note_pushes()
         return pull
 
     def say(
@@ -187,7 +194,11 @@ class FakeBitbucket:
 
     def judge(self, pull: FakePull, verdict: str | None, author: str = ADA) -> None:
         """Somebody approves, asks for changes, or takes that back."""
-        pull.verdicts[author] = (verdict, self._now())
+        self._note_pushes()
+        now = self._now()
+        pull.verdicts[author] = (verdict, now)
+        if verdict == "approved":
+            pull.activity.append({"approval": {"date": now, "user": author}})
         self._touch(pull)
 
     def report(self, commit: str, key: str, state: str, **fields: Any) -> None:
@@ -215,9 +226,10 @@ class FakeBitbucket:
         self.report(commit, f"pipeline-{number}", result, name=f"Pipeline #{number}", url=url)
 
     def merge(self, pull: FakePull, by: str = ADA) -> None:
-        """A person merges, in git too."""
+        """Somebody merges, in git too."""
         source, base = self.commit_of(pull.branch), self.commit_of(pull.base)
         assert source and base
+        pull.merged_by = by
         tree = run_git(self.repository, "merge-tree", "--write-tree", base, source).stdout.strip()
         made = run_git(self.repository, "commit-tree", "-m", "merge", "-p", base, "-p", source, tree).stdout.strip()
         run_git(self.repository, "update-ref", f"refs/heads/{pull.base}", made)
@@ -281,7 +293,9 @@ class FakeBitbucket:
             return _Cut()
         if isinstance(answer, Response):
             return answer
-        if self._specification is not None and status not in (401, 403):
+        # Of a merge that its own conditions keep back the document says nothing.
+        unsaid = (401, 403, 400) if own.endswith("/merge") else (401, 403)
+        if self._specification is not None and status not in unsaid:
             faults = self._specification.faults_of_answer(request.method, short, status, _comparable(answer))
             self.violations += faults
         return Response(
@@ -418,6 +432,55 @@ class FakeBitbucket:
             raise BitbucketError(409, "The comment has already been resolved")
         found["resolution"] = self._account
         return 200, self._resolution(self._account)
+
+    def _merge(self, pull: str, body: Json, **_: Any) -> tuple[int, Any]:
+        found = self._pull_of(pull)
+        if found.state != "OPEN":
+            raise BitbucketError(400, "This pull request is already closed.")
+        if self.merge_checks:
+            raise BitbucketError(400, "; ".join(self.merge_checks))
+        done = run_git(self.repository, "merge-tree", "--write-tree", found.base, found.branch, check=False)
+        if done.returncode == 1:
+            raise BitbucketError(400, "You can't merge until you resolve all merge conflicts.")
+        found.close_branch = body.get("close_source_branch", found.close_branch)
+        if not self.merges_take:
+            self.merge(found, by=self._account)
+            return 200, self._pull(found)
+        task = str(self._next())
+        self.tasks[task] = [self.merges_take, found, self._account]
+        at = f"{self.api_url}{self.path}/pullrequests/{pull}/merge/task-status/{task}"
+        return 202, Response(status_code=202, headers={"Location": at})
+
+    def _merge_task(self, pull: str, task: str, **_: Any) -> tuple[int, Any]:
+        left, found, account = self.tasks[task]
+        self.tasks[task][0] -= 1
+        if left > 1:
+            return 200, {"task_status": "PENDING", "links": {}}
+        if found.state == "OPEN":
+            self.merge(found, by=account)
+        return 200, {"task_status": "SUCCESS", "links": {}, "merge_result": self._pull(found)}
+
+    def _activity(self, pull: str, request: Request, **_: Any) -> tuple[int, Any]:
+        self._note_pushes()
+        found = self._pull_of(pull)
+        shown: list[Json] = []
+        for one in reversed(found.activity):
+            if "approval" in one:
+                shown.append({"approval": {**one["approval"], "user": self._user(one["approval"]["user"])}})
+            else:
+                source = self._endpoint(found.branch, one["update"]["commit"], HERE)
+                update = {"date": one["update"]["date"], "state": "OPEN", "source": source, "title": found.title}
+                shown.append({"update": {**update, "author": self._user(found.author)}})
+        return self._paged(request, shown)
+
+    def _note_pushes(self) -> None:
+        """What git got, whoever pushed it, is noted as soon as anybody asks."""
+        for pull in self.pulls.values():
+            commits = [one["update"]["commit"] for one in pull.activity if "update" in one]
+            commit = self.commit_of(pull.branch)
+            if pull.state == "OPEN" and commit and commits[-1:] != [commit]:
+                pull.activity.append({"update": {"date": self._now(), "commit": commit}})
+                self._touch(pull)
 
     def _conflicts(self, pull: str, **_: Any) -> tuple[int, Any]:
         found = self._pull_of(pull)
@@ -628,6 +691,9 @@ _ROUTES: list[tuple[str, str, str, Callable[..., tuple[int, Any]]]] = [
     ("PUT", f"{_PULL}{_COMMENT}", "pullrequest", FakeBitbucket._edit_comment),
     ("DELETE", f"{_PULL}{_COMMENT}", "pullrequest", FakeBitbucket._remove_comment),
     ("POST", f"{_PULL}{_COMMENT}/resolve", "pullrequest", FakeBitbucket._resolve),
+    ("POST", f"{_PULL}/merge", "pullrequest:write", FakeBitbucket._merge),
+    ("GET", rf"{_PULL}/merge/task-status/(?P<task>\d+)", "pullrequest", FakeBitbucket._merge_task),
+    ("GET", f"{_PULL}/activity", "pullrequest", FakeBitbucket._activity),
     ("GET", f"{_PULL}/conflicts", "pullrequest", FakeBitbucket._conflicts),
     ("GET", r"/file-conflicts/(?P<spec>[^/]+)", "repository", FakeBitbucket._file_conflicts),
     ("GET", "/pipelines", "pipeline", FakeBitbucket._list_pipelines),

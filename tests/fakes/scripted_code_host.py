@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from opensymphony.errors import NotFound, OpenSymphonyError
+from opensymphony.errors import NotFound, OpenSymphonyError, Refused
 from opensymphony.model import (
     CommitCheck,
+    MergeMethod,
     PullRequest,
     PullRequestReading,
     PullRequestText,
@@ -36,6 +37,8 @@ class ScriptedCodeHost:
         self.resolved: set[str] = set()
         self.opened = 0
         self.reads: list[str] = []
+        self.merges = 0
+        self.merge_trouble: OpenSymphonyError | None = None
         self.trouble: OpenSymphonyError | None = None
         self.broken: dict[str, OpenSymphonyError] = {}
         """Pull requests that cannot be read, and why."""
@@ -49,6 +52,12 @@ class ScriptedCodeHost:
         said = ReviewComment(id=thread_id, author=author, author_name=author.strip("{}").title(), text=text)
         thread = ReviewThread(id=thread_id, comments=(said,), path=path, line=1 if path else None)
         self.threads.setdefault(pull_request_id, []).append(thread)
+
+    def approve(self, pull_request_id: str, author: str = "{ada}") -> None:
+        """A person approves it as it is."""
+        self.updated_ms += 1
+        commit = self._seen(pull_request_id).head
+        self.reviews = (*self.reviews, Review(author=author, verdict="approved", commit=commit))
 
     def end(self, pull_request_id: str, state: str) -> None:
         self.updated_ms += 1
@@ -105,6 +114,17 @@ class ScriptedCodeHost:
     async def resolve(self, pull_request_id: str, thread_id: str) -> bool:
         self.resolved.add(thread_id)
         return True
+
+    async def merge(self, pull_request_id: str, head: str, method: MergeMethod) -> PullRequest:
+        if self.merge_trouble is not None:
+            raise self.merge_trouble
+        seen = self._seen(pull_request_id)
+        if seen.state == "open":
+            if seen.head != head:
+                raise Refused("code host", "its branch is elsewhere by now")
+            self.merges += 1
+            self.end(pull_request_id, "merged")
+        return self._seen(pull_request_id)
 
     async def read_log(self, commit: str, check: CommitCheck) -> str:
         return f"log of {check.key}"

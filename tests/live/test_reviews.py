@@ -14,6 +14,7 @@ from msgspec import Struct
 from opensymphony.demo.model import Message, Reply, text_of
 from opensymphony.workspace.paths import repository_key
 from tests.fakes.bitbucket import ADA, API_TOKEN, BOB, EMAIL, FakeBitbucket, FakePull
+from tests.fakes.bitbucket import AGENT as BITBUCKET_AGENT
 from tests.fakes.git_server import run_git
 from tests.fakes.jira import AGENT, TOKEN, FakeJira
 from tests.live.conftest import Stage
@@ -28,6 +29,7 @@ code_host:
   kind: bitbucket
   provider: {{workspace: acme, repository: app, api_url: '{api}', email: {email}}}
 review: {{instructions_from: ['{ada}'], interval_ms: 300, quiet_ms: 300}}
+merge: {{when: approved}}
 """
 _ONCE = "git diff --cached --quiet || git commit -qm"
 
@@ -99,8 +101,8 @@ def painter(messages: list[Message]) -> Reply:
     return steps[len(done)] if len(done) < len(steps) else finish(words)
 
 
-async def story(all_of: Parts, between: Callable[[str], object]) -> None:
-    """The whole of it; `between` is told of each step, and may kill the daemon there."""
+async def story(all_of: Parts, between: Callable[[str], object], merge: Callable[[Parts, str], None]) -> None:
+    """The whole of it; `between` is told of each step, and may kill the daemon there; `merge` ends it."""
     daemon, bitbucket, jira = all_of.daemon, all_of.bitbucket, all_of.jira
     first = await all_of.pushed("it is painted", "Paint it")
     await daemon.wait_for("the issue shows the pull request", lambda: bool(jira.issues[all_of.ticket].remote_links))
@@ -121,13 +123,24 @@ async def story(all_of: Parts, between: Callable[[str], object]) -> None:
     await between("reviewed")
     assert not _answers(all_of, foreign)
     bitbucket.push("main", {"colour.txt": "green\n"})
-    await all_of.pushed("the base is merged", "Merge main")
+    last = await all_of.pushed("the base is merged", "Merge main")
     await between("merged the base")
-    bitbucket.merge(all_of.pull)
+    merge(all_of, last)
     await daemon.wait_for("the issue is done", lambda: jira.status(all_of.ticket) == "Done")
     await daemon.until("the ticket is closed", has("PROJ-1", phase="closed", workspace=None))
     for one in asked:
         assert len(_answers(all_of, one)) == 1
+
+
+def by_hand(all_of: Parts, commit: str) -> None:
+    """A person does it, who need not wait for anything."""
+    all_of.bitbucket.merge(all_of.pull)
+
+
+def by_approval(all_of: Parts, commit: str) -> None:
+    """A person approves, and the pipeline of what was pushed last passes."""
+    all_of.bitbucket.judge(all_of.pull, "approved")
+    all_of.bitbucket.run_pipeline(commit, {"Test": ("SUCCESSFUL", b"fine\n")}, result="SUCCESSFUL")
 
 
 def _answers(all_of: Parts, comment_id: int) -> list[str]:
@@ -160,7 +173,8 @@ async def test_from_an_issue_to_a_merged_pull_request(daemon: DaemonUnderTest, s
     stage.play = listening
     async with parts(daemon, tmp_path) as all_of:
         await daemon.start("run")
-        await story(all_of, nothing)
+        await story(all_of, nothing, by_hand)
+        assert all_of.pull.merged_by == ADA
         prompts = daemon.user_messages()
         assert sum("AssertionError: colour is missing" in prompt for prompt in prompts) == 1
         assert sum("Say why." in prompt for prompt in prompts) == 1
@@ -172,7 +186,8 @@ async def test_from_an_issue_to_a_merged_pull_request(daemon: DaemonUnderTest, s
 
 
 async def test_killed_at_every_step(daemon: DaemonUnderTest, stage: Stage, tmp_path: Path) -> None:
-    """The same with the daemon killed -9 between all of them: one pull request, no doubled answer, no lost thread."""
+    """The same with the daemon killed -9 between all of them: one pull request, no doubled answer, no lost thread; and at its
+    end one approval of the last commit."""
     stage.play = painter
     async with parts(daemon, tmp_path) as all_of:
 
@@ -182,7 +197,8 @@ async def test_killed_at_every_step(daemon: DaemonUnderTest, stage: Stage, tmp_p
             await daemon.start("run")
 
         await daemon.start("run")
-        await story(all_of, kill)
+        await story(all_of, kill, by_approval)
+        assert all_of.pull.merged_by == BITBUCKET_AGENT, "approved and passed, it is merged by itself"
         assert len(all_of.bitbucket.pulls) == 1
         assert len(all_of.jira.issues[all_of.ticket].remote_links) == 1
         assert (await daemon.command("shutdown"))[0] == 0

@@ -1,6 +1,7 @@
 """What a code host says can stand in the journal."""
 
 import msgspec
+import pytest
 
 from opensymphony.model import (
     CommitCheck,
@@ -9,6 +10,7 @@ from opensymphony.model import (
     Review,
     ReviewComment,
     ReviewThread,
+    is_same_commit,
 )
 
 
@@ -24,3 +26,19 @@ def test_a_reading_survives_the_journal() -> None:
         conflicts=("a.py",),
     )
     assert msgspec.json.decode(msgspec.json.encode(reading), type=PullRequestReading) == reading
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a" * 40, "a" * 12, True),
+        ("A" * 12, "a" * 40, True),
+        ("a" * 12, "a" * 11 + "b", False),
+        ("", "a" * 40, False),
+        ("", "", False),
+        ("aaaaaa", "a" * 40, False),
+    ],
+)
+def test_commits_are_the_same_by_as_much_as_is_said_of_them(one: str, other: str, same: bool) -> None:
+    """Too little says nothing."""
+    assert is_same_commit(one, other) is is_same_commit(other, one) is same

@@ -249,6 +249,8 @@ def outcome(command: c.Command, shown: Ticket | None, at_ms: int, **fields: Any)
             return e.PullRequestLinked(**common)
         case c.AnswerThread():
             return e.ThreadAnswered(**common)
+        case c.MergePullRequest():
+            return e.PullRequestMerged(**common, pull_request=fields["pull_request"])
         case c.WriteComment():
             return e.CommentWritten(**common)
         case c.ReleaseClaim():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from opensymphony.model import (
     Claim,
@@ -13,6 +14,7 @@ from opensymphony.model import (
     PullRequest,
     PullRequestReading,
     PullRequestText,
+    Review,
     ReviewThread,
     Ticket,
     TicketComment,
@@ -49,6 +51,9 @@ class Card(Struct, kw_only=True):
     """Of that."""
     failing: bool = False
     """Whether its pipeline fails."""
+    head: str = ""
+    """What was pushed last."""
+    reviews: tuple[Review, ...] = ()
     answers: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Thread and marker of everything that was said in threads."""
 
@@ -153,16 +158,24 @@ class Board:
                 branch=text.branch,
                 base=text.base,
             )
-            card.threads = ()
-        return card.pull
+            card.threads = card.reviews = ()
+        return replace(card.pull, head=card.head)
 
     def reading(self, ticket_id: TicketId) -> PullRequestReading | None:
         """The review as it is now."""
         card = self.cards.get(ticket_id)
         if card is None or card.pull is None:
             return None
-        checks = (CommitCheck(key="ci", name="CI", state="failed", log="no"),) if card.failing else ()
-        return PullRequestReading(pull_request=card.pull, threads=card.threads, checks=checks)
+        check = CommitCheck(key="ci", name="CI", state="failed" if card.failing else "passed", log="no")
+        seen = replace(card.pull, head=card.head)
+        return PullRequestReading(pull_request=seen, threads=card.threads, reviews=card.reviews, checks=(check,))
+
+    def merge(self, ticket_id: TicketId) -> PullRequest:
+        """As the code host does it, also for one that is merged already."""
+        card = self.cards[ticket_id]
+        assert card.pull is not None
+        card.pull = replace(card.pull, state="merged")
+        return replace(card.pull, head=card.head)
 
     def comment(self, ticket_id: TicketId, instance: str, generation: int, key: str) -> None:
         said = self.cards[ticket_id].comments

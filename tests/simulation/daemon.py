@@ -17,6 +17,7 @@ from opensymphony.scheduler import evolve, step
 from opensymphony.scheduler.comments import unheard
 from opensymphony.scheduler.decisions import Decision
 from opensymphony.scheduler.eligibility import GONE
+from opensymphony.scheduler.merging import is_merge_news
 from opensymphony.scheduler.records import Record, decode_record, decode_state, encode_record, encode_state
 from opensymphony.scheduler.reviews import has_news
 from opensymphony.scheduler.state import State, next_due_ms
@@ -381,7 +382,8 @@ class Daemon:
             reading = self.world.board.reading(ticket_id)
             if policy is None or entry.pull is None or entry.phase == "closed" or reading is None:
                 continue
-            if reading.pull_request.id == entry.pull.pull_request.id and has_news(entry.pull, reading, policy.review):
+            is_news = has_news(entry.pull, reading, policy.review) or is_merge_news(self.state, entry, reading)
+            if reading.pull_request.id == entry.pull.pull_request.id and is_news:
                 seen = e.PullRequestObserved(at_ms=self.now_ms, ticket_id=ticket_id, reading=reading)
                 self.post(seen)
                 if int(self.now_ms) % 10 == 0:

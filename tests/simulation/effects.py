@@ -187,6 +187,7 @@ def _verify(daemon: Daemon, command: c.VerifyWork) -> e.Event:
 
 
 def _push(daemon: Daemon, command: c.PushCommit) -> e.Event:
+    daemon.world.board.cards[command.ticket_id].head = command.commit
     return _settled(e.CommitPushed, daemon, command)
 
 
@@ -203,6 +204,20 @@ def _answer(daemon: Daemon, command: c.AnswerThread) -> e.Event:
     card = daemon.world.board.cards[command.ticket_id]
     card.answers.add((f"{daemon.name} {command.pull_request_id} {command.thread_id}", command.marker))
     return _settled(e.ThreadAnswered, daemon, command)
+
+
+def _merge(daemon: Daemon, command: c.MergePullRequest) -> e.Event:
+    card = daemon.world.board.cards[command.ticket_id]
+    pull = card.pull
+    if pull is not None and pull.id == command.pull_request_id and pull.state == "open":
+        if card.head != command.head:
+            return failed(daemon, command, "the branch is elsewhere by now", "person")
+        draw = daemon.world.random.random()
+        if draw < 0.2:
+            return failed(daemon, command, "no", "retry" if draw < 0.1 else "person")
+    elif pull is None or pull.id != command.pull_request_id or pull.state != "merged":
+        return failed(daemon, command, "it was declined", "person")
+    return _settled(e.PullRequestMerged, daemon, command, pull_request=daemon.world.board.merge(command.ticket_id))
 
 
 def _stop(daemon: Daemon, command: c.StopRun) -> e.Event:
@@ -257,6 +272,7 @@ _PERFORM: dict[type, Any] = {
     c.PublishPullRequest: _publish,
     c.LinkPullRequest: _link,
     c.AnswerThread: _answer,
+    c.MergePullRequest: _merge,
     c.StopRun: _stop,
     c.CleanWorkspace: _clean,
     c.ProbeAgent: _probe,

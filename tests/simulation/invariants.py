@@ -210,6 +210,17 @@ def only_what_was_approved_is_carried_out(ledger: Ledger, command: c.AwaitTurn) 
     return f"{command.key} grants {beyond}" if beyond else None
 
 
+def only_what_is_approved_is_merged(daemon: Daemon, command: c.MergePullRequest) -> str | None:
+    """By somebody who may, as it is; and never while its ticket is being worked on, or has other work than that."""
+    policy, entry = daemon.state.policy, daemon.state.entries[command.ticket_id]
+    card = daemon.world.board.cards[command.ticket_id]
+    assert policy is not None
+    approved = any(one.author == "boss" and one.commit == command.head for one in card.reviews)
+    if policy.merge.when == "never" or not approved or entry.run is not None or entry.commit != command.head:
+        return command.key
+    return None
+
+
 def what_is_stopped_is_not_begun_again(account: Account, command: c.Command) -> str | None:
     """While a run is being stopped, none of its work is begun, also not by a restart."""
     work = (

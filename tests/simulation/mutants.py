@@ -292,6 +292,13 @@ def _reviews_have_no_end(patch: pytest.MonkeyPatch) -> None:
     _wrap(patch, "reviews", "begin_round", change)
 
 
+def _any_approval_counts(patch: pytest.MonkeyPatch) -> None:
+    def change(original: Any, policy: Any, reading: Any) -> str:
+        return original(replace(policy, merge=replace(policy.merge, approvers=("*",))), reading)
+
+    _wrap(patch, "merging", "_unapproved", change)
+
+
 def _any_digest_is_met(patch: pytest.MonkeyPatch) -> None:
     _wrap(
         patch,
@@ -375,6 +382,7 @@ MUTANTS = (
     Mutant(name="stranger", breaks="no stranger is obeyed", only="people", plant=_everybody_may_instruct),
     Mutant(name="deferred", breaks="a comment that waits is written", only="none", plant=_comments_wait_for_ever),
     Mutant(name="flood", breaks="comments are apart", only="none", plant=_comments_never_wait),
+    Mutant(name="merged", breaks="only what is approved is merged", only="none", plant=_any_approval_counts),
     Mutant(name="rounds", breaks="a review does not go on for ever", only="none", plant=_reviews_have_no_end),
     Mutant(name="comment", breaks="a request is answered once", only="people", plant=_what_was_heard_is_heard_again),
     Mutant(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from opensymphony.model import ReviewComment, ReviewThread, TicketComment, TicketId
+from opensymphony.model import Review, ReviewComment, ReviewThread, TicketComment, TicketId
 from opensymphony.scheduler import events as e
 from tests.simulation import policies
 from tests.simulation.board import TERMINAL, Card
@@ -74,6 +74,10 @@ def review_pulls(world: World) -> None:
             card.threads = (*card.threads, ReviewThread(id=said.id, comments=(said,)))
         elif draw < 0.4:
             card.failing = not card.failing
+        elif draw < 0.5:
+            author = random.choice(["boss", "boss", "stranger"])
+            others = [one for one in card.reviews if one.author != author]
+            card.reviews = (*others, Review(author=author, verdict="approved", commit=card.head))
         elif draw < 0.6:
             card.pull = replace(card.pull, state="merged")
         elif draw < 0.65:

@@ -333,6 +333,8 @@ def _command(watch: Watch, daemon: Daemon, ledger: Ledger, decision: Any, event:
     if isinstance(decision.command, c.WriteComment):
         watch.ask(invariants.comments_are_apart, daemon, ledger, decision.command, decision.at_ms)
         ledger.commented[decision.command.ticket_id] = (decision.at_ms, decision.command.body)
+    elif isinstance(decision.command, c.MergePullRequest):
+        watch.ask(invariants.only_what_is_approved_is_merged, daemon, decision.command)
     account = ledger.runs.get(decision.command.ticket_id)
     if account is not None and isinstance(decision.command, c.ReleaseClaim):
         account.released = True

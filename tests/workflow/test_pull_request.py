@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -41,3 +43,44 @@ def test_a_template_that_fails_names_its_key() -> None:
     """So that a person finds it."""
     with pytest.raises(ConfigurationError, match=r"pull_request\.body"):
         render_body(PullRequestPolicy(body="{{ issue.title | date: '%Y' }}"), sample_ticket(), {})
+
+
+_HOST = """
+code_host: {kind: bitbucket}
+repository: {url: https://bitbucket.org/acme/app.git}
+"""
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [
+        ("merge: {when: approved}", "merge.approvers: names nobody"),
+        ("merge: {when: approved, approvers: ['{a}', '{A}'], approvals: 2}", "merge.approvals: is 2, but only 1 may"),
+        ("merge: {when: always}", "merge.when"),
+        ("merge: {when: approved, approvers: ['*'], method: octopus}", "merge.method"),
+        ("merge: {when: approved, approvers: ['*'], approvals: 0}", "merge.approvals"),
+    ],
+)
+def test_what_could_never_be_merged_is_said_at_the_start(read: Any, front: str, said: str) -> None:
+    """Rather than every day in each pull request."""
+    found = [str(problem) for problem in read(_HOST + front).problems]
+    assert any(said in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "merge: {when: approved, approvals: 3, approvers: ['*']}",
+        "review: {instructions_from: ['{a}']}\nmerge: {when: approved}",
+        "merge: {approvals: 3}",
+    ],
+)
+def test_what_can_be_merged_is_no_problem(read: Any, front: str) -> None:
+    """Nor is what is never merged."""
+    assert not [problem for problem in read(_HOST + front).problems if "merge" in str(problem)]
+
+
+def test_without_a_code_host_there_is_nothing_to_merge(read: Any) -> None:
+    """It is a warning: the branch is pushed all the same."""
+    (problem,) = read("merge: {when: approved, approvers: ['*']}").problems
+    assert problem.severity == "warning" and "has no effect without code_host" in problem.message

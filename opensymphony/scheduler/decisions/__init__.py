@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from opensymphony.scheduler.commands import Command
 from opensymphony.scheduler.decisions.reviews import (
+    MergeAwaited,
     PullRequestNoted,
     PullRequestTied,
     ReviewHeard,
@@ -90,6 +91,7 @@ Decision = (
     | RoundsCounted
     | ThreadsSettled
     | ThreadDone
+    | MergeAwaited
     | CommentHeard
     | CommentDeferred
     | BudgetGranted

@@ -31,6 +31,16 @@ class RoundsCounted(OfTicket, frozen=True, kw_only=True):
     rounds: int
 
 
+class MergeAwaited(OfTicket, frozen=True, kw_only=True):
+    """Why the pull request is not merged by itself; without a reason it is being merged."""
+
+    reason: str
+    refused: str = ""
+    """The circumstances in which the code host has refused it."""
+    again: bool = False
+    """It was mere trouble: the next look at it tries again."""
+
+
 class ThreadsSettled(OfTicket, frozen=True, kw_only=True):
     """What is to be answered in the threads that the agent was given."""
 

@@ -36,6 +36,7 @@ APPLY: dict[type, Callable[[State, Any], None]] = {
     d.RoundsCounted: reviews.rounds_counted,
     d.ThreadsSettled: reviews.threads_settled,
     d.ThreadDone: reviews.thread_done,
+    d.MergeAwaited: reviews.merge_awaited,
     d.CommentHeard: tickets.comment_heard,
     d.CommentDeferred: tickets.comment_deferred,
     d.BudgetGranted: tickets.budget_granted,

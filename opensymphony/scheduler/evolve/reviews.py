@@ -46,6 +46,12 @@ def rounds_counted(state: State, decision: d.RoundsCounted) -> None:
     pull.wake_ms = 0
 
 
+def merge_awaited(state: State, decision: d.MergeAwaited) -> None:
+    pull = _pull(state, decision)
+    pull.unmerged = decision.reason
+    pull.refused = decision.refused
+
+
 def threads_settled(state: State, decision: d.ThreadsSettled) -> None:
     pull = _pull(state, decision)
     settled = {answer.thread_id for answer in decision.answers}

@@ -11,27 +11,29 @@ from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urljoin
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from opensymphony.clock import Clock
 from opensymphony.errors import NotFound, Refused
 from opensymphony.http import Limits, ReadToken
 from opensymphony.model import (
     CommitCheck,
+    MergeMethod,
     PullRequest,
     PullRequestReading,
     PullRequestText,
     Review,
     TrackerState,
-    Verdict,
     encodable,
 )
 from opensymphony.services.bitbucket import checks
 from opensymphony.services.bitbucket.client import BitbucketClient
 from opensymphony.services.bitbucket.comments import Comments
-from opensymphony.services.bitbucket.pull_requests import Account, Participant, PullRequests, Sent, to_ms
+from opensymphony.services.bitbucket.merging import Merges
+from opensymphony.services.bitbucket.pull_requests import Account, PullRequests, Sent
 from opensymphony.services.bitbucket.repository import Repository, read_repository
 from opensymphony.services.bitbucket.threads import threads
+from opensymphony.services.bitbucket.verdicts import approved_commits, reviews
 from opensymphony.workflow.policy import CodeHostPolicy
 
 _CONFLICTS_MAX = 200
@@ -56,6 +58,7 @@ class BitbucketCodeHost:
         self._read_token = read_token
         self._pull_requests = PullRequests(self.client)
         self._comments = Comments(self.client)
+        self._merges = Merges(self.client, self._pull_requests)
         self._account = ""
         self._has_asked = False
 
@@ -98,7 +101,7 @@ class BitbucketCodeHost:
         return PullRequestReading(
             pull_request=sent.view(),
             threads=threads(comments, own),
-            reviews=_reviews(sent.participants),
+            reviews=await self._reviews(sent, own),
             checks=await checks.read_checks(self.client, sent.head) if sent.head else (),
             conflicts=await self._conflicts(pull_request_id) if sent.state == "OPEN" else (),
         )
@@ -118,6 +121,9 @@ class BitbucketCodeHost:
         answer = await self.client.call("POST", path, name="resolve a thread", repeatable=True, expected=expected)
         return answer.status not in (403, 404)
 
+    async def merge(self, pull_request_id: str, head: str, method: MergeMethod) -> PullRequest:
+        return (await self._merges.merge(pull_request_id, head, method)).view()
+
     async def read_log(self, commit: str, check: CommitCheck) -> str:
         return await checks.read_log(self.client, commit, check)
 
@@ -134,6 +140,16 @@ class BitbucketCodeHost:
             self._account = sent.author.uuid
         return self._account
 
+    async def _reviews(self, sent: Sent, own_account: str) -> tuple[Review, ...]:
+        found = reviews(sent.participants, own_account)
+        if not any(review.verdict == "approved" for review in found):
+            return found
+        approved = await approved_commits(self.client, str(sent.id))
+        return tuple(
+            structs.replace(review, commit=approved.get(review.author, "")) if review.verdict == "approved" else review
+            for review in found
+        )
+
     async def _conflicts(self, pull_request_id: str) -> tuple[str, ...]:
         """Bitbucket leads on to a list for the two commits; where it cannot tell, nothing is said."""
         name, path = "read conflicts", f"/pullrequests/{pull_request_id}/conflicts"
@@ -146,23 +162,3 @@ class BitbucketCodeHost:
             return ()
         found = {encodable(one.path) for one in answer.value(_Conflicts).values if one.path}
         return tuple(sorted(found)[:_CONFLICTS_MAX])
-
-
-def _reviews(participants: Sequence[Participant]) -> tuple[Review, ...]:
-    found: list[Review] = []
-    for one in participants:
-        verdict: Verdict | None = None
-        if one.state == "changes_requested":
-            verdict = "changes_requested"
-        elif one.state == "approved" or one.approved:
-            verdict = "approved"
-        if verdict is not None and one.user is not None and one.user.uuid:
-            found.append(
-                Review(
-                    author=encodable(one.user.uuid),
-                    author_name=encodable(one.user.display_name),
-                    verdict=verdict,
-                    at_ms=to_ms(one.participated_on),
-                )
-            )
-    return tuple(found)

@@ -62,10 +62,16 @@ class _Repository(Struct, frozen=True, kw_only=True):
     uuid: str = ""
 
 
-class _Endpoint(Struct, frozen=True, kw_only=True):
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One side of a pull request."""
+
     branch: Branch | None = None
     commit: _Commit | None = None
     repository: _Repository | None = None
+
+    @property
+    def head(self) -> str:
+        return self.commit.hash if self.commit is not None else ""
 
 
 class Content(Struct, frozen=True, kw_only=True):
@@ -85,8 +91,8 @@ class Sent(Struct, frozen=True, kw_only=True):
     id: int
     title: str = ""
     state: Literal["OPEN", "MERGED", "DECLINED", "SUPERSEDED"]
-    source: _Endpoint = _Endpoint()
-    destination: _Endpoint = _Endpoint()
+    source: Endpoint = Endpoint()
+    destination: Endpoint = Endpoint()
     summary: Content | None = None
     description: str | None = None
     draft: bool = False
@@ -106,7 +112,7 @@ class Sent(Struct, frozen=True, kw_only=True):
 
     @property
     def head(self) -> str:
-        return self.source.commit.hash if self.source.commit is not None else ""
+        return self.source.head
 
     @property
     def body(self) -> str:

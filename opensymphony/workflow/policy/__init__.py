@@ -22,7 +22,7 @@ from opensymphony.workflow.policy.openhands import (
     TransportPolicy,
     is_loopback,
 )
-from opensymphony.workflow.policy.reviews import CodeHostPolicy, PullRequestPolicy, ReviewPolicy
+from opensymphony.workflow.policy.reviews import CodeHostPolicy, MergePolicy, PullRequestPolicy, ReviewPolicy
 from opensymphony.workflow.policy.scalars import (
     Bytes,
     Count,
@@ -51,6 +51,7 @@ __all__ = [
     "HooksPolicy",
     "LlmPolicy",
     "LocalServerPolicy",
+    "MergePolicy",
     "NotifyPolicy",
     "OpenHandsPolicy",
     "Policy",
@@ -301,6 +302,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the one pull request of a ticket says."""
     review: ReviewPolicy = ReviewPolicy()
     """What comes back to the agent from a pull request."""
+    merge: MergePolicy = MergePolicy()
+    """Whether a pull request is merged by itself."""
     hooks: HooksPolicy = HooksPolicy()
     """Scripts run around the work."""
     agent: AgentPolicy = AgentPolicy()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from opensymphony.model import MergeMethod
 from opensymphony.workflow.policy.scalars import Count, Milliseconds, MillisecondsOrOff, Script, Value
 
 
@@ -31,6 +32,23 @@ class PullRequestPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Ids of accounts that are asked for a review when it is opened."""
     close_branch: bool = True
     """Whether its branch is deleted when it is merged."""
+
+
+class MergePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a pull request is merged by itself, and what has to hold for that."""
+
+    when: Literal["never", "approved"] = "never"
+    """`approved`: as soon as enough people have approved the commit that was pushed last, and every check has passed."""
+    approvals: Count = 1
+    """How many people must have approved it."""
+    approvers: tuple[Value, ...] = ()
+    """Whose approval counts: ids of accounts, or `*` for everybody. Empty: those in `review.instructions_from`."""
+    required_checks: tuple[Value, ...] = ()
+    """Checks that must be there, by name. Whichever there are must have passed in any case."""
+    without_checks: bool = False
+    """Whether it is merged where no check has said anything, as in a repository without pipelines."""
+    method: MergeMethod = "merge_commit"
+    """How the code host merges."""
 
 
 class ReviewPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,6 +49,17 @@ def test_threads_are_owed_from_when_they_are_given_until_they_are_answered() -> 
     assert pull.answers == ()
 
 
+def test_why_it_is_not_merged_is_the_newest_word() -> None:
+    """What a host refused in is forgotten as soon as it is another reason."""
+    book = with_pull()
+    pull = book.entry("A-1").pull
+    assert pull is not None
+    evolve(book.state, d.MergeAwaited(ticket_id=A_1, reason="no", refused="h ada"))
+    assert (pull.unmerged, pull.refused) == ("no", "h ada")
+    evolve(book.state, d.MergeAwaited(ticket_id=A_1, reason=""))
+    assert (pull.unmerged, pull.refused) == ("", "")
+
+
 def test_a_review_of_no_pull_request_is_a_corrupt_journal() -> None:
     """As anything about a ticket that nobody knows."""
     book = Playbook()

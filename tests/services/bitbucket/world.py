@@ -114,9 +114,9 @@ class BitbucketWorld:
     async def decline(self, pull_request_id: str) -> None:
         self.bitbucket.decline(self.bitbucket.pulls[int(pull_request_id)])
 
-    async def lose_answer(self, to: Literal["publish", "comment"]) -> None:
-        path = "/pullrequests" if to == "publish" else r"/pullrequests/\d+/comments"
-        self.bitbucket.fail_next("POST", path, lost=True)
+    async def lose_answer(self, to: Literal["publish", "comment", "merge"]) -> None:
+        paths = {"publish": "", "comment": r"/\d+/comments", "merge": r"/\d+/merge"}
+        self.bitbucket.fail_next("POST", f"/pullrequests{paths[to]}", lost=True)
 
     async def break_down(self) -> None:
         self.bitbucket.down = True

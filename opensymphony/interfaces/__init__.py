@@ -12,20 +12,19 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from opensymphony.interfaces.code_host import CodeHost
+from opensymphony.interfaces.webhooks import BadDelivery, Delivery, RegisteredWebhook, Registrar, Renewal, Webhook
 from opensymphony.model import (
     Claim,
     ClaimAnswer,
     Cleanup,
     CommandKey,
-    CommitCheck,
     Conversation,
     ConversationId,
     HookResult,
     Liveness,
     LogPosition,
     PullRequest,
-    PullRequestReading,
-    PullRequestText,
     ServerState,
     Ticket,
     TicketId,
@@ -39,6 +38,22 @@ from opensymphony.model import (
     Work,
     Workspace,
 )
+
+__all__ = [
+    "AgentRuntime",
+    "BadDelivery",
+    "CodeHost",
+    "ConversationRequest",
+    "Delivery",
+    "RegisteredWebhook",
+    "Registrar",
+    "Renewal",
+    "ReportProgress",
+    "Tracker",
+    "Webhook",
+    "WorkspaceRequest",
+    "Workspaces",
+]
 
 
 class Tracker(Protocol):
@@ -106,159 +121,6 @@ class Tracker(Protocol):
 
     async def close(self) -> None:
         """Give back every connection and watch."""
-        ...
-
-
-class CodeHost(Protocol):
-    """Where branches become pull requests. It owns what reviewers say; we write our own comments and nothing of theirs."""
-
-    async def find(self, branch: str) -> PullRequest | None:
-        """The pull request from this branch of our repository: the open one, else the newest; None when there never was one.
-
-        One from a branch of that name in a fork is somebody else's.
-        """
-        ...
-
-    async def publish(self, text: PullRequestText) -> PullRequest:
-        """Open the one pull request of a branch, or bring the body of the open one up to date, if we wrote that.
-
-        It is found by its branch before one is made, also after a lost answer. Of one that is there people decide everything
-        else: title, draft state, reviewers, and a body that is theirs.
-        One that was merged or declined is left alone: it is the answer as long as its branch has no new commits, and with new
-        ones another is opened. Raises `Refused` when the branch is not there, or has nothing to merge.
-        """
-        ...
-
-    async def fetch(self, ids: Sequence[str]) -> tuple[PullRequest, ...]:
-        """These, read again, in the order asked for; what is gone is left out. Empty `ids` make no request."""
-        ...
-
-    async def read(self, pull_request_id: str) -> PullRequestReading:
-        """Everything about it, threads with their answers. Raises `NotFound`."""
-        ...
-
-    async def comment(self, pull_request_id: str, marker: str, body: str, *, thread_id: str | None = None) -> str:
-        """Say something once, in a thread or about the whole; with the same `marker` it is edited. Returns the comment's id.
-
-        `body` is Markdown. Raises `NotFound` when the pull request, or the thread, is gone.
-        """
-        ...
-
-    async def resolve(self, pull_request_id: str, thread_id: str) -> bool:
-        """Mark a thread as settled; False where that cannot be done. One that is settled already stays so."""
-        ...
-
-    async def read_log(self, commit: str, check: CommitCheck) -> str:
-        """The end of what a failed check has printed, within limits; empty when it cannot be had."""
-        ...
-
-    async def git_login(self) -> tuple[str, str]:
-        """User and secret for git over HTTPS to this host, read now. Raises `ConfigurationError`."""
-        ...
-
-    @property
-    def account(self) -> str:
-        """The id of the account that we use, as far as it is known."""
-        ...
-
-    def state(self) -> TrackerState | None:
-        """What it was asked, without asking it."""
-        ...
-
-    async def close(self) -> None:
-        """Give back every connection."""
-        ...
-
-
-class BadDelivery(Exception):
-    """Raised for the body of a webhook that is none; the text says why."""
-
-
-class Delivery(Struct, frozen=True, kw_only=True):
-    """One call of a webhook, as far as it is of use: a hint to look at a ticket, never a fact about it."""
-
-    service: str
-    id: str
-    """The same at every try of its sender; empty where there is none."""
-    event: str
-    ticket_id: str = ""
-    ticket: str = ""
-    """As people write it."""
-    branch: str = ""
-    """Of the pull request, or the commit, that it is about; for the webhooks of a code host."""
-    author: str = ""
-    """Id of the account that did it."""
-    at_ms: int = 0
-    """When it happened, by the sender's clock; 0: it does not say."""
-    changes: str = ""
-    """What happened, in words."""
-
-
-class Webhook(Protocol):
-    """How a service tells us that something happened."""
-
-    @property
-    def secret_name(self) -> str:
-        """Under which name its secret is found."""
-        ...
-
-    def is_genuine(self, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the raw body comes from who knows the secret; constant in time. Names of headers are in lower case."""
-        ...
-
-    def sign(self, secret: str, body: bytes) -> dict[str, str]:
-        """The headers with which the service would send this body; for trying whether calls arrive."""
-        ...
-
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        """What it says. Raises `BadDelivery`."""
-        ...
-
-
-class RegisteredWebhook(Struct, frozen=True, kw_only=True):
-    """A webhook as its service has it."""
-
-    id: str
-    name: str
-    url: str
-    events: tuple[str, ...] = ()
-    condition: str = ""
-    """Which tickets it is about, in the service's own language."""
-    enabled: bool = True
-    expires_ms: int | None = None
-    """When it ends unless it is renewed; None: never."""
-
-
-class Renewal(Struct, frozen=True, kw_only=True):
-    """What became of the webhooks with one address that end by themselves."""
-
-    found: int
-    renewed: int = 0
-    expires_ms: int | None = None
-    """When the first of them ends now."""
-
-
-class Registrar(Protocol):
-    """Tells a service where to call us. Every method may raise a `ServiceError`."""
-
-    async def registered(self) -> tuple[RegisteredWebhook, ...]:
-        """Every webhook that the service has, also those of others."""
-        ...
-
-    async def register(self, url: str) -> RegisteredWebhook:
-        """Make one, or bring the one with this address up to date."""
-        ...
-
-    async def remove(self, webhook_id: str) -> bool:
-        """Take one off; False for one that is not there."""
-        ...
-
-    async def renew(self, url: str) -> Renewal | None:
-        """Let those with this address that end soon hold for longer; None where webhooks do not end."""
-        ...
-
-    async def close(self) -> None:
-        """Give back every connection."""
         ...
 
 
