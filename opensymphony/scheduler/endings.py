@@ -213,7 +213,12 @@ def _after_end(plan: Plan) -> None:
         and plan.policy.code_host is not None
         and (entry.phase == "in_review" or _merged_in(plan, pull))
     ):
-        settle_closed(plan, pull.pull_request)
+        stays = plan.policy.reporting.transitions.merged is None
+        tries_again = entry.phase in ("retrying", "waiting_to_start")
+        if tries_again:
+            reason = f"its pull request was merged while a run was at work: {entry.reason}".rstrip(": ")
+            park(plan, reason, in_comment=stays)
+        settle_closed(plan, pull.pull_request, again=tries_again and stays)
         return
     answered = any(message.at_ms > entry.stopped_ms for message in entry.messages if not message.from_review)
     if answered and entry.phase in ("in_review", "needs_person"):
@@ -229,9 +234,9 @@ def _after_end(plan: Plan) -> None:
 
 
 def _merged_in(plan: Plan, pull: Pull) -> bool:
-    """Whether it was merged while this run was at work, which now waits for a person who has decided already."""
+    """Whether it was merged while this run was at work: a person has decided, and no other try of it is wanted."""
     merged_now = pull.pull_request.state == "merged" and pull.ended_in == plan.generation
-    return merged_now and plan.entry.phase == "needs_person"
+    return merged_now and plan.entry.phase in ("needs_person", "retrying", "waiting_to_start")
 
 
 def _fits_again(plan: Plan) -> bool:
@@ -291,10 +296,10 @@ def settle_closed(plan: Plan, pull_request: PullRequest, *, again: bool = False)
         write_comment(plan, resting_body(plan, "Merged", ""))
 
 
-def park(plan: Plan, reason: str) -> None:
+def park(plan: Plan, reason: str, *, in_comment: bool = True) -> None:
     """A ticket in review waits for a person; it says so, and somebody is notified."""
     plan.add(d.TicketParked(at_ms=plan.at_ms, ticket_id=plan.ticket.id, reason=reason, told=True))
-    if plan.policy.reporting.comment:
+    if in_comment and plan.policy.reporting.comment:
         write_comment(plan, resting_body(plan, OUTCOMES["needs_input"].headline, reason))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from opensymphony.model import CommitCheck, PullRequestReading, ReviewComment, ReviewThread, TurnEnd
 from opensymphony.scheduler import commands as c
@@ -200,6 +201,26 @@ def test_merged_while_a_run_is_at_work_counts_however_it_ends() -> None:
     book.answer(c.AwaitTurn, end=TurnEnd(status="paused", final_text=""))
     book.settle_all()
     assert book.entry("A-1").phase == "closed" and book.entry("A-1").ticket.state == "Done"
+
+
+@pytest.mark.parametrize("error_class", ["retry", "server"])
+@pytest.mark.parametrize("merged", ["Done", None])
+def test_merged_while_a_run_is_at_work_is_not_tried_again(error_class: str, merged: str | None) -> None:
+    """Another try would open a second pull request for what is merged."""
+    moves = msgspec.structs.replace(OURS.reporting.transitions, merged=merged)
+    book = in_review(msgspec.structs.replace(OURS, reporting=ReportingPolicy(transitions=moves)))
+    observe(book, threads=(said(1),))
+    book.passes(QUIET_MS)
+    book.until(c.AwaitTurn)
+    observe(book, MERGED)
+    book.fail(c.AwaitTurn, error_class)
+    book.settle_all()
+    book.passes(86_400_000)
+    book.settle_all()
+    entry = book.entry("A-1")
+    assert entry.phase == ("closed" if merged else "needs_person") and entry.generation == 2
+    if not merged:
+        assert "merged while a run was at work" in entry.reason and entry.reason in entry.comment
 
 
 def test_what_was_merged_long_ago_moves_no_ticket_that_asks_again() -> None:
