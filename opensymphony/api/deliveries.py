@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opensymphony.api.access import error_response
+from opensymphony.api.answers import DeliveryDetail, Queued
 from opensymphony.api.issues import json_response
 from opensymphony.views import DeliveryList, DeliveryView, WebhookCounts
 
@@ -75,7 +76,7 @@ async def delivery(control: Deliveries, request: Request) -> Response:
         told: object = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(body)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         told = {"base64": base64.b64encode(body).decode()}
-    return json_response({"delivery": view, "body": told})
+    return json_response(DeliveryDetail(delivery=view, body=told))
 
 
 async def replay(control: Deliveries, request: Request) -> Response:
@@ -85,7 +86,7 @@ async def replay(control: Deliveries, request: Request) -> Response:
         return _none_taken()
     if number is None or not await control.ingress.replay(number):
         return _unknown(request)
-    return json_response({"queued": True}, status=202)
+    return json_response(Queued(), status=202)
 
 
 def _number(text: str) -> int | None:
