@@ -16,6 +16,8 @@ from opensymphony.api.issues import json_response
 from opensymphony.views import DeliveryList, DeliveryView, WebhookCounts
 
 _NUMBERS_MAX = 2**53
+_DIGITS_MAX = 16
+"""Of the greatest; Python refuses to read a number of some thousand."""
 
 
 class Inspection(Protocol):
@@ -90,7 +92,9 @@ async def replay(control: Deliveries, request: Request) -> Response:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and int(text) < _NUMBERS_MAX else None
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS_MAX:
+        return None
+    return int(text) if int(text) < _NUMBERS_MAX else None
 
 
 def _unknown(request: Request) -> Response:
