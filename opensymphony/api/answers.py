@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from opensymphony.views import DeliveryView
 
@@ -78,3 +78,16 @@ class DashboardCode(Struct, frozen=True, kw_only=True):
 
     code: str
     expires_ms: int
+
+
+_SNAPSHOT = {"contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Snapshot"}}
+
+
+class SnapshotEvent(Struct, frozen=True, kw_only=True):
+    """One event of the stream, in the lines of server-sent events."""
+
+    event: Literal["snapshot"]
+    id: str
+    """The sequence of the snapshot; send it as `Last-Event-ID` to go on from there."""
+    data: Annotated[str, Meta(extra_json_schema=_SNAPSHOT)]
+    """A `Snapshot` as JSON, on one line."""

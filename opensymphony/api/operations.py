@@ -38,7 +38,7 @@ class Reply(Struct, frozen=True):
     status: int
     meaning: str
     kind: Any = a.ErrorDocument
-    """The type of a body in JSON; of any other media type nothing but text."""
+    """The type of a body in JSON, or of one event; of any other media type nothing but text."""
     media_type: str = JSON
 
 
@@ -147,7 +147,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         replies=(
-            Reply(200, "The stream.", kind=str, media_type=STREAM),
+            Reply(200, "The stream, event by event.", a.SnapshotEvent, STREAM),
             Reply(429, "`too_many_readers`: so many programs follow already."),
         ),
     ),

@@ -140,8 +140,13 @@ def operations_of(tag: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def _content(content: dict[str, Any], shown: Shown) -> str:
     return ", ".join(
-        type_of(one["schema"], shown) if kind == "application/json" else kind for kind, one in content.items()
+        type_of(one["schema"], shown) if kind == "application/json" else _other(kind, one["schema"], shown)
+        for kind, one in content.items()
     )
+
+
+def _other(kind: str, schema: dict[str, Any], shown: Shown) -> str:
+    return f"{kind} of {type_of(schema, shown)}" if "$ref" in schema else kind
 
 
 @cache
