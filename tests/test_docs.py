@@ -171,6 +171,16 @@ def test_the_reference_of_commands_is_the_commands_own():
     assert [path for path in COMMANDS if f"\n## `{path}`\n" not in page] == []
 
 
+def test_the_reference_of_the_interface_is_the_document_that_is_served():
+    """docs/api.md is what `python docs/generate_api.py` writes, with a heading for each operation and each shape."""
+    script = runpy.run_path(str(DOCS / "generate_api.py"))
+    page = (DOCS / "api.md").read_text()
+    assert page == script["page"](), "run python docs/generate_api.py"
+    about = script["document"]()
+    operations = [f"{method.upper()} {path}" for path, methods in about["paths"].items() for method in methods]
+    assert [one for one in (*operations, *about["components"]["schemas"]) if f"\n### `{one}`\n" not in page] == []
+
+
 def test_the_tables_of_the_machine_are_those_of_the_scheduler():
     """docs/architecture.md has what `python docs/generate_machine.py` writes."""
     script = runpy.run_path(str(DOCS / "generate_machine.py"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol, get_args
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opensymphony.api.access import error_response
+from opensymphony.api.answers import ErrorDetail, RefusedAction
 from opensymphony.api.bodies import ActionBody, Unusable, read_body
 from opensymphony.api.issues import json_response, unknown_issue
 from opensymphony.clock import new_id
@@ -76,8 +76,9 @@ async def _act(control: Actions, request: Request, identifier: str | None, allow
         return unknown_issue(identifier or "")
     if answer.accepted:
         return json_response(answer)
-    refused = {"error": {"code": "not_applicable", "message": answer.answer}}
-    return json_response({**refused, **msgspec.to_builtins(answer)}, status=409)
+    said = ErrorDetail(code="not_applicable", message=answer.answer)
+    refused = RefusedAction(error=said, request_id=answer.request_id, accepted=False, answer=answer.answer)
+    return json_response(refused, status=409)
 
 
 def _on_one_line(text: str) -> str:

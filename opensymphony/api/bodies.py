@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
+import anyio
 import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from opensymphony.api.access import error_response
 
 BODY_BYTES_MAX = 64 * 1024
+_BODY_S = 20
 
 T = TypeVar("T")
 
@@ -48,10 +50,13 @@ async def read_body(request: Request, kind: type[T]) -> T:
     """The body as a value of this kind; one that was left out is all defaults. Raises `Unusable`."""
     content = bytearray()
     try:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > BODY_BYTES_MAX:
-                raise Unusable(413, "too_large", f"the body is longer than {BODY_BYTES_MAX:,} bytes")
+        with anyio.fail_after(_BODY_S):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > BODY_BYTES_MAX:
+                    raise Unusable(413, "too_large", f"the body is longer than {BODY_BYTES_MAX:,} bytes")
+    except TimeoutError as error:
+        raise Unusable(408, "too_slow", "the body did not arrive in time") from error
     except ClientDisconnect as error:
         raise Unusable(400, "bad_request", "the body did not arrive whole") from error
     if not content:

@@ -11,10 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opensymphony.api.access import error_response
+from opensymphony.api.answers import DeliveryDetail, Queued
 from opensymphony.api.issues import json_response
 from opensymphony.views import DeliveryList, DeliveryView, WebhookCounts
 
 _NUMBERS_MAX = 2**53
+_DIGITS_MAX = 16
+"""Of the greatest; Python refuses to read a number of some thousand."""
 
 
 class Inspection(Protocol):
@@ -75,7 +78,7 @@ async def delivery(control: Deliveries, request: Request) -> Response:
         told: object = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(body)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         told = {"base64": base64.b64encode(body).decode()}
-    return json_response({"delivery": view, "body": told})
+    return json_response(DeliveryDetail(delivery=view, body=told))
 
 
 async def replay(control: Deliveries, request: Request) -> Response:
@@ -85,11 +88,13 @@ async def replay(control: Deliveries, request: Request) -> Response:
         return _none_taken()
     if number is None or not await control.ingress.replay(number):
         return _unknown(request)
-    return json_response({"queued": True}, status=202)
+    return json_response(Queued(), status=202)
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and int(text) < _NUMBERS_MAX else None
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS_MAX:
+        return None
+    return int(text) if int(text) < _NUMBERS_MAX else None
 
 
 def _unknown(request: Request) -> Response:

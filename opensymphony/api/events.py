@@ -2,7 +2,8 @@
 
 In: `Last-Event-ID`, the sequence of the picture that a reader has. Out: `event: snapshot` with the sequence as `id`. A reader
 that is slow gets the newest picture next, never those in between. Each picture is encoded once for all readers, and only while
-there are any.
+there are any. Readers take a small share of the daemon's time however many they are: the more it takes to tell them all, the
+rarer they are told, and between two of them everybody else has his turn.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from opensymphony.views import Snapshot
 
 _LAST_S = 1
 """For the end of the stream, when the daemon ends."""
+_PIECE_BYTES = 128 * 1024
+"""Written in one go: a picture of a thousand tickets has some hundred thousand."""
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -33,12 +36,17 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     between_s: float = 0.5
     """Two pictures follow each other at least so far apart."""
+    share: float = 0.05
+    """Of the daemon's time, for making pictures."""
+    bytes_a_s: int = 24_000_000
+    """To all readers together: moving as much takes a few hundredths of a core."""
     look_s: float = 2
     """What changes without a record, an agent-server's state for one, is looked for this often."""
     heartbeat_s: float = 15
     stuck_s: float = 30
     """A reader that takes nothing for so long is cut off."""
-    readers_max: int = 64
+    readers_max: int = 256
+    """Half of the connections that the listener takes; so many cost no more than a few, they are only told more rarely."""
 
 
 class Watched(Protocol):
@@ -78,6 +86,8 @@ class Feed:
         self._watched = watched
         self._frame: Frame | None = None
         self._made_at = -math.inf
+        self._took_s = 0.0
+        self._turns = anyio.Lock()
 
     def close(self) -> None:
         """End every stream; the listener ends."""
@@ -93,17 +103,24 @@ class Feed:
             self._frame, self._made_at = None, -math.inf
 
     def newest(self) -> Frame:
-        """Made anew when something has changed, but not sooner than `between_s` after the last unless it is the very last."""
+        """Made anew when something has changed, but not too soon after the last unless it is the very last."""
         frame, now = self._frame, anyio.current_time()
-        if frame is not None and now - self._made_at < self.pace.between_s and not self.closed.is_set():
+        if frame is not None and now < self._next_at() and not self.closed.is_set():
             return frame
         picture = self._watched.snapshot()
         mark = Mark(picture.sequence, picture.status, picture.server, picture.storage_error, picture.policy_error)
         if frame is None or frame.mark != mark:
             data = msgspec.json.encode(picture)
             frame = Frame(mark=mark, content=b"event: snapshot\nid: %d\ndata: %b\n\n" % (picture.sequence, data))
-            self._frame, self._made_at = frame, now
+            self._frame, self._made_at, self._took_s = frame, now, anyio.current_time() - now
         return frame
+
+    def _next_at(self) -> float:
+        """When the next picture may be made."""
+        size = len(self._frame.content) if self._frame is not None else 0
+        return self._made_at + max(
+            self.pace.between_s, self._took_s / self.pace.share, self.readers * size / self.pace.bytes_a_s
+        )
 
     async def after(self, seen: Mark | None) -> Frame:
         """The newest frame, as soon as it is another one than the reader has seen."""
@@ -111,13 +128,21 @@ class Feed:
             frame = self.newest()
             if frame.mark != seen:
                 return frame
-            early_s = self._made_at + self.pace.between_s - anyio.current_time()
+            early_s = self._next_at() - anyio.current_time()
             if early_s > 0:
                 await anyio.sleep(early_s)
             else:
                 # Nothing is missed in between: there is no other wait since the picture was taken.
                 with anyio.move_on_after(self.pace.look_s):
                     await self._watched.changed()
+
+    async def turn(self, size: int) -> None:
+        """Return when a reader may be written so much: two hundred in a row would keep everybody else waiting.
+
+        Twice as fast as the pace on the whole, so that all are told before the next picture.
+        """
+        async with self._turns:
+            await anyio.sleep(size / (2 * self.pace.bytes_a_s))
 
 
 def follow(feed: Feed, request: Request) -> Response:
@@ -178,8 +203,11 @@ class EventStream(Response):
                 with anyio.move_on_after(feed.pace.heartbeat_s):
                     frame = await feed.after(self._seen)
                     content = frame.content
-                with anyio.fail_after(feed.pace.stuck_s):
-                    await send({"type": "http.response.body", "body": content, "more_body": True})
+                for start in range(0, len(content), _PIECE_BYTES):
+                    piece = content[start : start + _PIECE_BYTES]
+                    await feed.turn(len(piece))
+                    with anyio.fail_after(feed.pace.stuck_s):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if frame is not None:
                     self._seen = frame.mark
 

@@ -6,24 +6,39 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
+from msgspec import UNSET
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from opensymphony import __version__
-from opensymphony.api.access import error_response, refusal
+from opensymphony.api.access import HEADERS, Shield, error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
+from opensymphony.api.answers import Alive, Queued, Ready, Stopping
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
 from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.events import Feed, Watched, follow
 from opensymphony.api.issues import Issues, issue, issues, json_response
 from opensymphony.api.metrics import metrics
+from opensymphony.api.reference import reference_routes
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
-RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown")
+RESERVED = (
+    "state",
+    "snapshot",
+    "refresh",
+    "issues",
+    "events",
+    "deliveries",
+    "actions",
+    "shutdown",
+    "statistics",
+    "dashboard-codes",
+)
 """What `/api/v1/{identifier}` never takes for a ticket; `/api/v1/issues/{identifier}` takes every name."""
 
 
@@ -60,11 +75,11 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
     feed = feed or Feed(control)
 
     async def healthz(request: Request) -> Response:
-        return json_response({"status": "ok", "version": __version__})
+        return json_response(Alive(status="ok", version=__version__))
 
     async def readyz(request: Request) -> Response:
         reason = control.not_ready()
-        return json_response({"status": "ready"}) if reason is None else error_response(503, "not_ready", reason)
+        return json_response(Ready(status="ready")) if reason is None else error_response(503, "not_ready", reason)
 
     def snapshot(request: Request) -> Response:
         return json_response(control.snapshot())
@@ -74,7 +89,7 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
 
     def refresh(request: Request) -> Response:
         waits = control.refresh()
-        return json_response({"queued": True} if waits is None else {"queued": True, "waits": waits}, status=202)
+        return json_response(Queued(waits=waits if waits is not None else UNSET), status=202)
 
     async def shutdown(request: Request) -> Response:
         try:
@@ -82,13 +97,14 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
         except Unusable as unusable:
             return unusable.response
         control.shutdown(detach=body.detach)
-        return json_response({"stopping": True, "detached": body.detach}, status=202)
+        return json_response(Stopping(detached=body.detach), status=202)
 
     guarded = partial(_guarded, token)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            *(Route(path, answer, methods=[method]) for path, method, answer in reference_routes()),
             guarded("/metrics", "GET", lambda request: metrics(control)),
             guarded("/api/v1/snapshot", "GET", snapshot),
             guarded("/api/v1/events", "GET", lambda request: follow(feed, request)),
@@ -108,8 +124,11 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
             ),
             guarded("/api/v1/{identifier:identifier}", "GET", lambda request: issue(control, request, symphony_detail)),
         ],
+        middleware=[Middleware(Shield)],
         exception_handlers={HTTPException: _http_error, Exception: _defect},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _guarded(token: str, path: str, method: str, answer: Answer) -> Route:
@@ -128,10 +147,11 @@ def _guarded(token: str, path: str, method: str, answer: Answer) -> Route:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
-    message = f"{request.method} {request.url.path}: {error.detail}"
+    message = f"{request.method} {request.scope['path']}: {error.detail}"
     return error_response(error.status_code, code, message, error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
     """The server logs the error itself; who asked is told no more than that there was one."""
-    return error_response(500, "internal_error", f"{request.method} {request.url.path}: see the daemon's log")
+    said = f"{request.method} {request.scope['path']}: see the daemon's log"
+    return error_response(500, "internal_error", said, HEADERS)  # the shield is inside what calls this

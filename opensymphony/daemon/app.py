@@ -56,7 +56,7 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT
 from opensymphony.scheduler.state import State
 from opensymphony.services import Secrets, open_code_host, open_code_host_webhook, open_tracker
-from opensymphony.settings import Settings
+from opensymphony.settings import Settings, is_loopback
 from opensymphony.store.lock import LOCK_FILE, InstanceLock, refuse_nested
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import CodeHostPolicy, Policy
@@ -369,6 +369,8 @@ class Daemon:
     async def _listen(self, tasks: TaskGroup, control: DaemonControl) -> Address:
         token, token_file = new_secret(), self._store / "token"
         host, wanted = self.settings.host, self.settings.port
+        if not is_loopback(host):  # settings and policy say so with their places; nothing else may open this either
+            raise InstanceError(f"cannot listen on {host}: it is not a loopback address; use 127.0.0.1, and a tunnel")
         feed = Feed(control)
         serve = partial(serve_app, closing=feed.close)
         try:

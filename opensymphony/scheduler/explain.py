@@ -38,10 +38,7 @@ def sentence(state: State, entry: Entry) -> str:
         return entry.reason or doing if run.ending is not None else doing
     if entry.phase != "waiting_to_start":
         return _at_rest(entry)
-    for rule in rules(state, entry):
-        if not rule.holds:
-            return rule.text
-    return "it starts next"
+    return next((against for _, against, _ in _conditions(state, entry) if against is not None), "it starts next")
 
 
 def _at_rest(entry: Entry) -> str:
@@ -58,28 +55,30 @@ def _at_rest(entry: Entry) -> str:
 
 def rules(state: State, entry: Entry) -> Iterator[Rule]:
     """Every condition on starting it, in the order in which they are looked at, each with how it stands and since when."""
+    for name, against, since_ms in _conditions(state, entry):
+        text = _MEANING[name] if against is None else against
+        yield Rule(name=name, holds=against is None, text=text, since_ms=None if against is None else since_ms)
+
+
+def _conditions(state: State, entry: Entry) -> Iterator[tuple[str, str | None, int | None]]:
+    """The name of each, what speaks against it, and since when. A picture asks for the first that fails, of each ticket."""
     policy = state.policy
     if policy is None:
-        yield Rule(name="daemon", holds=False, text="no policy is in force yet", since_ms=None)
+        yield "daemon", "no policy is in force yet", None
         return
     paused = f"an operator paused it: `opensymphony resume {entry.ticket.identifier}` goes on" if entry.paused else None
-    yield _rule("paused", paused, entry.paused_ms if entry.paused else None)
+    yield "paused", paused, entry.paused_ms if entry.paused else None
     for name, against in (*ours_rules(entry.ticket, policy), *order_rules(entry.ticket, policy)):
-        yield _rule(name, against, entry.hold_ms if name == entry.hold else None)
+        yield name, against, entry.hold_ms if name == entry.hold else None
     held_by = entry.reason if entry.phase == "retrying" and entry.abandoned else None
-    yield _rule("claim", held_by, entry.since_ms)
+    yield "claim", held_by, entry.since_ms
     since_ms = state.paused_ms if state.paused else None
-    yield _rule("daemon", nothing_starts(state), since_ms)
+    yield "daemon", nothing_starts(state), since_ms
     breach = call_does_not_fit(state, policy, entry, live=len(state.running) + (entry.run is None))
-    yield _rule("budget", breach.text if breach is not None and entry.run is None else None, None)
-    yield _rule("overlap", why_overlapping(state, entry) if entry.run is None else None, None)
+    yield "budget", breach.text if breach is not None and entry.run is None else None, None
+    yield "overlap", why_overlapping(state, entry) if entry.run is None else None, None
     ready_ms = entry.hold_ms if entry.phase == "waiting_to_start" and not entry.hold else None
-    yield _rule("capacity", _no_place(state, entry) if entry.run is None else None, ready_ms)
-
-
-def _rule(name: str, against: str | None, since_ms: int | None) -> Rule:
-    text = _MEANING[name] if against is None else against
-    return Rule(name=name, holds=against is None, text=text, since_ms=None if against is None else since_ms)
+    yield "capacity", _no_place(state, entry) if entry.run is None else None, ready_ms
 
 
 def _no_place(state: State, entry: Entry) -> str | None:

@@ -15,7 +15,7 @@ import pytest
 from anyio.abc import SocketStream
 from msgspec import structs
 
-from opensymphony.api import events
+from opensymphony.api import events, server
 from opensymphony.api.client import Address, follow_snapshots
 from opensymphony.api.events import Feed, Pace
 from opensymphony.api.routes import build_app
@@ -26,7 +26,8 @@ from opensymphony.views import Snapshot
 from tests.api.desk import BEARER, SNAPSHOT, TOKEN, Desk, shown
 
 PATH = "/api/v1/events"
-QUICK = Pace(between_s=0.01, look_s=0.05, heartbeat_s=0.2, stuck_s=0.3, readers_max=3)
+FREE = Pace(share=1, bytes_a_s=10**12)
+QUICK = structs.replace(FREE, between_s=0.01, look_s=0.05, heartbeat_s=0.2, stuck_s=0.3, readers_max=3)
 
 
 class House:
@@ -191,7 +192,7 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_disturbs_nobody(desk: 
 async def test_a_reader_that_is_late_gets_the_newest_only(desk: Desk) -> None:
     """Never a queue of old ones."""
     desk.picture = big(7)
-    async with house(desk, Pace(between_s=0.01)) as there, await stuck(there) as slow:
+    async with house(desk, structs.replace(FREE, between_s=0.01)) as there, await stuck(there) as slow:
         await there.until_readers(1)
         for sequence in range(8, 30):
             there.show(sequence)
@@ -219,6 +220,65 @@ async def test_there_are_so_many_readers_and_no_more(desk: Desk) -> None:
             assert (await next_event(lines))[1] == "7"
 
 
+async def test_two_hundred_read_and_one_of_them_is_stuck(desk: Desk) -> None:
+    """Everybody else gets the newest picture; the one that takes nothing loses its place, and nobody notices."""
+    desk.picture = big(7)
+    pace = structs.replace(FREE, between_s=0.01, heartbeat_s=0.2, stuck_s=4)
+    head = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+    told: list[bytes] = []
+
+    async def read(port: int) -> None:
+        seen = b""
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(head)
+            while b"\nid: 30\n" not in seen:
+                seen = seen[-20:] + await stream.receive()
+            told.append(seen)
+            await there.until_readers(199)
+
+    async with house(desk, pace) as there, await stuck(there):
+        await there.until_readers(1)
+        there.show(8, tickets=SNAPSHOT.tickets)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(199):
+                tasks.start_soon(read, there.port)
+            while there.feed.readers < 199:
+                await anyio.sleep(0.01)
+            there.show(30)
+        assert len(told) == 199
+
+
+def test_so_many_readers_find_a_place() -> None:
+    """Of whom half of the listener's connections are left for others."""
+    assert Pace().readers_max >= 200
+    assert Pace().readers_max * 2 <= server._CONNECTIONS_MAX
+
+
+async def test_many_readers_of_a_big_picture_are_told_more_rarely(desk: Desk) -> None:
+    """However many they are, they are sent no more than so much a second; few are told as soon as ever."""
+    desk.picture = big(7)
+    feed = Feed(desk, Pace(between_s=0.5, share=1))
+    size = len(feed.newest().content)
+    for readers, between_s in ((1, size / feed.pace.bytes_a_s), (200, 200 * size / feed.pace.bytes_a_s)):
+        feed.readers = readers
+        assert feed._next_at() - feed._made_at == pytest.approx(between_s)
+    desk.show(structs.replace(SNAPSHOT, sequence=8))
+    feed.close()
+    assert feed.newest().mark.sequence == 8  # the very last one waits for nothing
+    assert feed._next_at() - feed._made_at == 0.5
+
+
+async def test_a_picture_that_takes_long_to_make_is_made_more_rarely(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that making them takes a twentieth of the daemon's time at most."""
+    moments = iter([100.0, 102.0])
+    monkeypatch.setattr(anyio, "current_time", lambda: next(moments))
+    feed = Feed(desk)
+    feed.newest()
+    assert feed._next_at() == 140
+
+
 async def test_head_does_not_follow(client: httpx.AsyncClient) -> None:
     """It is answered, with the kind of what a GET would get."""
     answer = await client.head(PATH, headers=BEARER)
@@ -229,7 +289,7 @@ async def test_head_does_not_follow(client: httpx.AsyncClient) -> None:
 async def test_streams_end_when_the_daemon_ends(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """In good order for who reads, and at once for who does not: no request is left to be cancelled."""
     desk.picture = big(7)
-    async with house(desk, Pace()) as there, await stuck(there), there.reading() as lines:
+    async with house(desk, FREE) as there, await stuck(there), there.reading() as lines:
         await next_event(lines)
         await there.until_readers(2)
         there.stop()

@@ -67,8 +67,9 @@ async def test_the_state_has_symphonys_shape(client: httpx.AsyncClient) -> None:
 def test_an_empty_state_has_the_same_fields() -> None:
     """A program finds every field before there is anything to show."""
     empty = msgspec.structs.replace(SNAPSHOT, tickets=(), usage=Usage(), poll_error=None, problems=())
-    assert symphony_state(empty).keys() == symphony_state(SNAPSHOT).keys()
-    assert symphony_state(empty)["codex_totals"]["seconds_running"] == 0
+    shown, full = (msgspec.to_builtins(symphony_state(picture)) for picture in (empty, SNAPSHOT))
+    assert shown.keys() == full.keys()
+    assert shown["codex_totals"]["seconds_running"] == 0
 
 
 async def test_a_running_ticket_has_symphonys_shape(client: httpx.AsyncClient) -> None:

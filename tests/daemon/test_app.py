@@ -325,6 +325,15 @@ async def test_a_second_daemon_is_refused(world: World) -> None:
         await until_phase(daemon, "A-1", "in_review")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+async def test_no_listener_for_other_machines_is_opened(host: str, world: World) -> None:
+    """It has no TLS; whatever settings let through, the daemon itself does not."""
+    error = await refused(world.make(settings=world.settings(host=host)))
+    assert isinstance(error, InstanceError)
+    assert str(error).startswith(f"cannot listen on {host}: it is not a loopback address")
+    assert not (world.store / "token").exists()
+
+
 async def test_a_port_in_use_is_refused(world: World) -> None:
     """One line says which port and how to choose another; no token is left behind, no ticket was touched."""
     text = world.ticket("A-1").read_text()
