@@ -9,7 +9,7 @@ from opensymphony.scheduler.budget import lines
 from opensymphony.scheduler.eligibility import start_order
 from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.overlaps import overlaps
-from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.state import Entry, State, ready_ms
 from opensymphony.views import AskView, BudgetView, Explanation, PullRequestView, Snapshot, TicketView
 
 
@@ -105,7 +105,7 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         paused=entry.paused,
         messages=len(entry.messages),
         pull_request=_pull_request(entry),
-        ready_ms=entry.hold_ms if entry.phase == "waiting_to_start" and entry.ready_stamp else None,
+        ready_ms=ready_ms(entry),
     )
 
 
