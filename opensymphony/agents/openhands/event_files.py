@@ -1,13 +1,18 @@
-"""The log of a conversation as the agent-server has it on disk: read without a server, also while one writes it."""
+"""The log of a conversation as the agent-server has it on disk: read without a server, also while one writes it.
+
+An agent may be able to write there: the directory is held open and no link is followed.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-_FILE = re.compile(r"event-(\d+)-[0-9a-f-]+\.json")
+_FILE = re.compile(r"event-(\d{1,15})-[0-9a-f-]+\.json")
 _EVENT_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -20,7 +25,8 @@ class EventFiles:
     def numbers(self, after: int = -1) -> list[tuple[int, str]]:
         """Number and name of every event behind one, in order. Empty when the directory is gone."""
         try:
-            names = os.listdir(self._events)
+            with self._opened() as directory:
+                names = os.listdir(directory)
         except OSError:
             return []
         found = [(int(match[1]), name) for name in names if (match := _FILE.fullmatch(name))]
@@ -29,12 +35,33 @@ class EventFiles:
     def read(self, found: list[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
         """Number and content of each. One that is only begun ends the list: the next look reads it whole."""
         for number, name in found:
-            try:
-                descriptor = os.open(self._events / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            except OSError:
+            content = self.content(name)
+            if content is None:
                 continue
-            with os.fdopen(descriptor, "rb") as file:
-                content = file.read(_EVENT_BYTES_MAX)
-            if not content.rstrip().endswith(b"}"):
+            if not is_whole(content):
                 return
             yield number, content
+
+    def content(self, name: str) -> bytes | None:
+        """What stands in one of them, the first 64 MB; None for one that is gone, or is no ordinary file."""
+        try:
+            with self._opened() as directory:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(name, flags, dir_fd=directory)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read(_EVENT_BYTES_MAX) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        except OSError:
+            return None
+
+    @contextmanager
+    def _opened(self) -> Generator[int]:
+        directory = os.open(self._events, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether the server has written it to its end."""
+    return content.rstrip().endswith(b"}")

@@ -17,6 +17,8 @@ from opensymphony.views import TranscriptEntry
 
 _ASK_PERSON = "ask_person"
 _DIFF_BYTES_MAX = 1_000_000
+_DIFF_LINES_MAX = 8_000
+"""Of both together; comparing takes the square of it at worst."""
 
 
 class _Text(Struct, frozen=True, kw_only=True):
@@ -149,5 +151,7 @@ def _diff(before: bytes, after: bytes, path: str) -> str:
     old, new = read(before, str) if before else "", read(after, str)
     if old is None or new is None or old == new:
         return ""
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
-    return "\n".join(lines)
+    before_lines, after_lines = old.splitlines(), new.splitlines()
+    if len(before_lines) + len(after_lines) > _DIFF_LINES_MAX:
+        return ""
+    return "\n".join(difflib.unified_diff(before_lines, after_lines, path, path, lineterm=""))

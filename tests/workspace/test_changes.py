@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from opensymphony.debug.changes import changes
 from opensymphony.errors import WorkspaceError
+from opensymphony.views import Changes
+from opensymphony.workspace.changes import changes
 from tests.daemon.world import git
 
 
@@ -21,7 +22,7 @@ async def test_committed_or_not_it_is_shown(tmp_path: Path) -> None:
     git(tmp_path / "up", "commit", "-q", "-m", "first")
     git(tmp_path, "clone", "-q", "up", "work")
     work = tmp_path / "work"
-    assert await changes(str(work), "main") == ""
+    assert await changes(str(work), "main") == Changes(diff="")
     (work / "a").write_text("two\n")
     git(work, "commit", "-q", "-am", "second")
     (work / "b").write_text("three\n")
@@ -31,7 +32,7 @@ async def test_committed_or_not_it_is_shown(tmp_path: Path) -> None:
     (work / ".gitattributes").write_text("* diff=evil filter=evil\n")
     with (work / ".git" / "config").open("a") as file:
         file.write(f'[diff "evil"]\n\tcommand = touch {mark}\n[filter "evil"]\n\tclean = touch {mark}\n')
-    told = await changes(str(work), "main")
+    told = (await changes(str(work), "main")).diff
     assert "-one\n+two" in told and "-one\n+three" in told and "new file: new" in told
     assert "run.json" not in told and not mark.exists()
 
