@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from opensymphony.logs import get_logger
 from opensymphony.model import TicketId
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.decisions.runs import RunTotals
@@ -19,19 +18,20 @@ from opensymphony.views import RunFigures
 
 TIMELINE = "timeline"
 VERIFICATIONS = "verifications"
-
-_RECORDS_A_STEP = 500
-
-log = get_logger(__name__)
+_MARKED = frozenset((*TELLERS, d.DayTurned))
 
 
 def marks_of(record: Record) -> Marks | None:
     """None for a record that nobody looks for."""
-    about: dict[tuple[str, str], None] = {}
+    for decision in record.decisions:  # most records are signs of life, and this is all that they cost
+        if type(decision) in _MARKED:
+            break
+    else:
+        if not isinstance(record.event, CommandFailed):
+            return None
+    about = dict.fromkeys((TIMELINE, ticket_id) for ticket_id, _ in entries(record))
     runs: list[RunRow] = []
     days: list[tuple[str, bytes]] = []
-    if any(type(one) in TELLERS for one in record.decisions) or isinstance(record.event, CommandFailed):
-        about.update(((TIMELINE, ticket_id), None) for ticket_id, _ in entries(record))
     for decision in record.decisions:
         if isinstance(decision, d.VerificationNoted):
             about[VERIFICATIONS, decision.ticket_id] = None

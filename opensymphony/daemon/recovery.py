@@ -73,18 +73,20 @@ def fold(state: State, record: Record) -> Record:
 
     Raises `KeyError` when the record does not fit the state.
     """
-    decisions: list[d.Decision] = []
-    for decision in record.decisions:
+    completed: dict[int, d.Decision] = {}
+    for at, decision in enumerate(record.decisions):
         if isinstance(decision, d.RunEnded) and decision.totals is None:
             entry = state.entries[decision.ticket_id]
             if entry.run is not None:
-                decision = structs.replace(decision, totals=run_totals(state, entry, entry.run))
+                completed[at] = structs.replace(decision, totals=run_totals(state, entry, entry.run))
         elif isinstance(decision, d.DayTurned) and not decision.before:
-            decision = structs.replace(decision, before=state.day, spent=state.spent_day)
+            completed[at] = structs.replace(decision, before=state.day, spent=state.spent_day)
         evolve(state, decision)
-        decisions.append(decision)
     state.now_ms = max(state.now_ms, record.event.at_ms)
-    return structs.replace(record, decisions=tuple(decisions))
+    if not completed:
+        return record
+    decisions = tuple(completed.get(at, decision) for at, decision in enumerate(record.decisions))
+    return structs.replace(record, decisions=decisions)
 
 
 async def _mark_older(journal: Journal, after: int, until: int) -> None:

@@ -8,7 +8,6 @@ import anyio
 import anyio.to_thread
 
 from opensymphony.api import client
-from opensymphony.daemon.app import Daemon
 from tests.daemon.world import BAD, GOOD, World, until_phase
 
 
@@ -23,9 +22,12 @@ async def test_x(tmp_path) -> None:
         await until_phase(daemon, "A-1", "in_review")
         address = daemon.address
         page = await ask(client.fetch_timeline, address, "A-1")
-        for e in reversed(page.entries): print(e.sequence, e.kind, e.generation, e.failed, "|", e.text)
+        for e in reversed(page.entries):
+            print(e.sequence, e.kind, e.generation, e.failed, "|", e.text)
         print(await ask(client.fetch_verifications, address, "A-1"))
         print(await ask(client.fetch_statistics, address, days=3))
         print(await ask(client.fetch_changes, address, "A-1"))
-        try: print(await ask(client.fetch_transcript, address, "A-1"))
-        except client.NotThere as error: print(repr(error))
+        try:
+            print(await ask(client.fetch_transcript, address, "A-1"))
+        except client.NotThere as error:
+            print(repr(error))
