@@ -13,11 +13,16 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from opensymphony.store.sqlite import unusable
+from opensymphony.store.sqlite import BODY, unusable
 
 _WAIT_S = 2.0
 _BYTES_MAX = 16 * 1024 * 1024
 """Of the records of one answer; one at least is in it."""
+
+ABOUT = (
+    f"SELECT subjects.sequence, {BODY} FROM subjects JOIN records USING (sequence)"
+    " WHERE ticket_id = ? AND topic = ? AND subjects.sequence < ? ORDER BY subjects.sequence DESC LIMIT ?"
+)
 
 
 class DayRow(Struct, frozen=True, kw_only=True):
@@ -39,11 +44,7 @@ class Past:
         """The newest records of a topic about a ticket, newest first, and whether there are older ones."""
         found: list[tuple[int, bytes]] = []
         taken = 0
-        rows = self._connection.execute(
-            "SELECT subjects.sequence, CAST(body AS BLOB) FROM subjects JOIN records USING (sequence)"
-            " WHERE ticket_id = ? AND topic = ? AND subjects.sequence < ? ORDER BY subjects.sequence DESC LIMIT ?",
-            (ticket_id, topic, 1 << 62 if before is None else before, limit + 1),
-        )
+        rows = self._connection.execute(ABOUT, (ticket_id, topic, 1 << 62 if before is None else before, limit + 1))
         for sequence, body in rows:
             taken += len(body)
             if len(found) == limit or (found and taken > _BYTES_MAX):

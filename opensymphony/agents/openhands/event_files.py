@@ -10,9 +10,10 @@ import re
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from heapq import nlargest
 from pathlib import Path
 
-_FILE = re.compile(r"event-(\d{1,15})-[0-9a-f-]+\.json")
+_FILE = re.compile(r"event-\d{1,15}-[0-9a-f-]+\.json")
 _EVENT_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -24,13 +25,20 @@ class EventFiles:
 
     def numbers(self, after: int = -1) -> list[tuple[int, str]]:
         """Number and name of every event behind one, in order. Empty when the directory is gone."""
+        return behind(self.listed(), after)
+
+    def listed(self) -> list[tuple[int, str]]:
+        """What looks like an event, in any order: of a hundred thousand most are never looked at more closely."""
         try:
             with self._opened() as directory:
                 names = os.listdir(directory)
         except OSError:
             return []
-        found = [(int(match[1]), name) for name in names if (match := _FILE.fullmatch(name))]
-        return sorted(one for one in found if one[0] > after)
+        return [
+            (int(digits), name)
+            for name in names
+            if name.startswith("event-") and (digits := name[6 : name.find("-", 6)]).isdecimal() and len(digits) < 16
+        ]
 
     def read(self, found: list[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
         """Number and content of each. One that is only begun ends the list: the next look reads it whole."""
@@ -60,6 +68,17 @@ class EventFiles:
             yield directory
         finally:
             os.close(directory)
+
+
+def behind(listed: list[tuple[int, str]], after: int) -> list[tuple[int, str]]:
+    """The events with a larger number, in order."""
+    return sorted(one for one in listed if one[0] > after and _FILE.fullmatch(one[1]))
+
+
+def newest(listed: list[tuple[int, str]], count: int, before: int | None) -> list[tuple[int, str]]:
+    """The last events before one, newest first."""
+    wanted = listed if before is None else [one for one in listed if one[0] < before]
+    return [one for one in nlargest(count, wanted) if _FILE.fullmatch(one[1])]
 
 
 def is_whole(content: bytes) -> bool:

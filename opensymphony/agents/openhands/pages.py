@@ -7,12 +7,12 @@ event's entries stay together, so that a page can have one or two more than were
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
 
-from opensymphony.agents.openhands.event_files import EventFiles, is_whole
+from opensymphony.agents.openhands.event_files import EventFiles, behind, is_whole, newest
 from opensymphony.agents.openhands.transcript import entries
 from opensymphony.views import TranscriptEntry
 
@@ -47,12 +47,9 @@ def read_page(
     What is still being written is not in it, and comes with a later page. Blocking; never raises for what is in the log.
     """
     files = EventFiles(conversation)
-    numbers = files.numbers()
-    last = numbers[-1][0] if numbers else -1
-    if after is not None:
-        wanted: Iterable[tuple[int, str]] = (one for one in numbers if one[0] > after)
-    else:
-        wanted = (one for one in reversed(numbers) if before is None or one[0] < before)
+    listed = files.listed()
+    wanted = behind(listed, after) if after is not None else newest(listed, _EVENTS_MAX + 1, before)
+    last = max(wanted, default=(-1, ""))[0] if before is None else -1
     taken: list[tuple[TranscriptEntry, ...]] = []
     lowest, highest = math.inf, -1
     left = _Left(limit)
@@ -67,9 +64,10 @@ def read_page(
     if not taken:  # what was asked for lies behind the end, or before the beginning
         highest = after if after is not None else (before or 0) - 1
         lowest = highest + 1
+    first = min(listed, default=(lowest, ""))[0]
     return Page(
         entries=tuple(entry for told in taken for entry in told),
-        before=int(lowest) if numbers and numbers[0][0] < lowest else None,
+        before=int(lowest) if first < lowest else None,
         after=highest,
     )
 
@@ -91,7 +89,7 @@ class _Left:
 
 
 def _told(
-    files: EventFiles, wanted: Iterable[tuple[int, str]], last: int, clean: Callable[[str], str]
+    files: EventFiles, wanted: Sequence[tuple[int, str]], last: int, clean: Callable[[str], str]
 ) -> Iterator[tuple[int, tuple[TranscriptEntry, ...], int]]:
     for number, name in wanted:
         content = files.content(name)
