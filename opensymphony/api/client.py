@@ -150,7 +150,7 @@ def fetch_timeline(address: Address, identifier: str, *, limit: int = 200, befor
 
 def fetch_changes(address: Address, identifier: str) -> Changes:
     """What the agent has changed. Raises `UnknownIssue`, and `NotThere` where there is no workspace."""
-    answer = _ask(address, "GET", f"{_issue(identifier)}/changes", timeout_s=_ACTION_TIMEOUT_S)
+    answer = _ask(address, "GET", f"{_issue(identifier)}/changes", timeout_s=_ACTION_TIMEOUT_S, allowed=())
     return _decoded(address, answer, Changes)
 
 
