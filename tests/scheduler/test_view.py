@@ -86,6 +86,8 @@ def test_a_ticket_that_starts_again_is_ready_since_it_was_woken() -> None:
     book.until(c.AwaitTurn)
     a_1 = TicketId("A-1")
     book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="1", ticket_id=a_1, action="stop"))
+    book.until(c.ReleaseClaim, "A-1")
+    book.answer(c.ReleaseClaim, "A-1")
     book.until(c.AwaitTurn, "B-1")
     book.now_ms += 50_000
     book.send(e.OperatorAsked(at_ms=book.now_ms, request_id="2", ticket_id=a_1, action="retry"))
