@@ -7,7 +7,7 @@ ticket goes with the record; figures of runs and days outlive it. Names and byte
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -52,19 +52,22 @@ class Marks(Struct, frozen=True, kw_only=True):
     """Days that have ended, and what they cost."""
 
 
-def write_marks(connection: sqlite3.Connection, marks: Iterable[Marks]) -> None:
+def write_marks(connection: sqlite3.Connection, marks: Sequence[Marks]) -> None:
     """Within the caller's transaction."""
-    for one in marks:
-        connection.executemany(
-            "INSERT OR IGNORE INTO subjects VALUES (?, ?, ?)", [(one.sequence, *about) for about in one.about]
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)",
-            [(run.ticket_id, run.generation, one.sequence, run.day, run.succeeded, run.body) for run in one.runs],
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO days VALUES (?, ?, ?)", [(day, one.sequence, body) for day, body in one.days]
-        )
+    subjects = [(one.sequence, *about) for one in marks for about in one.about]
+    runs = [
+        (run.ticket_id, run.generation, one.sequence, run.day, run.succeeded, run.body)
+        for one in marks
+        for run in one.runs
+    ]
+    days = [(day, one.sequence, body) for one in marks for day, body in one.days]
+    for statement, rows in (
+        ("INSERT OR IGNORE INTO subjects VALUES (?, ?, ?)", subjects),
+        ("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", runs),
+        ("INSERT OR REPLACE INTO days VALUES (?, ?, ?)", days),
+    ):
+        if rows:
+            connection.executemany(statement, rows)
 
 
 def note_marked(connection: sqlite3.Connection, sequence: int) -> None:
