@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
 import anyio.to_thread
@@ -66,7 +66,7 @@ class Completed(Struct, frozen=True, kw_only=True):
     exit_code: int | None
     """None when it was ended for taking too long; negative: the signal that ended it; 127: it could not be started."""
     output: str
-    """Standard output and error together; the last `output_bytes_max` bytes."""
+    """Standard output and error together; the last `output_bytes_max` bytes, or the first where that was asked for."""
     timed_out: bool
     duration_ms: int
 
@@ -102,6 +102,7 @@ async def run(
     env: Mapping[str, str],
     timeout_ms: int,
     output_bytes_max: int = 65_536,
+    keep: Literal["start", "end"] = "end",
     input_bytes: bytes | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
@@ -113,7 +114,7 @@ async def run(
     """
     began = anyio.current_time()
     marker = new_id()
-    tail = _Tail(output_bytes_max)
+    kept = _Start(output_bytes_max) if keep == "start" else _Tail(output_bytes_max)
     with _Pipe() as pipe, tempfile.TemporaryFile() as stdin:
         if input_bytes:
             stdin.write(input_bytes)
@@ -131,9 +132,9 @@ async def run(
             reason = f"{error.filename or argv[0]}: {error.strerror}"
             return Completed(exit_code=127, output=reason, timed_out=False, duration_ms=_since_ms(began))
         pipe.close_write_end()
-        timed_out = await _attend(process, marker, pipe.read_end, tail, timeout_ms)
+        timed_out = await _attend(process, marker, pipe.read_end, kept, timeout_ms)
     exit_code = None if timed_out else process.returncode
-    return Completed(exit_code=exit_code, output=tail.text(), timed_out=timed_out, duration_ms=_since_ms(began))
+    return Completed(exit_code=exit_code, output=kept.text(), timed_out=timed_out, duration_ms=_since_ms(began))
 
 
 async def start(
@@ -228,6 +229,13 @@ class _Tail:
 
     def _cut(self) -> None:
         del self._kept[: max(0, len(self._kept) - self._bytes_max)]
+
+
+class _Start(_Tail):
+    """The first bytes of a stream; the rest is read and thrown away."""
+
+    def add(self, chunk: bytes) -> None:
+        self._kept += chunk[: self._bytes_max - len(self._kept)]
 
 
 class _Pipe:

@@ -108,6 +108,15 @@ async def test_a_child_that_ignores_sigterm_is_killed(
     assert list_processes(nonce) == ()
 
 
+async def test_huge_output_keeps_its_start_where_that_is_wanted(nonce: str, tmp_path: Path) -> None:
+    """The child is not stopped by it: it writes to its end."""
+    script = "print('begin'); print('x' * 3_000_000); print('end'); open('done', 'w')"
+    argv = [sys.executable, "-c", script]
+    done = await run(argv, cwd=str(tmp_path), env=env(nonce), timeout_ms=20_000, output_bytes_max=1_000, keep="start")
+    assert (done.exit_code, len(done.output), done.output[:8]) == (0, 1_000, "begin\nxx")
+    assert (tmp_path / "done").exists()
+
+
 async def test_a_background_child_that_holds_the_output_does_not_keep_us(nonce: str, tmp_path: Path) -> None:
     """The call ends with its child, not with the last holder of the pipe, and the holder is ended."""
     done = await shell("sleep 300 & echo $!", nonce, tmp_path)

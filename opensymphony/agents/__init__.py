@@ -18,6 +18,7 @@ from opensymphony.views import TranscriptEntry
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
 if TYPE_CHECKING:
+    from opensymphony.agents.openhands.pages import Page
     from opensymphony.agents.openhands.prices import ModelPrices
 
 
@@ -165,6 +166,23 @@ def archive_conversations(
     from opensymphony.agents.openhands.archives import put_in_order
 
     return put_in_order([conversations_dir], archives_dir, closed=closed, wanted=wanted, leaving=leaving, in_use=in_use)
+
+
+def read_transcript_page(
+    conversation_dir: Path,
+    *,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    clean: Callable[[str], str] = str,
+) -> Page:
+    """Part of what was said and done, bounded in every respect: the newest entries, or those before or after an event.
+
+    `clean` takes out of a text what nobody may see. From the files alone. Blocking.
+    """
+    from opensymphony.agents.openhands.pages import read_page
+
+    return read_page(conversation_dir, limit=limit, before=before, after=after, clean=clean)
 
 
 def read_transcript(conversation_dir: Path, *, after: int = -1, last: int | None = None) -> list[TranscriptEntry]:

@@ -16,7 +16,18 @@ from msgspec import Struct
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
 from opensymphony.processes import is_alive, process_start_time
-from opensymphony.views import ActionAnswer, DeliveryList, Explanation, IssueList, Snapshot
+from opensymphony.views import (
+    ActionAnswer,
+    Changes,
+    DeliveryList,
+    Explanation,
+    IssueList,
+    Snapshot,
+    Statistics,
+    TimelinePage,
+    TranscriptPage,
+    VerificationList,
+)
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
@@ -34,6 +45,10 @@ _ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 class UnknownIssue(InstanceError):
     """Raised for a ticket that the daemon does not know."""
+
+
+class NotThere(InstanceError):
+    """Raised for what a ticket does not have, or not yet, or not here."""
 
 
 class Rejected(InstanceError):
@@ -113,7 +128,40 @@ def fetch_issues(address: Address, phases: Sequence[str] = ()) -> IssueList:
 
 def fetch_explanation(address: Address, identifier: str) -> Explanation:
     """Why a ticket is, or is not, being worked on. Raises `UnknownIssue`."""
-    return _decoded(address, _ask(address, "GET", f"/api/v1/issues/{_segment(identifier)}"), Explanation)
+    return _decoded(address, _ask(address, "GET", _issue(identifier)), Explanation)
+
+
+def fetch_transcript(
+    address: Address, identifier: str, *, limit: int = 200, before: int | None = None, after: int | None = None
+) -> TranscriptPage:
+    """What was said and done in a ticket's conversation: the newest, or what is older or newer than an entry.
+
+    Raises `UnknownIssue`, and `NotThere` where it has no conversation (yet), or its log is not here.
+    """
+    query = _query(limit=limit, before=before, after=after)
+    return _decoded(address, _ask(address, "GET", f"{_issue(identifier)}/transcript{query}"), TranscriptPage)
+
+
+def fetch_timeline(address: Address, identifier: str, *, limit: int = 200, before: int | None = None) -> TimelinePage:
+    """What happened with a ticket and was decided about it, newest first. Raises `UnknownIssue`."""
+    query = _query(limit=limit, before=before)
+    return _decoded(address, _ask(address, "GET", f"{_issue(identifier)}/timeline{query}"), TimelinePage)
+
+
+def fetch_changes(address: Address, identifier: str) -> Changes:
+    """What the agent has changed. Raises `UnknownIssue`, and `NotThere` where there is no workspace."""
+    answer = _ask(address, "GET", f"{_issue(identifier)}/changes", timeout_s=_ACTION_TIMEOUT_S, allowed=())
+    return _decoded(address, answer, Changes)
+
+
+def fetch_verifications(address: Address, identifier: str) -> VerificationList:
+    """The last verifications of a ticket, with their output. Raises `UnknownIssue`."""
+    return _decoded(address, _ask(address, "GET", f"{_issue(identifier)}/verifications"), VerificationList)
+
+
+def fetch_statistics(address: Address, *, days: int = 30) -> Statistics:
+    """Figures of the last days, today among them."""
+    return _decoded(address, _ask(address, "GET", f"/api/v1/statistics{_query(days=days)}"), Statistics)
 
 
 def request_action(
@@ -139,7 +187,7 @@ def request_action(
     }
     if digest:
         body["digest"] = digest
-    place = "/api/v1" if identifier is None else f"/api/v1/issues/{_segment(identifier)}"
+    place = "/api/v1" if identifier is None else _issue(identifier)
     answer = _ask(address, "POST", f"{place}/actions/{action}", body, timeout_s=_ACTION_TIMEOUT_S)
     return _decoded(address, answer, ActionAnswer)
 
@@ -190,9 +238,16 @@ async def knock(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int,
         return answer.status_code, ""
 
 
-def _segment(identifier: str) -> str:
-    """An identifier as one segment of a path; a dot alone would be taken for a step in it."""
-    return quote(encodable(identifier), safe="").replace(".", "%2E")
+def _issue(identifier: str) -> str:
+    """Where a ticket is, its identifier as one segment of the path; a dot alone would be taken for a step in it."""
+    segment = quote(encodable(identifier), safe="").replace(".", "%2E")
+    return f"/api/v1/issues/{segment}"
+
+
+def _query(**numbers: int | None) -> str:
+    """What is given of these, behind a question mark."""
+    given = "&".join(f"{name}={number}" for name, number in numbers.items() if number is not None)
+    return f"?{given}" if given else ""
 
 
 def _ask(
@@ -291,6 +346,8 @@ def _raise_refusal(answer: httpx.Response) -> None:
         raise UnknownIssue(refusal.message)
     if refusal.code in ("no_webhooks", "delivery_not_found"):
         raise InstanceError(refusal.message)
+    if refusal.code in ("no_conversation", "no_transcript", "no_workspace", "workspace_unreadable"):
+        raise NotThere(refusal.message)
     if answer.status_code in (400, 413, 415):
         raise Rejected(refusal.message)
     if answer.status_code in (429, 503):

@@ -86,6 +86,7 @@ _LIMIT = Parameter("limit", Annotated[int, Meta(ge=1, le=500)], "At most so many
 _NUMBER = Annotated[int, Meta(ge=0)]
 _UNKNOWN_TICKET = Reply(404, "`issue_not_found`: the daemon knows no such ticket.")
 _BAD_QUERY = Reply(400, "`bad_request`: a parameter cannot be used.")
+_PAST = (_BAD_QUERY, Reply(503, "`unavailable`: the daemon is starting, or its journal cannot be read now."))
 _UNKNOWN_DELIVERY = Reply(404, "`delivery_not_found`: there is none; `no_webhooks`: this daemon takes no webhooks.")
 _ACTION_REPLIES = (
     Reply(200, "It was accepted.", kind=v.ActionAnswer),
@@ -186,8 +187,11 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         replies=(
             Reply(200, "A part of it, oldest entry first.", kind=v.TranscriptPage),
-            _BAD_QUERY,
-            Reply(404, "`issue_not_found`, or `no_conversation`: no agent has worked on it."),
+            *_PAST,
+            Reply(
+                404,
+                "`issue_not_found`, `no_conversation`: no agent has worked on it, or `no_transcript`: it is not here.",
+            ),
         ),
     ),
     Operation(
@@ -202,7 +206,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         replies=(
             Reply(200, "A part of it, newest entry first.", kind=v.TimelinePage),
-            _BAD_QUERY,
+            *_PAST,
             _UNKNOWN_TICKET,
         ),
     ),
@@ -214,7 +218,9 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(_IDENTIFIER,),
         replies=(
             Reply(200, "The difference to the base branch.", kind=v.Changes),
+            *_PAST,
             Reply(404, "`issue_not_found`, or `no_workspace`: there is none, or none any more."),
+            Reply(409, "`workspace_unreadable`: what the agent has left there cannot be compared."),
         ),
     ),
     Operation(
@@ -223,7 +229,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Tickets",
         summary="The last verifications of a ticket, with the ends of their outputs",
         parameters=(_IDENTIFIER,),
-        replies=(Reply(200, "The newest first.", kind=v.VerificationList), _UNKNOWN_TICKET),
+        replies=(Reply(200, "The newest first.", kind=v.VerificationList), *_PAST, _UNKNOWN_TICKET),
     ),
     Operation(
         id="readStatistics",
@@ -233,7 +239,7 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(
             Parameter("days", Annotated[int, Meta(ge=1, le=366)], "So many days up to today; 30 when left out."),
         ),
-        replies=(Reply(200, "The figures.", kind=v.Statistics), _BAD_QUERY),
+        replies=(Reply(200, "The figures.", kind=v.Statistics), *_PAST),
     ),
     Operation(
         id="actOnIssue",

@@ -22,8 +22,9 @@ from opensymphony.api.answers import Alive, Queued, Ready, Stopping
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
 from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.events import Feed, Watched, follow
-from opensymphony.api.issues import Issues, issue, issues, json_response
+from opensymphony.api.issues import issue, issues, json_response
 from opensymphony.api.metrics import metrics
+from opensymphony.api.past import Remembering, past_routes
 from opensymphony.api.reference import reference_routes
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
@@ -51,7 +52,7 @@ class _Identifier(StringConvertor):
 register_url_convertor("identifier", _Identifier())
 
 
-class Control(Issues, Actions, Deliveries, Watched, Protocol):
+class Control(Remembering, Actions, Deliveries, Watched, Protocol):
     """What the daemon offers to its doors; `daemon/control.py` is the implementation."""
 
     def not_ready(self) -> str | None:
@@ -113,6 +114,7 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
             guarded("/api/v1/shutdown", "POST", shutdown),
             guarded("/api/v1/issues", "GET", lambda request: issues(control, request)),
             *(guarded(path, method, answer) for path, method, answer in delivery_routes(control)),
+            *(guarded(path, method, answer) for path, method, answer in past_routes(control)),
             guarded("/api/v1/actions/{action}", "POST", lambda request: act_on_all(control, request)),
             guarded(
                 "/api/v1/issues/{identifier:path}/actions/{action}",

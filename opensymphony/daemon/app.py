@@ -39,6 +39,7 @@ from opensymphony.daemon.manifests import Manifests
 from opensymphony.daemon.model_access import host_secrets, session_key
 from opensymphony.daemon.narration import Narration
 from opensymphony.daemon.notification import Notifier
+from opensymphony.daemon.past import PastReadings
 from opensymphony.daemon.poller import Poller
 from opensymphony.daemon.recovery import recover, unfinished
 from opensymphony.daemon.reload import ReadPolicy, Reload
@@ -237,6 +238,7 @@ class Daemon:
             tracker=parts.tracker.state,
             policy_error_since_ms=lambda: reload.error_since_ms if reload is not None else None,
         )
+        control.past = PastReadings(state, parts.journal.path, self.settings, lambda: self.policy, clock)
         manifests = Manifests(state, parts.workspaces)
         stack.callback(manifests.close)
         loop.watch(manifests)

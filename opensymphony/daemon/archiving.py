@@ -7,6 +7,7 @@ one is made.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from opensymphony.workspace.paths import repository_key
 _AFTER_MS = 86_400_000
 """A ticket that is closed by mistake is mostly opened again on the same day."""
 _REHYDRATIONS_MAX = 20
+_NAME = re.compile(r"[0-9a-f]{32}")
 _RUNS_MAX = 100
 """Of a ticket, the newest, that are looked for: with `fresh_each_run` each has had a conversation of its own."""
 
@@ -49,6 +51,20 @@ def active_dirs(settings: Settings, policy: Policy) -> tuple[Path, ...]:
 def legacy_dir(settings: Settings) -> Path:
     """Where conversations were before stores had repositories. To be removed with release 1.0."""
     return Path(settings.tool_dir) / "workspace" / "conversations"
+
+
+def conversation_stores(settings: Settings, policy: Policy) -> tuple[Path, ...]:
+    """Wherever one may lie: in use, archived, or in the flat store of earlier releases."""
+    return (*active_dirs(settings, policy), archives_dir(settings, policy), legacy_dir(settings))
+
+
+def locate(settings: Settings, policy: Policy, conversation_id: str) -> Path | None:
+    """The directory of a conversation: in use, archived, or in the flat store of earlier releases."""
+    name = conversation_id.replace("-", "").lower()
+    if not _NAME.fullmatch(name):
+        return None
+    places = (store / name for store in conversation_stores(settings, policy))
+    return next((place for place in places if place.is_dir() and not place.is_symlink()), None)
 
 
 def places_of_conversations(state: State, now_ms: int) -> tuple[frozenset[str], frozenset[str]]:

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from opensymphony.clock import Clock
+from opensymphony.clock import Clock, iso
 from opensymphony.errors import StoreError
 from opensymphony.logs import get_logger
 from opensymphony.store.sqlite import Journal
@@ -23,6 +23,8 @@ _RECORDS_A_STEP = 500
 _PAGES_A_STEP = 250
 """A megabyte: a few milliseconds of the journal's thread."""
 _DAY_MS = 86_400_000
+_FIGURES_KEPT_MS = 400 * _DAY_MS
+"""How runs ended and what days cost outlives their records: a year, and a month to compare it with."""
 
 log = get_logger(__name__)
 
@@ -44,6 +46,7 @@ async def keep_small(journal: Journal, retention: Callable[[], RetentionPolicy],
             deleted = await compact(journal, retention(), clock.now_ms())
             if deleted:
                 log.info("deleted old records of the journal", records=deleted, bytes_left=await journal.size())
+            await journal.forget_figures(iso(clock.now_ms() - _FIGURES_KEPT_MS)[:10])
         except StoreError as error:
             log.warning("the journal was not made smaller", error=str(error))
         await anyio.sleep(_LOOK_EVERY_S)

@@ -9,13 +9,13 @@ import anyio
 from msgspec import structs
 
 from opensymphony.api.deliveries import Inspection
+from opensymphony.api.past import Past
 from opensymphony.daemon.loop import Loop
 from opensymphony.errors import InstanceError
-from opensymphony.model import ServerState, TicketId, TrackerState, encodable
+from opensymphony.model import ServerState, TrackerState, encodable
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.requests import subject
-from opensymphony.scheduler.state import Entry
-from opensymphony.scheduler.view import explanation, snapshot
+from opensymphony.scheduler.view import explanation, find_entry, snapshot
 from opensymphony.views import ActionAnswer, Explanation, Snapshot
 
 Status = Literal["starting", "running", "draining", "stopped"]
@@ -55,6 +55,8 @@ class DaemonControl:
         self.status: Status = "starting"
         self.ingress: Inspection | None = None
         """None where no webhooks are taken."""
+        self.past: Past | None = None
+        """None until the daemon has begun."""
         self.code_host: Callable[[], tuple[TrackerState | None, str]] = lambda: (None, "")
         """What the code host was asked, and what went wrong there."""
         self._cached: Snapshot | None = None
@@ -106,7 +108,7 @@ class DaemonControl:
 
     def explain(self, identifier: str) -> Explanation | None:
         """Why a ticket is, or is not, being worked on; None for one that is not known. Its id does as well as its name."""
-        entry = self._find(identifier)
+        entry = find_entry(self._loop.state, identifier)
         if entry is None:
             return None
         found, trouble = explanation(self._loop.state, entry), self._loop.storage_error
@@ -116,19 +118,6 @@ class DaemonControl:
             structs.replace(rule, holds=False, text=trouble) if rule.name == "daemon" else rule for rule in found.rules
         )
         return structs.replace(found, sentence=f"nothing goes on: {trouble}", rules=rules)
-
-    def _find(self, identifier: str) -> Entry | None:
-        """By the exact identifier, else by the id, else by the one identifier that is the same without case."""
-        entries = self._loop.state.entries
-        by_id = entries.get(TicketId(identifier))
-        if by_id is not None and by_id.ticket.identifier == identifier:
-            return by_id
-        exact = next((entry for entry in entries.values() if entry.ticket.identifier == identifier), None)
-        if exact is not None or by_id is not None:
-            return exact or by_id
-        folded = identifier.casefold()
-        near = [entry for entry in entries.values() if entry.ticket.identifier.casefold() == folded]
-        return near[0] if len(near) == 1 else None
 
     async def act(
         self,
@@ -147,7 +136,7 @@ class DaemonControl:
         something else under it, that is refused. Raises `InstanceError` when the journal does not take the request in time.
         """
         state, loop = self._loop.state, self._loop
-        entry = self._find(identifier) if identifier is not None else None
+        entry = find_entry(self._loop.state, identifier) if identifier is not None else None
         known = request_id in state.requests
         if identifier is not None and entry is None and not known:
             return None

@@ -16,6 +16,7 @@ import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from opensymphony.clock import Clock
+from opensymphony.daemon.marking import marks_of
 from opensymphony.errors import StoreUnwritable
 from opensymphony.logs import get_logger
 from opensymphony.scheduler import step
@@ -25,6 +26,7 @@ from opensymphony.scheduler.events import CommandFailed, CommandOutcome, Event, 
 from opensymphony.scheduler.machine import IllegalEvent
 from opensymphony.scheduler.records import Record, encode_record, encode_state
 from opensymphony.scheduler.state import State, next_due_ms
+from opensymphony.store.marks import Marks
 from opensymphony.store.sqlite import Journal
 
 _QUEUE_MAX = 10_000
@@ -62,6 +64,8 @@ class Loop:
         self.clock = clock
         self._journal = journal
         self._unwritten: list[tuple[int, bytes]] = []
+        self._marks: list[Marks] = []
+        """Of what is not written yet."""
         self._since_checkpoint = 0
         self._send, self._receive = anyio.create_memory_object_stream[Event](_QUEUE_MAX)
         self._changed = anyio.Event()
@@ -124,6 +128,7 @@ class Loop:
 
     async def _take(self, batch: list[Event], start: Callable[[Command], None]) -> None:
         rows: list[tuple[int, bytes]] = []
+        marks: list[Marks] = []
         taken: list[Taken] = []
         slice_ms = self.clock.now_ms()
         for event in map(_writable, batch):
@@ -136,20 +141,23 @@ class Loop:
             if decisions:
                 # As recovery does: a clock that goes on from a checkpoint must not start before the last record.
                 self.state.now_ms = max(self.state.now_ms, event.at_ms)
-                sequence = self.sequence + len(rows) + 1
-                rows.append((sequence, encode_record(Record(sequence=sequence, event=event, decisions=decisions))))
+                record = Record(sequence=self.sequence + len(rows) + 1, event=event, decisions=decisions)
+                rows.append((record.sequence, encode_record(record)))
+                found = marks_of(record)
+                if found is not None:
+                    marks.append(found)
                 taken.append((decisions, event.at_ms))
         if not rows:
             return
-        await self._write(rows)
+        await self._write(rows, marks)
         self._act(taken, start)
         self._since_checkpoint += len(rows)
         if self._since_checkpoint >= _CHECKPOINT_EVERY:
             await self.write_checkpoint()
 
-    async def _write(self, rows: list[tuple[int, bytes]]) -> None:
+    async def _write(self, rows: list[tuple[int, bytes]], marks: list[Marks]) -> None:
         """Return when they are durable, however long that takes. The state has moved on already: the journal must follow."""
-        self._unwritten = rows
+        self._unwritten, self._marks = rows, marks
         while True:
             if await self._try_to_write():
                 return
@@ -159,12 +167,12 @@ class Loop:
         rows = self._unwritten
         try:
             with anyio.CancelScope(shield=True):
-                await self._journal.append(rows)
+                await self._journal.append(rows, self._marks)
         except StoreUnwritable as error:
             self._note_storage(str(error))
             return False
         self.sequence = rows[-1][0]
-        self._unwritten = []
+        self._unwritten, self._marks = [], []
         self._note_storage(None)
         return True
 

@@ -57,6 +57,7 @@ _MEANINGS: dict[str, Meaning] = {
     "labels": "label",
     "required_labels": "label",
     "resting_mark": "mark",
+    "TicketTracked.was": "state",
     "Verification.output_tail": "output",
     "State.running": "limit",
     "instructions_from": "account",

@@ -16,8 +16,8 @@ import msgspec
 from opensymphony.agents import read_transcript
 from opensymphony.api.client import request_action
 from opensymphony.clock import new_id
-from opensymphony.debug.changes import changes
-from opensymphony.debug.finding import Found, locate, view_of
+from opensymphony.daemon.archiving import locate
+from opensymphony.debug.finding import Found, view_of
 from opensymphony.debug.own_server import OwnServer, own_server
 from opensymphony.debug.screen import Screen
 from opensymphony.errors import InstanceError, OpenSymphonyError
@@ -25,6 +25,7 @@ from opensymphony.model import Usage
 from opensymphony.settings import Settings
 from opensymphony.views import TranscriptEntry
 from opensymphony.workflow.policy import Policy
+from opensymphony.workspace.changes import changes
 
 LAST = 40
 """Entries that are shown first."""
@@ -216,10 +217,12 @@ class Console:
             raise InstanceError("no workspace of this conversation is known")
         repository = self._policy.repository
         told = anyio.run(changes, self._found.view.workspace, repository.base if repository else None)
-        if told:
-            self._screen.diff(told)
+        if told.diff:
+            self._screen.diff(told.diff)
         else:
             self._screen.line("nothing has changed")
+        if told.truncated:
+            self._screen.line("there is more: look into the workspace")
 
     def _added(self) -> list[TranscriptEntry]:
         directory = self._found.directory

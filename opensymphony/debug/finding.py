@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from opensymphony.api.client import Address, fetch_issues, find_daemon
-from opensymphony.daemon.archiving import active_dirs, archives_dir, legacy_dir
+from opensymphony.daemon.archiving import archives_dir, conversation_stores, locate
 from opensymphony.daemon.history import open_store, replayed
 from opensymphony.daemon.model_access import model_environment
 from opensymphony.errors import InstanceError, OpenSymphonyError, StoreError
@@ -85,12 +85,6 @@ def know_secrets(settings: Settings, policy: Policy) -> None:
         anyio.run(model_environment, policy, settings)
 
 
-def locate(settings: Settings, policy: Policy, conversation_id: str) -> Path | None:
-    """The directory of a conversation: in use, archived, or in the flat store of earlier releases."""
-    places = (store / _plain(conversation_id) for store in _stores(settings, policy))
-    return next((place for place in places if place.is_dir() and not place.is_symlink()), None)
-
-
 def view_of(settings: Settings, found: Found) -> TicketView | None:
     """The ticket as it is now."""
     if found.view is None:
@@ -125,7 +119,7 @@ def _in_manifest(policy: Policy, wanted: str) -> str | None:
 
 def _by_name(settings: Settings, policy: Policy, prefix: str) -> str | None:
     names: set[str] = set()
-    for store in _stores(settings, policy):
+    for store in conversation_stores(settings, policy):
         try:
             names.update(place.name for place in store.iterdir() if _ID.fullmatch(place.name))
         except OSError:
@@ -136,10 +130,6 @@ def _by_name(settings: Settings, policy: Policy, prefix: str) -> str | None:
             f"{len(found)} conversations begin with {prefix}: give more of the id, such as {found[0][:12]}"
         )
     return found[0] if found else None
-
-
-def _stores(settings: Settings, policy: Policy) -> tuple[Path, ...]:
-    return (*active_dirs(settings, policy), archives_dir(settings, policy), legacy_dir(settings))
 
 
 def _plain(conversation_id: str | None) -> str:

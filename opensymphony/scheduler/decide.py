@@ -94,7 +94,11 @@ def _day_began(state: State, event: e.DayBegan) -> tuple[d.Decision, ...]:
         for ticket_id, entry in state.entries.items()
         if entry.phase == "needs_person" and entry.scope == "day"
     )
-    return (d.DayTurned(day=event.day), *woken, *_long_closed(state, event.at_ms))
+    return (
+        d.DayTurned(day=event.day, before=state.day, spent=state.spent_day),
+        *woken,
+        *_long_closed(state, event.at_ms),
+    )
 
 
 def _long_closed(state: State, at_ms: int) -> Iterator[d.TicketForgotten]:
@@ -172,7 +176,8 @@ def _ticket_changed(state: State, event: e.TicketChanged) -> tuple[d.Decision, .
     read_ms = at_ms if event.read_ms is None else event.read_ms
     entry = state.entries.get(ticket.id)
     policy = state.policy
-    tracked = d.TicketTracked(at_ms=read_ms, ticket=ticket)
+    was = entry.ticket.state if entry is not None else None
+    tracked = d.TicketTracked(at_ms=read_ms, ticket=ticket, was=was)
     if policy is None or (entry is not None and (entry.ticket == ticket or read_ms < entry.read_ms)):
         return ()
     if entry is None:
@@ -230,7 +235,7 @@ def _ticket_vanished(state: State, event: e.TicketVanished) -> tuple[d.Decision,
     if entry.run is None:
         lose_ticket(plan)
         return tuple(plan.decisions)
-    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=as_gone(entry.ticket)))
+    plan.add(d.TicketTracked(at_ms=event.at_ms, ticket=as_gone(entry.ticket), was=entry.ticket.state))
     if is_stoppable(plan):
         begin_stop(plan, "cancelled", IS_GONE)
     return tuple(plan.decisions)

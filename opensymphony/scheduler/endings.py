@@ -17,6 +17,7 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.backoff import retry_delay_ms
 from opensymphony.scheduler.budget import BudgetScope, call_does_not_fit, has_limits, limit_reached
 from opensymphony.scheduler.eligibility import among, as_gone, is_terminal, resting_mark, why_not_ours
+from opensymphony.scheduler.figures import run_totals
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
@@ -193,6 +194,7 @@ def _end(plan: Plan, ending: Ending) -> None:
             reason=ending.reason,
             failures=failures,
             due_ms=due_ms,
+            totals=run_totals(plan.state, plan.entry, plan.run),
         )
     )
 
@@ -328,7 +330,7 @@ def _notify(plan: Plan) -> None:
 def lose_ticket(plan: Plan) -> None:
     """The tracker does not show it any more, perhaps by mistake: what people have left with it and what it spent is kept."""
     entry = plan.entry
-    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=as_gone(plan.ticket)))
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=as_gone(plan.ticket), was=plan.ticket.state))
     if entry.workspace is None and not entry.paused and not entry.messages and entry.usage == Usage():
         plan.add(d.TicketForgotten(ticket_id=plan.ticket.id))
     else:

@@ -9,7 +9,7 @@ from opensymphony.scheduler.dispatch import nothing_starts
 from opensymphony.scheduler.eligibility import capacity_class, limits_of, order_rules, ours_rules, places_of
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.overlaps import why_overlapping
-from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.state import Entry, State, ready_ms
 from opensymphony.views import Rule
 
 _MEANING = {
@@ -77,8 +77,7 @@ def _conditions(state: State, entry: Entry) -> Iterator[tuple[str, str | None, i
     breach = call_does_not_fit(state, policy, entry, live=len(state.running) + (entry.run is None))
     yield "budget", breach.text if breach is not None and entry.run is None else None, None
     yield "overlap", why_overlapping(state, entry) if entry.run is None else None, None
-    ready_ms = entry.hold_ms if entry.phase == "waiting_to_start" and not entry.hold else None
-    yield "capacity", _no_place(state, entry) if entry.run is None else None, ready_ms
+    yield "capacity", _no_place(state, entry) if entry.run is None else None, ready_ms(entry)
 
 
 def _no_place(state: State, entry: Entry) -> str | None:

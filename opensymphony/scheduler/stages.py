@@ -142,7 +142,7 @@ def _claim_renewed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> Non
 def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
     """An operator wants more of a ticket that we had moved on; wherever it is now, it starts if it is ours there."""
     ticket = structs.replace(plan.ticket, state=event.answer.state)
-    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, was=plan.ticket.state))
     if is_terminal(ticket, plan.policy.tracker) and plan.entry.phase != "closed":
         close_ticket(plan, ticket, f"it is closed: its state is {ticket.state}")
     elif why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review"):
@@ -154,7 +154,7 @@ def _reread(plan: Plan, ticket: Ticket | None) -> None:
         plan.add(abandoned(plan, IS_GONE))
         lose_ticket(plan)
         return
-    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket))
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, was=plan.ticket.state))
     why = why_not_ours(ticket, plan.policy) or why_not_yet(ticket, plan.policy)
     if why:
         plan.add(abandoned(plan, why))
@@ -191,7 +191,7 @@ def _claimed(plan: Plan, command: c.Command, event: e.ClaimSettled) -> None:
 
 def _transitioned(plan: Plan, event: e.TicketTransitioned) -> None:
     ticket = structs.replace(plan.ticket, state=event.answer.state)
-    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, ours=event.answer.moved))
+    plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, ours=event.answer.moved, was=plan.ticket.state))
     if plan.run.ending is not None:
         _advance(plan)
         return
@@ -291,7 +291,8 @@ def _opened(plan: Plan, command: c.Command, event: e.ConversationOpened) -> None
 
 def _sent(plan: Plan, command: c.Command) -> None:
     assert isinstance(command, c.SendMessage)
-    plan.add(d.TurnBegun(at_ms=plan.at_ms, ticket_id=plan.ticket.id, message_key=command.key))
+    turn = plan.run.turns + 1
+    plan.add(d.TurnBegun(at_ms=plan.at_ms, ticket_id=plan.ticket.id, message_key=command.key, turn=turn))
     plan.enter(
         "working",
         c.AwaitTurn,

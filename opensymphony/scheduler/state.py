@@ -56,6 +56,8 @@ class Run(Struct, kw_only=True):
 
     generation: int
     started_ms: int
+    waited_ms: int = 0
+    """From being ready to its start."""
     stage: Stage = "rereading"
     stage_ms: int = 0
     key: CommandKey | None = None
@@ -314,6 +316,13 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
 def next_due_ms(state: State) -> int | None:
     """When `TimePassed` is wanted next; None when nothing is due by itself."""
     return state.timers[0][0] if state.timers else None
+
+
+def ready_ms(entry: Entry) -> int | None:
+    """Since when nothing of its own keeps a waiting ticket from starting; None for one that does not wait for a place."""
+    if entry.phase != "waiting_to_start" or not entry.ready_stamp:
+        return None
+    return max(entry.hold_ms, entry.since_ms)  # it may have been ready before, and worked on since
 
 
 def entry_of(state: State, ticket_id: TicketId) -> Entry:

@@ -186,7 +186,8 @@ def _enter_verification(plan: Plan) -> bool:
 
 def verified(plan: Plan, verification: Verification) -> None:
     run, verify = plan.run, plan.policy.verify
-    plan.add(d.VerificationNoted(ticket_id=plan.ticket.id, verification=verification))
+    attempt = run.verifications + 1
+    plan.add(d.VerificationNoted(ticket_id=plan.ticket.id, verification=verification, attempt=attempt))
     if verification.passed:
         if run.work is not None:
             _push(plan, run.work)

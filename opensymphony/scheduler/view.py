@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from opensymphony.model import ServerState, Usage
+from opensymphony.model import ServerState, TicketId, Usage
 from opensymphony.scheduler.budget import lines
 from opensymphony.scheduler.eligibility import start_order
 from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.overlaps import overlaps
-from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.state import Entry, State, ready_ms
 from opensymphony.views import AskView, BudgetView, Explanation, PullRequestView, Snapshot, TicketView
 
 
@@ -47,6 +47,20 @@ def snapshot(
         budgets=budget_views(state, None),
         overlaps=overlaps(state),
     )
+
+
+def find_entry(state: State, identifier: str) -> Entry | None:
+    """The ticket that a person means: by its exact identifier, else by its id, else by the one identifier that is the same
+    without case."""
+    by_id = state.entries.get(TicketId(identifier))
+    if by_id is not None and by_id.ticket.identifier == identifier:
+        return by_id
+    exact = next((entry for entry in state.entries.values() if entry.ticket.identifier == identifier), None)
+    if exact is not None or by_id is not None:
+        return exact or by_id
+    folded = identifier.casefold()
+    near = [entry for entry in state.entries.values() if entry.ticket.identifier.casefold() == folded]
+    return near[0] if len(near) == 1 else None
 
 
 def budget_views(state: State, entry: Entry | None) -> tuple[BudgetView, ...]:
@@ -105,7 +119,7 @@ def ticket_view(state: State, entry: Entry) -> TicketView:
         paused=entry.paused,
         messages=len(entry.messages),
         pull_request=_pull_request(entry),
-        ready_ms=entry.hold_ms if entry.phase == "waiting_to_start" and entry.ready_stamp else None,
+        ready_ms=ready_ms(entry),
     )
 
 

@@ -18,6 +18,8 @@ import anyio.to_thread
 
 from opensymphony.errors import StoreError, StoreUnwritable
 from opensymphony.private_files import make_private_directory
+from opensymphony.store import marks as m
+from opensymphony.store.marks import Marks
 
 T = TypeVar("T")
 
@@ -95,8 +97,8 @@ class Journal:
 
         return await self._in_thread(read)
 
-    async def append(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Write all of these or none, durably. Raises `StoreError`; then nothing was written.
+    async def append(self, records: Sequence[tuple[int, bytes]], marks: Sequence[Marks] = ()) -> None:
+        """Write all of these or none, durably, with their marks. Raises `StoreError`; then nothing was written.
 
         `StoreUnwritable` says that the same records may be accepted later.
         """
@@ -104,6 +106,21 @@ class Journal:
         def write() -> None:
             with _transaction(self._connection):
                 self._connection.executemany("INSERT INTO records VALUES (?, ?)", records)
+                m.write_marks(self._connection, marks)
+
+        await self._in_thread(write, writing=True)
+
+    async def marked(self) -> int:
+        """The record up to which all are marked for certain."""
+        return await self._in_thread(lambda: m.marked_until(self._connection))
+
+    async def mark(self, marks: Sequence[Marks], until: int) -> None:
+        """Write the marks of records that are there already; all up to `until` are marked then."""
+
+        def write() -> None:
+            with _transaction(self._connection):
+                m.write_marks(self._connection, marks)
+                m.note_marked(self._connection, until)
 
         await self._in_thread(write, writing=True)
 
@@ -113,6 +130,7 @@ class Journal:
         def write() -> None:
             with _transaction(self._connection):
                 self._connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (sequence, body))
+                m.note_marked(self._connection, sequence)
                 superfluous = _superfluous(_checkpoints(self._connection))
                 self._connection.executemany(
                     "DELETE FROM checkpoints WHERE sequence = ?", [(number,) for number in superfluous]
@@ -139,9 +157,13 @@ class Journal:
         """Take the last record off, which cannot be read."""
 
         def write() -> None:
-            self._connection.execute(
-                "DELETE FROM records WHERE sequence = ? AND sequence = (SELECT max(sequence) FROM records)", (sequence,)
-            )
+            with _transaction(self._connection):
+                deleted = self._connection.execute(
+                    "DELETE FROM records WHERE sequence = ? AND sequence = (SELECT max(sequence) FROM records)",
+                    (sequence,),
+                ).rowcount
+                if deleted:
+                    m.drop_marks_of(self._connection, sequence)
 
         await self._in_thread(write)
 
@@ -149,14 +171,18 @@ class Journal:
         """After which records there is one, oldest first."""
         return await self._in_thread(lambda: _checkpoints(self._connection))
 
+    async def records(self, after: int, until: int, limit: int) -> list[tuple[int, bytes]]:
+        """Some of the records behind one, in order, at most `limit`."""
+        query = f"SELECT sequence, {BODY} FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
+        return await self._in_thread(lambda: self._connection.execute(query, (after, until, limit)).fetchall())
+
+    async def checkpoint(self, sequence: int) -> bytes | None:
+        """One of them; None when there is none after this record."""
+        return await self._in_thread(lambda: _body(self._connection, "checkpoints", sequence))
+
     async def record(self, sequence: int) -> bytes | None:
         """One record; None when there is none of this number (any more)."""
-
-        def read() -> bytes | None:
-            row = self._connection.execute(f"SELECT {BODY} FROM records WHERE sequence = ?", (sequence,)).fetchone()
-            return row[0] if row else None
-
-        return await self._in_thread(read)
+        return await self._in_thread(lambda: _body(self._connection, "records", sequence))
 
     async def size(self) -> int:
         """Bytes that are in use; free pages inside the file are not."""
@@ -188,11 +214,22 @@ class Journal:
                     "(SELECT sequence FROM records WHERE sequence <= ? ORDER BY sequence LIMIT ?)",
                     (allowed, limit),
                 ).rowcount
+                first = self._connection.execute("SELECT min(sequence) FROM records").fetchone()[0]
+                m.forget_subjects(self._connection, allowed if first is None else first - 1)
                 if not deleted:
                     self._connection.execute("DELETE FROM checkpoints WHERE sequence < ?", (allowed,))
             return deleted
 
         return await self._in_thread(write, writing=True)
+
+    async def forget_figures(self, before: str) -> None:
+        """Forget how runs ended and what was spent on days before this one."""
+
+        def write() -> None:
+            with _transaction(self._connection):
+                m.forget_figures(self._connection, before)
+
+        await self._in_thread(write, writing=True)
 
     async def shrink(self, pages: int) -> bool:
         """Give some free pages of the file back to the disk; False when there are none."""
@@ -225,7 +262,7 @@ def _make_ready(connection: sqlite3.Connection, path: Path, format_number: int) 
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES_KEPT:d}")
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + m.SCHEMA)
     connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(format_number),))
     found = format_of(connection, path, format_number)
     if found < format_number:
@@ -244,6 +281,11 @@ def format_of(connection: sqlite3.Connection, path: Path, format_number: int) ->
             "use the release that wrote it, or move the journal away to start anew"
         )
     return int(found)
+
+
+def _body(connection: sqlite3.Connection, table: str, sequence: int) -> bytes | None:
+    row = connection.execute(f"SELECT {BODY} FROM {table} WHERE sequence = ?", (sequence,)).fetchone()
+    return row[0] if row else None
 
 
 def _checkpoints(connection: sqlite3.Connection) -> list[int]:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Literal
 
 import anyio.to_thread
 from msgspec import Struct
@@ -149,10 +150,12 @@ class Git:
         url: str | None = None,
         stdin: str = "",
         settings: Sequence[str] = (),
+        keep: Literal["start", "end"] = "end",
     ) -> Answer:
         """Run git and return its answer, whatever the exit code; raises only when git is missing or takes too long.
 
-        `url` is the repository on another machine that this call talks to, if it does.
+        `url` is the repository on another machine that this call talks to, if it does; `keep` says which part of an output
+        stays that is too long.
         """
         place = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_INDEX_FILE": index}
         env = self._environment({name: value for name, value in place.items() if value is not None}, url is not None)
@@ -167,6 +170,7 @@ class Git:
                     env=env,
                     timeout_ms=timeout_ms,
                     output_bytes_max=OUTPUT_BYTES_MAX,
+                    keep=keep,
                     input_bytes=stdin.encode() if stdin else None,
                     pass_fds=handed.descriptors,
                 ),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from opensymphony.agents import Runtime, installation_state, open_runtime
+from opensymphony.agents import Runtime, installation_state, open_runtime, read_transcript_page
 from opensymphony.clock import Clock
 from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
+from tests.agents.openhands.test_pages import said, write
 from tests.fakes.stub_installation import install_stub
 from tests.scheduler.playbook import policy
 
@@ -57,3 +58,12 @@ async def test_an_opened_runtime_has_started_nothing(tmp_path: Path) -> None:
     assert agents.state() == runtime.server.state()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tools"]
     await agents.close()
+
+
+def test_a_page_of_a_transcript_is_read_from_the_files(tmp_path: Path) -> None:
+    """Without anything installed."""
+    write(tmp_path, said("one"), said("two"))
+    page = read_transcript_page(tmp_path, limit=1, clean=str.upper)
+    assert ([entry.text for entry in page.entries], page.before) == (["TWO"], 1)
+    assert read_transcript_page(tmp_path, limit=1, before=1).entries[0].text == "one"
+    assert read_transcript_page(tmp_path, limit=9, after=1).entries == ()

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import anyio
 
+from opensymphony.api.past import Absent
 from opensymphony.errors import InstanceError
 from opensymphony.model import Phase, ServerState, TicketId, Usage
 from opensymphony.views import (
     ActionAnswer,
+    Changes,
+    DayFigures,
     DeliveryList,
     DeliveryView,
     Explanation,
     Rule,
+    RunFigures,
     Snapshot,
+    Statistics,
     TicketView,
+    TimelineEntry,
+    TimelinePage,
+    TranscriptEntry,
+    TranscriptPage,
+    VerificationList,
+    VerificationView,
     WebhookCounts,
 )
 
@@ -121,6 +133,79 @@ class Tray:
         return number in BODIES
 
 
+TRANSCRIPT = tuple(
+    TranscriptEntry(seq=seq, kind="message", text=f"word {seq} <b>\x1b[31m", at="2026-11-27T01:02:03")
+    for seq in range(10)
+)
+TIMELINE = tuple(
+    TimelineEntry(
+        sequence=sequence, at_ms=1_700_000_000_000 + sequence, kind="turn_begun", text=f"turn {sequence} began"
+    )
+    for sequence in range(20, 0, -1)
+)
+CHANGES = Changes(diff="--- a\n+++ b\n", truncated=True)
+VERIFICATIONS = VerificationList(
+    verifications=(
+        VerificationView(
+            sequence=9, at_ms=1_700_000_000_000, generation=1, passed=False, exit_code=2, output="E <script>"
+        ),
+    )
+)
+
+
+class Memory:
+    """The past of A-1; of other tickets there is nothing."""
+
+    def __init__(self) -> None:
+        self.absent: Absent | None = None
+        self.trouble: Exception | None = None
+        self.asked: list[tuple[object, ...]] = []
+
+    def _look(self, *asked: object) -> None:
+        self.asked.append(asked)
+        if self.trouble is not None:
+            raise self.trouble
+        if self.absent is not None and asked[1] == "A-1":
+            raise self.absent
+
+    async def transcript(
+        self, identifier: str, *, limit: int, before: int | None, after: int | None
+    ) -> TranscriptPage | None:
+        self._look("transcript", identifier, limit, before, after)
+        if identifier != "A-1":
+            return None
+        if after is not None:
+            found = [entry for entry in TRANSCRIPT if entry.seq > after][:limit]
+        else:
+            found = [entry for entry in TRANSCRIPT if before is None or entry.seq < before][-limit:]
+        older = found[0].seq if found and found[0].seq else None
+        newest = found[-1].seq if found else after or -1
+        return TranscriptPage(conversation_id="conv", entries=tuple(found), before=older, after=newest)
+
+    async def timeline(self, identifier: str, *, limit: int, before: int | None) -> TimelinePage | None:
+        self._look("timeline", identifier, limit, before)
+        if identifier != "A-1":
+            return None
+        found = [entry for entry in TIMELINE if before is None or entry.sequence < before]
+        more = len(found) > limit
+        return TimelinePage(entries=tuple(found[:limit]), before=found[limit - 1].sequence if more else None)
+
+    async def changes(self, identifier: str) -> Changes | None:
+        self._look("changes", identifier)
+        return CHANGES if identifier == "A-1" else None
+
+    async def verifications(self, identifier: str) -> VerificationList | None:
+        self._look("verifications", identifier)
+        return VERIFICATIONS if identifier == "A-1" else None
+
+    async def statistics(self, days: int) -> Statistics:
+        self._look("statistics", days)
+        first = date(2026, 11, 27) - timedelta(days=days - 1)
+        figures = [DayFigures(day=(first + timedelta(days=at)).isoformat(), usage=USED, runs=2) for at in range(days)]
+        run = RunFigures(identifier="A-1", generation=1, waited_ms=5, started_ms=10, ended_ms=20, outcome="succeeded")
+        return Statistics(days=tuple(figures), runs=(run,))
+
+
 class Desk:
     """A `Control` that shows one picture."""
 
@@ -135,6 +220,7 @@ class Desk:
         odd = shown("a/b c%&?#", "waiting_to_start")
         self.known[odd.identifier] = explained(odd)
         self.ingress: Tray | None = Tray()
+        self.past: Memory | None = Memory()
         self.picture = SNAPSHOT
         self.looks = 0
         self._changed = anyio.Event()

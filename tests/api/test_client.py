@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,12 +20,18 @@ from opensymphony.api.client import (
     ADDRESS_FILE,
     Address,
     NoAnswer,
+    NotThere,
     Rejected,
     UnknownIssue,
+    fetch_changes,
     fetch_explanation,
     fetch_issues,
     fetch_snapshot,
+    fetch_statistics,
+    fetch_timeline,
+    fetch_transcript,
     fetch_unreadiness,
+    fetch_verifications,
     find_daemon,
     follow_snapshots,
     request_action,
@@ -34,7 +40,17 @@ from opensymphony.api.client import (
 )
 from opensymphony.errors import InstanceError
 from opensymphony.model import ServerState
-from opensymphony.views import ActionAnswer, IssueList, Snapshot
+from opensymphony.views import (
+    ActionAnswer,
+    Changes,
+    IssueList,
+    Snapshot,
+    Statistics,
+    TimelinePage,
+    TranscriptEntry,
+    TranscriptPage,
+    VerificationList,
+)
 from tests.api.desk import Desk
 
 SNAPSHOT = Snapshot(
@@ -191,6 +207,50 @@ def test_tickets_are_fetched(tmp_path: Path) -> None:
         ]:
             assert fetch_explanation(address, name) == told
             assert asked.pop()[0] == f"/api/v1/issues/{path}"
+
+
+def test_the_past_is_fetched(tmp_path: Path) -> None:
+    """Each at its own place, with what was asked for and no more."""
+    for ask, kind, path in PAST:
+        with answering(200, msgspec.json.encode(kind), tmp_path) as (address, asked):
+            assert ask(address) == kind
+        assert asked == [(path, "Bearer the-token")]
+
+
+PAST: list[tuple[Callable[[Address], object], object, str]] = [
+    (
+        lambda address: fetch_transcript(address, "a/b."),
+        TranscriptPage(conversation_id="c", entries=(TranscriptEntry(seq=1, kind="call", text="\x00"),), after=1),
+        "/api/v1/issues/a%2Fb%2E/transcript?limit=200",
+    ),
+    (
+        lambda address: fetch_transcript(address, "A-1", limit=5, after=-1),
+        TranscriptPage(conversation_id="c", entries=()),
+        "/api/v1/issues/A-1/transcript?limit=5&after=-1",
+    ),
+    (
+        lambda address: fetch_timeline(address, "A-1", before=7),
+        TimelinePage(entries=(), before=3),
+        "/api/v1/issues/A-1/timeline?limit=200&before=7",
+    ),
+    (lambda address: fetch_changes(address, "A-1"), Changes(diff="+"), "/api/v1/issues/A-1/changes"),
+    (
+        lambda address: fetch_verifications(address, "A-1"),
+        VerificationList(verifications=()),
+        "/api/v1/issues/A-1/verifications",
+    ),
+    (lambda address: fetch_statistics(address, days=7), Statistics(days=(), runs=()), "/api/v1/statistics?days=7"),
+]
+
+
+@pytest.mark.parametrize("code", ["no_conversation", "no_transcript", "no_workspace", "workspace_unreadable"])
+def test_what_a_ticket_does_not_have_is_told_apart(code: str, tmp_path: Path) -> None:
+    body = msgspec.json.encode({"error": {"code": code, "message": "not here"}})
+    with (
+        answering(409 if code == "workspace_unreadable" else 404, body, tmp_path) as (address, _),
+        pytest.raises(NotThere, match="not here"),
+    ):
+        fetch_changes(address, "A-1")
 
 
 def test_an_action_is_asked_for_and_answered(tmp_path: Path) -> None:

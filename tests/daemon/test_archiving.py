@@ -6,7 +6,7 @@ from pathlib import Path
 
 from opensymphony.agents import StoresAtRest
 from opensymphony.clock import Clock
-from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir, places_of_conversations
+from opensymphony.daemon.archiving import archive, archives_dir, conversations_dir, locate, places_of_conversations
 from opensymphony.model import ConversationId, TicketId
 from opensymphony.scheduler.plan import conversation_id_for
 from opensymphony.scheduler.state import Entry, Run, State
@@ -71,3 +71,23 @@ async def test_the_directories_move(world: World) -> None:
     await archive(state(over="waiting_to_start"), settings, policy, Clock(), StoresAtRest(store=place.parent))
     assert place.is_dir()
     assert Path(settings.tool_dir) in place.parents
+
+
+def test_a_conversation_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    """In use before archived; never by a link, nor by what is no id."""
+    world = World(tmp_path / "world")
+    settings, policy = world.settings(), world.policy()
+    name = of("A-1").replace("-", "")
+    assert locate(settings, policy, of("A-1")) is None
+    archived = archives_dir(settings, policy) / name
+    archived.mkdir(parents=True)
+    assert locate(settings, policy, of("A-1")) == archived
+    second = conversations_dir(settings, policy).parent / "active-2" / name
+    second.mkdir(parents=True)
+    assert locate(settings, policy, of("A-1")) == second
+    active = conversations_dir(settings, policy) / name
+    active.parent.mkdir(parents=True)
+    active.symlink_to(tmp_path)
+    assert locate(settings, policy, name.upper()) == second
+    for wrong in ("..", "", f"../{name}", name[:31], "\0" * 32):
+        assert locate(settings, policy, wrong) is None

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from opensymphony.clock import Clock
+from opensymphony.clock import Clock, iso
 from opensymphony.daemon import compaction, loop
 from opensymphony.daemon.compaction import compact, keep_small
 from opensymphony.daemon.recovery import recover
@@ -19,6 +19,8 @@ from opensymphony.errors import StoreError
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT, Record, encode_record, encode_state
 from opensymphony.scheduler.state import State
+from opensymphony.store.marks import Marks
+from opensymphony.store.past import open_past
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import RetentionPolicy
 from tests.daemon.world import World
@@ -133,6 +135,27 @@ async def test_trouble_is_told_and_tried_again(journal: Journal, monkeypatch: py
                 await looked.wait()
             tasks.cancel_scope.cancel()
     assert told[0]["event"] == "the journal was not made smaller"
+
+
+async def test_figures_are_kept_for_a_year_and_a_month(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than the records that they were made of; then they go too."""
+    monkeypatch.setattr(compaction, "_LOOK_EVERY_S", 0.001)
+    clock = Clock()
+    days = [iso(clock.now_ms() - back * DAY_MS)[:10] for back in (0, 399, 402)]
+    await journal.mark([Marks(sequence=n, days=((day, b"{}"),)) for n, day in enumerate(days)], 1)
+
+    async def left() -> list[str]:
+        with open_past(journal.path) as past:
+            return sorted(day for day, _ in past.days(""))
+
+    assert len(await left()) == 3
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_small, journal, lambda: KEEP_ALL, clock)
+        with anyio.fail_after(10):
+            while len(await left()) == 3:
+                await anyio.sleep(0.001)
+        tasks.cancel_scope.cancel()
+    assert await left() == sorted(days[:2])
 
 
 async def test_a_daemon_keeps_its_own_journal_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT, encode_state
 from opensymphony.scheduler.state import State
+from opensymphony.store.marks import Marks
 from opensymphony.store.sqlite import Journal
 from opensymphony.workflow.policy import AgentPolicy
 from tests.scheduler.playbook import Playbook, policy, ticket
@@ -88,9 +89,9 @@ async def test_events_that_wait_together_share_a_transaction(rig: Rig, monkeypat
     sizes: list[int] = []
     original = rig.journal.append
 
-    async def counted(records: list[tuple[int, bytes]]) -> None:
+    async def counted(records: list[tuple[int, bytes]], marks: list[Marks]) -> None:
         sizes.append(len(records))
-        await original(records)
+        await original(records, marks)
 
     monkeypatch.setattr(rig.journal, "append", counted)
     await rig.boot()
@@ -316,10 +317,10 @@ async def test_a_sign_of_life_that_waited_counts_before_the_time_that_passed(
     held, go_on = anyio.Event(), anyio.Event()
     append = rig.journal.append
 
-    async def slow(records: list[tuple[int, bytes]]) -> None:
+    async def slow(records: list[tuple[int, bytes]], marks: list[Marks]) -> None:
         held.set()
         await go_on.wait()
-        await append(records)
+        await append(records, marks)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rig.loop.run, rig.started.append)

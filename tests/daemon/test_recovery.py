@@ -15,14 +15,16 @@ from structlog.testing import capture_logs
 from opensymphony.daemon import app
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.recovery import fold, recover, unfinished
-from opensymphony.errors import StoreError
-from opensymphony.model import CommandKey, TicketId
+from opensymphony.errors import StoreError, StoreUnwritable
+from opensymphony.model import CommandKey, TicketId, Usage
 from opensymphony.scheduler import commands as c
+from opensymphony.scheduler import events as e
 from opensymphony.scheduler import records
 from opensymphony.scheduler.records import FORMAT, decode_record, encode_state
 from opensymphony.scheduler.state import State
+from opensymphony.store.past import open_past
 from opensymphony.store.sqlite import Journal
-from opensymphony.views import Snapshot
+from opensymphony.views import RunFigures, Snapshot
 from opensymphony.workflow.policy import CodeHostPolicy, MergePolicy, NotifyPolicy, Policy, ReviewPolicy
 from tests.daemon.world import BAD, GOOD, HOLDS, World, until, until_phase, view
 from tests.fakes.scripted_runtime import Step
@@ -479,3 +481,107 @@ async def test_a_journal_of_an_older_format_is_read(
         assert sequence == len(book.records)
         assert msgspec.to_builtins(state.entries) == msgspec.to_builtins(book.state.entries)
         journal._connection.execute("DELETE FROM checkpoints")
+
+
+def two_days() -> Playbook:
+    """Two tickets on two days."""
+    book = Playbook()
+    for day, name in (("2026-11-26", "A-1"), ("2026-11-27", "B-1")):
+        book.send(e.DayBegan(at_ms=book.now_ms, day=day))
+        book.ticket(name)
+        book.settle_all()
+    return book
+
+
+def as_earlier(record: bytes) -> bytes:
+    """What a release wrote that knew nothing of totals, numbers and days that ended."""
+    raw = msgspec.json.decode(record)
+    for decision in raw["decisions"]:
+        for name in ("totals", "attempt", "turn", "before", "spent", "was"):
+            decision.pop(name, None)
+    return msgspec.json.encode(raw)
+
+
+async def earlier_journal(tmp_path: Path, book: Playbook, *checkpoints: int) -> Journal:
+    journal = await Journal.open(tmp_path / "journal.db", format_number=FORMAT)
+    await journal.append([(number, as_earlier(data)) for number, data in enumerate(book.records, 1)])
+    for sequence in checkpoints:
+        state = State()
+        for data in book.records[:sequence]:
+            fold(state, decode_record(data))
+        await journal.write_checkpoint(sequence, encode_state(state))
+    journal._connection.execute("DELETE FROM facts WHERE name = 'marked'")
+    return journal
+
+
+def past_of(journal: Journal) -> tuple[list[str], list[tuple[str, int]], dict[str, int]]:
+    """Tickets with a timeline, ended runs with their tokens, and days with theirs."""
+    with open_past(journal.path) as past:
+        tickets = [name for name in ("A-1", "B-1") if past.about(name, "timeline", limit=500)[0]]
+        runs = [msgspec.json.decode(body, type=RunFigures) for body in past.runs("", 10)]
+        days = {day: msgspec.json.decode(body, type=Usage).total_tokens for day, body in past.days("")}
+    return tickets, [(run.identifier, run.usage.total_tokens) for run in runs], days
+
+
+@pytest.mark.parametrize("checkpoints", [(), (30,), (5, 20, 33)])
+async def test_a_journal_of_an_earlier_release_gets_its_past(checkpoints: tuple[int, ...], tmp_path: Path) -> None:
+    """Timelines, and figures that its records do not hold; once, and the state is what it is without."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, *checkpoints)
+    assert past_of(journal) == ([], [], {})
+    state, sequence = await recover(journal)
+    whole = State()
+    for data in book.records:
+        fold(whole, decode_record(data))
+    assert (sequence, encode_state(state)) == (len(book.records), encode_state(whole))
+    assert past_of(journal) == (["A-1", "B-1"], [("B-1", 110), ("A-1", 110)], {"2026-11-26": 110})
+    assert await journal.marked() == sequence
+    count = journal._connection.execute("SELECT count(*) FROM subjects").fetchone()
+    await recover(journal)
+    assert journal._connection.execute("SELECT count(*) FROM subjects").fetchone() == count
+    await journal.close()
+
+
+async def test_what_an_earlier_release_wrote_in_between_is_caught_up_with(tmp_path: Path) -> None:
+    """Somebody went back to it for a while: it appends and writes checkpoints, and marks nothing."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, 5, 20)
+    await recover(journal)
+    journal._connection.execute("UPDATE facts SET value = '1:20' WHERE name = 'marked'")
+    for table in ("subjects", "runs", "days"):
+        journal._connection.execute(f"DELETE FROM {table} WHERE sequence > 20")
+    state = encode_state(book.state)
+    journal._connection.execute("INSERT INTO checkpoints VALUES (?, ?)", (len(book.records), state))
+    await recover(journal)
+    assert past_of(journal) == (["A-1", "B-1"], [("B-1", 110), ("A-1", 110)], {"2026-11-26": 110})
+    await journal.close()
+
+
+async def test_an_old_record_that_cannot_be_read_stops_no_start(tmp_path: Path) -> None:
+    """No start has ever needed it: what is behind the next checkpoint is marked, and the damage is told."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, 12, len(book.records))
+    journal._connection.execute("UPDATE records SET body = zeroblob(200) WHERE sequence = 9")
+    journal._connection.execute("DELETE FROM records WHERE sequence = 3")
+    with capture_logs() as told:
+        await recover(journal)
+    assert [line["record"] for line in told if line["event"] == "a record is not in the timeline"] == [9]
+    assert past_of(journal) == (["A-1", "B-1"], [("B-1", 110), ("A-1", 110)], {"2026-11-26": 110})
+    await journal.close()
+
+
+async def test_a_disk_without_room_for_marks_stops_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written at a later one."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, 12)
+    mark = journal.mark
+
+    async def full(*given: object) -> None:
+        raise StoreUnwritable("the journal cannot be written: free space on its disk")
+
+    monkeypatch.setattr(journal, "mark", full)
+    assert (await recover(journal))[1] == len(book.records)
+    monkeypatch.setattr(journal, "mark", mark)
+    await recover(journal)
+    assert past_of(journal)[0] == ["A-1", "B-1"]
+    await journal.close()

@@ -15,7 +15,7 @@ from opensymphony.debug.console import Console
 from opensymphony.debug.finding import Found
 from opensymphony.debug.screen import Screen
 from opensymphony.model import Usage
-from opensymphony.views import ActionAnswer, TicketView
+from opensymphony.views import ActionAnswer, Changes, TicketView
 from tests.api.test_client import answering
 from tests.daemon.world import World
 from tests.debug.conftest import EVENTS, ID, write
@@ -109,9 +109,9 @@ def test_the_ticket_is_told_about(tmp_path: Path, conversation: Path, monkeypatc
         workspace="/w",
         usage=Usage(prompt_tokens=1_200),
     )
-    told = iter(["+ added", ""])
+    told = iter([Changes(diff="+ added", truncated=True), Changes(diff="")])
 
-    async def changes(workspace: str, base: str | None) -> str:
+    async def changes(workspace: str, base: str | None) -> Changes:
         assert workspace == "/w"
         return next(told)
 
@@ -122,7 +122,14 @@ def test_the_ticket_is_told_about(tmp_path: Path, conversation: Path, monkeypatc
     shown.talk()
     text = stream.getvalue()
     assert "A-1: running, working: it works\nlast: terminal: ls" in text
-    for part in (f"conversation {ID} (in use)", "1,200 tokens in", "+ added", "nothing has changed", "**Done.**"):
+    for part in (
+        f"conversation {ID} (in use)",
+        "1,200 tokens in",
+        "+ added",
+        "there is more",
+        "nothing has changed",
+        "**Done.**",
+    ):
         assert part in text
     monkeypatch.setattr(console_module, "view_of", lambda settings, found: None)
     archived = msgspec.structs.replace(found, archived=True, view=None)

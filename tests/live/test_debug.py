@@ -9,17 +9,22 @@ import re
 import signal
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 import pytest
 
+from opensymphony.api.client import Address, fetch_changes, fetch_timeline, fetch_transcript, find_daemon
 from tests.live.conftest import Stage
 from tests.live.daemon_under_test import COMMAND, DaemonUnderTest, commit, finish, has, scripted, shell
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+
+T = TypeVar("T")
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -81,6 +86,11 @@ def terminal(daemon: DaemonUnderTest, *arguments: str) -> Iterator[Terminal]:
         os.close(opened.master)
 
 
+async def asked(daemon: DaemonUnderTest, ask: Callable[[Address, str], T]) -> T:
+    """What a door is told of the ticket."""
+    return await anyio.to_thread.run_sync(lambda: ask(find_daemon(str(daemon.store)), "LIVE-1"))
+
+
 async def test_without_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
     """The transcript is there without any server; a message starts one, is answered, and nothing of it is left."""
     stage.play = scripted({"LOOK-1": [commit("LOOK-1"), finish("**All** done")]})
@@ -112,13 +122,22 @@ async def test_without_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
 
 
 async def test_beside_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
-    """It shows the turn that goes on, sends through the daemon, and neither Ctrl-C nor a terminal that dies ends the turn."""
+    """It shows the turn that goes on, sends through the daemon, and neither Ctrl-C nor a terminal that dies ends the turn.
+
+    Over HTTP the same is told while the agent is at work, and afterwards.
+    """
     go = daemon.marks / "go"
     stage.play = scripted({"LIVE-1": [shell(f"while [ ! -e {go} ]; do sleep 0.2; done"), commit("LIVE-1"), finish()]})
     await daemon.lay_out()
     daemon.ticket("LIVE-1")
     await daemon.start("run")
     await daemon.wait_for("the agent is at work", lambda: daemon.processes("sleep 0.2"))
+    seen = await asked(daemon, fetch_transcript)
+    assert [entry.command for entry in seen.entries if entry.kind == "call"] == [
+        f"while [ ! -e {go} ]; do sleep 0.2; done"
+    ]
+    assert seen.entries[0].kind == "prompt" and not any(entry.kind == "other" for entry in seen.entries)
+    assert (await asked(daemon, fetch_changes)).diff == ""
     with terminal(daemon, "debug", "LIVE-1") as shown:
         await shown.until("debug> ")
         shown.type("/status\n")
@@ -133,6 +152,12 @@ async def test_beside_a_daemon(daemon: DaemonUnderTest, stage: Stage) -> None:
         await shown.ended()
     go.touch()
     await daemon.until("it is done", has("LIVE-1", phase="in_review"))
+    later = await asked(daemon, partial(fetch_transcript, after=seen.after))
+    assert min(entry.seq for entry in later.entries) > seen.after
+    assert any("use tabs" in entry.text for entry in later.entries if entry.kind == "prompt")
+    assert "+++ b/" in (await asked(daemon, fetch_changes)).diff
+    kinds = {entry.kind for entry in (await asked(daemon, fetch_timeline)).entries}
+    assert {"run_started", "message", "turn_ended", "delivered", "run_ended"} <= kinds
     await daemon.signal(signal.SIGINT)
     assert await daemon.ended() == 0
     assert [text for text in daemon.user_messages() if "use tabs" in text]

@@ -80,5 +80,5 @@ def _canonical(raw: bytes) -> bytes:
     """The same arguments in the same order, whatever the order they came in."""
     try:
         return msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return raw

@@ -201,7 +201,7 @@ def read(raw: Raw | bytes, kind: type[T]) -> T | None:
     """Decode one part; None when it is not what we know."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

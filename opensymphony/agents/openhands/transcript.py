@@ -7,6 +7,7 @@ figures, ids) has none. Pure.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -17,6 +18,9 @@ from opensymphony.views import TranscriptEntry
 
 _ASK_PERSON = "ask_person"
 _DIFF_BYTES_MAX = 1_000_000
+_COMPARED_LINES_MAX = 400
+"""Of both together, between what is equal at their beginning and end: comparing takes the square of it at worst."""
+_CONTEXT = 3
 
 
 class _Text(Struct, frozen=True, kw_only=True):
@@ -120,7 +124,10 @@ def _shown(encoded: bytes) -> str:
     if value is None:
         return encoded.decode(errors="replace")
     told = {name: part for name, part in value.items() if part is not None and name != "kind"}
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    try:
+        return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    except (msgspec.MsgspecError, RecursionError):
+        return encoded.decode(errors="replace")
 
 
 def _result(seq: int, event: LoggedEvent) -> TranscriptEntry:
@@ -149,5 +156,27 @@ def _diff(before: bytes, after: bytes, path: str) -> str:
     old, new = read(before, str) if before else "", read(after, str)
     if old is None or new is None or old == new:
         return ""
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
-    return "\n".join(lines)
+    return "\n".join(_unified(old.splitlines(), new.splitlines(), path))
+
+
+def _unified(old: list[str], new: list[str], path: str) -> Iterable[str]:
+    """Where too much differs to be compared line by line, all of it as one hunk."""
+    shortest = min(len(old), len(new))
+    head = next((at for at in range(shortest) if old[at] != new[at]), shortest)
+    rest = shortest - head
+    tail = next((at for at in range(rest) if old[-1 - at] != new[-1 - at]), rest)
+    gone, come = old[head : len(old) - tail], new[head : len(new) - tail]
+    if len(gone) + len(come) <= _COMPARED_LINES_MAX:
+        return difflib.unified_diff(old, new, path, path, lineterm="")
+    start = max(0, head - _CONTEXT)
+    above, below = old[start:head], old[len(old) - tail :][:_CONTEXT]
+    around = len(above) + len(below)
+    return (
+        f"--- {path}",
+        f"+++ {path}",
+        f"@@ -{start + 1},{around + len(gone)} +{start + 1},{around + len(come)} @@",
+        *(f" {line}" for line in above),
+        *(f"-{line}" for line in gone),
+        *(f"+{line}" for line in come),
+        *(f" {line}" for line in below),
+    )

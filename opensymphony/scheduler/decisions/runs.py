@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from opensymphony.model import (
     AgentStatus,
     CommandKey,
@@ -71,6 +73,8 @@ class TurnBegun(OfTicket, frozen=True, kw_only=True):
 
     at_ms: int
     message_key: CommandKey
+    turn: int = 0
+    """Of this run, from 1; 0 in records of earlier releases."""
 
 
 class ProgressNoted(OfTicket, frozen=True, kw_only=True):
@@ -127,6 +131,8 @@ class WorkNoted(OfTicket, frozen=True, kw_only=True):
 
 class VerificationNoted(OfTicket, frozen=True, kw_only=True):
     verification: Verification
+    attempt: int = 0
+    """Of this run, from 1; 0 in records of earlier releases."""
 
 
 class CommitDelivered(OfTicket, frozen=True, kw_only=True):
@@ -166,6 +172,19 @@ class EndingAmended(OfTicket, frozen=True, kw_only=True):
     reason: str
 
 
+class RunTotals(Struct, frozen=True, kw_only=True):
+    """What a run took, as of its end."""
+
+    identifier: str
+    generation: int
+    day: str
+    """The budget's, in which it ended."""
+    waited_ms: int
+    """From being ready to its start."""
+    started_ms: int
+    usage: Usage
+
+
 class RunEnded(OfTicket, frozen=True, kw_only=True):
     """Nothing of the run is left in flight."""
 
@@ -175,6 +194,8 @@ class RunEnded(OfTicket, frozen=True, kw_only=True):
     failures: int
     due_ms: int | None = None
     """When it is tried again; None: not by itself."""
+    totals: RunTotals | None = None
+    """None in records of earlier releases."""
 
 
 class RunAbandoned(OfTicket, frozen=True, kw_only=True):

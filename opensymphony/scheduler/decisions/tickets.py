@@ -72,6 +72,8 @@ class TicketTracked(Concluded, frozen=True, kw_only=True):
     ticket: Ticket
     ours: bool = False
     """The state was changed by us, not by a person."""
+    was: str | None = None
+    """Its state as known before; None for a new ticket, and in records of earlier releases."""
 
 
 class TicketForgotten(OfTicket, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensymphony.model import TicketId
+from opensymphony.model import TicketId, Usage
 from opensymphony.scheduler.decisions.roots import Concluded, OfTicket, TimerKind
 from opensymphony.workflow.policy import Policy
 
@@ -30,6 +30,10 @@ class DayTurned(Concluded, frozen=True, kw_only=True):
     """What is spent from now on counts for this day."""
 
     day: str
+    before: str = ""
+    """The day that has ended; empty where there was none, and in records of earlier releases."""
+    spent: Usage = Usage()
+    """In that one."""
 
 
 class StorageErrorNoted(Concluded, frozen=True, kw_only=True):

@@ -10,13 +10,15 @@ from opensymphony.scheduler.evolve.tickets import comment_wanted
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.places import leave, occupy, refresh_ready, set_timer, trim_ready
 from opensymphony.scheduler.progress import failing_tests
-from opensymphony.scheduler.state import Ending, Entry, Run, State, entry_of, run_of
+from opensymphony.scheduler.state import Ending, Entry, Run, State, entry_of, ready_ms, run_of
 
 _HISTORY_MAX = 10
 
 
 def run_started(state: State, decision: d.RunStarted) -> None:
     entry = entry_of(state, decision.ticket_id)
+    since_ms = ready_ms(entry)
+    waited_ms = max(0, decision.at_ms - since_ms) if since_ms is not None else 0
     entry.phase = "running"
     entry.since_ms = decision.at_ms
     entry.generation = decision.generation
@@ -34,6 +36,7 @@ def run_started(state: State, decision: d.RunStarted) -> None:
     entry.run = Run(
         generation=decision.generation,
         started_ms=decision.at_ms,
+        waited_ms=waited_ms,
         stage_ms=decision.at_ms,
         last_activity_ms=decision.at_ms,
     )
