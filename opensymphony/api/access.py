@@ -31,15 +31,28 @@ def error_response(status: int, code: str, message: str, headers: Mapping[str, s
 
 def refusal(request: Request, token: str) -> Response | None:
     """Why this request is refused; None when it may pass."""
-    if not _is_ours(request.headers.get("host", "")):
-        return error_response(403, "forbidden_host", "this listener answers only to this machine's own names")
-    origin = request.headers.get("origin")
-    if origin is not None and not _is_ours(origin.split("://", 1)[-1]):
-        return error_response(403, "forbidden_origin", "requests of other sites are refused")
+    refused = foreign_host(request) or foreign_origin(request)
+    if refused is not None:
+        return refused
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return error_response(401, "unauthorized", "send the token of this daemon as a bearer header")
     return None
+
+
+def foreign_host(request: Request) -> Response | None:
+    """The refusal of a request that came under another machine's name."""
+    if _is_ours(request.headers.get("host", "")):
+        return None
+    return error_response(403, "forbidden_host", "this listener answers only to this machine's own names")
+
+
+def foreign_origin(request: Request) -> Response | None:
+    """The refusal of a request that a page of another site has made."""
+    origin = request.headers.get("origin")
+    if origin is None or _is_ours(origin.split("://", 1)[-1]):
+        return None
+    return error_response(403, "forbidden_origin", "requests of other sites are refused")
 
 
 def _is_ours(authority: str) -> bool:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
 from opensymphony.processes import is_alive, process_start_time
-from opensymphony.views import ActionAnswer, DeliveryList, Explanation, IssueList, Snapshot
+from opensymphony.views import ActionAnswer, DashboardCode, DeliveryList, Explanation, IssueList, Snapshot
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
@@ -162,6 +162,11 @@ def fetch_delivery(address: Address, number: int) -> dict[str, object]:
 def request_replay(address: Address, number: int) -> None:
     """Let it look at what a webhook is about once more."""
     _ask(address, "POST", f"/api/v1/deliveries/{number}/replay")
+
+
+def request_dashboard_code(address: Address) -> DashboardCode:
+    """What opens the dashboard once, within a minute."""
+    return _decoded(address, _ask(address, "POST", "/api/v1/dashboard-codes"), DashboardCode)
 
 
 def request_shutdown(address: Address, *, detach: bool = False) -> None:

@@ -17,13 +17,14 @@ from opensymphony import __version__
 from opensymphony.api.access import error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
+from opensymphony.api.dashboard import dashboard_routes
 from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.events import Feed, Watched, follow
 from opensymphony.api.issues import Issues, issue, issues, json_response
 from opensymphony.api.metrics import metrics
 from opensymphony.api.symphony import symphony_detail, symphony_state
 
-RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown")
+RESERVED = ("state", "snapshot", "refresh", "issues", "events", "deliveries", "actions", "shutdown", "dashboard-codes")
 """What `/api/v1/{identifier}` never takes for a ticket; `/api/v1/issues/{identifier}` takes every name."""
 
 
@@ -89,6 +90,7 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            *dashboard_routes(token, guarded),
             guarded("/metrics", "GET", lambda request: metrics(control)),
             guarded("/api/v1/snapshot", "GET", snapshot),
             guarded("/api/v1/events", "GET", lambda request: follow(feed, request)),
