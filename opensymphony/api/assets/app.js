@@ -158,9 +158,9 @@ function drawFrame() {
   }
   if (seen) {
     const facts = [
-      ["today", money(seen.spent_day.cost_micros), "cost"],
-      ["tokens", short(tokens(seen.spent_day)), "tokens"],
-      ["agents", `${seen.tickets.filter((one) => one.phase === "running").length}/${seen.max_concurrent_agents}`, "agents"],
+      ["cost today", money(seen.spent_day.cost_micros)],
+      ["tokens today", short(tokens(seen.spent_day))],
+      ["agents", `${seen.tickets.filter((one) => one.phase === "running").length}/${seen.max_concurrent_agents}`],
     ];
     keyed(
       $("spent"),

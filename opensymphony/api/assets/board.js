@@ -13,11 +13,11 @@ const GROUPS = [
 ];
 
 const SORTS = {
-  order: ["In the order of starting", () => 0],
-  longest: ["Longest first", (a, b) => began(a) - began(b)],
-  cost: ["Most expensive first", (a, b) => b.usage.cost_micros - a.usage.cost_micros],
-  tokens: ["Most tokens first", (a, b) => tokens(b.usage) - tokens(a.usage)],
-  name: ["By name", (a, b) => a.identifier.localeCompare(b.identifier, "en", { numeric: true })],
+  order: ["Start order", () => 0],
+  longest: ["Longest", (a, b) => began(a) - began(b)],
+  cost: ["Most expensive", (a, b) => b.usage.cost_micros - a.usage.cost_micros],
+  tokens: ["Most tokens", (a, b) => tokens(b.usage) - tokens(a.usage)],
+  name: ["Name", (a, b) => a.identifier.localeCompare(b.identifier, "en", { numeric: true })],
 };
 
 const remembered = { filter: "", sort: "order", folded: new Set(["closed"]) };

@@ -49,13 +49,13 @@ export function chart({ title, sum = "", draw, legend = [], columns, rows }) {
 }
 
 /** Steps of an axis that people read easily: 1, 2 or 5 times a power of ten. */
-export function steps(most, wanted = 3) {
-  if (!(most > 0)) return [0, 1];
+export function steps(most, wanted = 4) {
+  if (!(most > 0)) return [0];
   const rough = most / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const size = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough - power * 1e-9);
   const found = [];
-  for (let at = 0; at < most + size; at += size) found.push(Number(at.toPrecision(12)));
+  for (let at = 0; at <= most; at += size) found.push(Number(at.toPrecision(12)));
   return found;
 }
 
@@ -74,9 +74,9 @@ function frame(width, title, text, ticks, format, y) {
 export function columns({ title, text, names, labels, series, format }) {
   return (width) => {
     const totals = names.map((_, at) => series.reduce((sum, [, values]) => sum + values[at], 0));
-    const ticks = steps(Math.max(...totals, 0));
-    const most = ticks.at(-1);
-    const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
+    const most = Math.max(...totals, 0);
+    const ticks = steps(most);
+    const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / (most || 1));
     const svg = frame(width, title, text, ticks, format, y);
     const each = (width - LEFT) / names.length;
     const bar = Math.max(1, Math.min(each - Math.max(1, each * 0.25), 28));

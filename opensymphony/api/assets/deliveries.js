@@ -3,7 +3,7 @@
 import { Refused, request } from "./api.js";
 import { toast } from "./dialogs.js";
 import { button, h, icon, keyed, say, set, show } from "./dom.js";
-import { clean, line, moment, plural } from "./format.js";
+import { clean, clock, day, line, moment, plural } from "./format.js";
 
 const LOOK_MS = 5000;
 const MATTERS = ["number", "outcome", "detail", "replays", "event", "ticket", "changes"];
@@ -57,7 +57,7 @@ export function deliveries(app) {
   }
 
   look();
-  return { element, title: "Incoming events", update: () => {}, tick: () => Date.now() - last > LOOK_MS && look() };
+  return { element, title: "Incoming events", update: () => last === 0 && look(), tick: () => Date.now() - last > LOOK_MS && look() };
 }
 
 function row(again) {
@@ -124,7 +124,8 @@ function row(again) {
       say(event, line(next.event, 80));
       say(ticket, line(next.ticket || next.ticket_id || "—", 80));
       say(detail, line(next.detail || next.changes, 300));
-      say(time, moment(next.received_ms));
+      say(time, `${day(next.received_ms)}, ${clock(next.received_ms)}`);
+      set(time, "title", moment(next.received_ms));
       if (details.open) open();
     },
   };

@@ -88,7 +88,7 @@ export function button(text, onclick, attributes = {}) {
 
 const ICONS = {
   board: "M2.5 3.5h11M2.5 8h11M2.5 12.5h7",
-  waiting: "M8 2.5v6M8 12.4v.6",
+  waiting: "M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0zM8 5v3.4M8 10.9v.2",
   deliveries: "M2.5 9.5l1.8-6h7.4l1.8 6v3.5h-11zM2.5 9.5h3.2l.8 1.5h3l.8-1.5h3.2",
   figures: "M3 13V8.5M6.4 13V3.5M9.7 13V6.5M13 13v-3",
   health: "M1.5 8.5h3l2-5 3 9 2-4h3",

@@ -7,7 +7,7 @@ import { count, duration, line, money, plural, short, tokens } from "./format.js
 
 const LOOK_MS = 60_000;
 const SPANS = [7, 30, 90];
-const TOP_TICKETS = 10;
+const TOP_TICKETS = 7;
 const WAITS = [60_000, 300_000, 900_000, 3_600_000, 14_400_000, Infinity];
 const TAKES = [60_000, 300_000, 900_000, 1_800_000, 3_600_000, Infinity];
 
@@ -83,7 +83,7 @@ function summary(found, app) {
     ["Runs", count(number), `${good} succeeded`],
     ["Success", number ? `${Math.round((100 * good) / number)}%` : "–", `${number - good} did not`],
     ["A run takes", middle(runs.map(took)), "half take less"],
-    ["A ticket waits", middle(runs.map((one) => one.waited_ms)), queue.length ? `${queue.length} in the queue, ${duration(oldest)} at most` : "nothing in the queue"],
+    ["A ticket waits", middle(runs.map((one) => one.waited_ms)), queue.length ? `${queue.length} queued, longest ${duration(oldest)}` : "none is queued"],
   ];
 }
 

@@ -70,7 +70,11 @@ export function health(app) {
   return {
     element,
     title: "Health",
-    update: (snapshot) => ((seen = snapshot), draw()),
+    update(snapshot) {
+      seen = snapshot;
+      draw();
+      if (last === 0) look();
+    },
     tick: () => (Date.now() - last > LOOK_MS ? look() : draw()),
   };
 }
@@ -151,10 +155,10 @@ export function budget() {
   return {
     element: h("div", { class: "budget" }, h("p", {}, name, told), meter),
     update(one) {
-      const write = one.unit === "tokens" ? (value) => `${count(value)} tokens` : money;
+      const [write, unit] = one.unit === "tokens" ? [count, " tokens"] : [money, ""];
       const part = (value) => Math.min(100, one.limit ? (100 * value) / one.limit : 100);
       say(name, line(`${one.scope}`, 120));
-      say(told, `${write(one.spent)} of ${write(one.limit)}${one.reserved ? `, ${write(one.reserved)} held for calls` : ""}`);
+      say(told, `${write(one.spent)} of ${write(one.limit)}${unit}${one.reserved ? `, ${write(one.reserved)} held for calls` : ""}`);
       set(meter, "aria-label", line(`Budget of the ${one.scope}`, 140));
       set(meter, "aria-valuenow", Math.round(part(one.spent)));
       set(meter, "aria-valuetext", told.textContent);

@@ -144,6 +144,7 @@ export function entryOf(entry) {
 function callOf(entry) {
   const state = h("span", { class: "exit" });
   const output = h("div", { class: "output" });
+  let given = null;
   const shell = Boolean(entry.command);
   const path = h("span", { class: "path", dir: "ltr" }, line(entry.path ?? "", 300));
   const head = shell
@@ -158,7 +159,10 @@ function callOf(entry) {
     say(state, code !== null ? `exit ${code}` : failed ? "failed" : "done");
     set(state, "class", failed ? "exit bad" : "exit good");
     if (found.path && !path.textContent) say(path, line(found.path, 300));
-    if (found.diff) output.append(changed(found));
+    if (found.diff) {
+      given?.remove();
+      output.append(changed(found));
+    }
     if (found.text && !(found.diff && !failed)) output.append(text(found.text, "Output", true));
   }
 
@@ -167,7 +171,7 @@ function callOf(entry) {
     say(state, "running");
     set(state, "class", "exit open");
     if (entry.diff) output.append(changed(entry));
-    else if (!shell && entry.arguments) output.append(text(pretty(entry.arguments), "Arguments", true));
+    else if (!shell && entry.arguments) output.append((given = text(pretty(entry.arguments), "Arguments", true)));
     if (entry.text) element.prepend(text(entry.text, "Thought"));
   }
   return { element, result };

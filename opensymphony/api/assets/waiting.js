@@ -36,7 +36,8 @@ let numbers = 0;
 /** What one ticket waits for, with the ways to go on. `named`: it says which ticket it is. */
 export function asked(app, named) {
   const id = `answer-${++numbers}`;
-  const name = h("a", { class: "card-title", "data-row": named });
+  const [who, what] = [h("span", { class: "id" }), h("span", { dir: "auto" })];
+  const name = h("a", { class: "card-title", "data-row": named }, who, " ", what);
   const kind = h("span", { class: "chip asked" });
   const time = h("span", { class: "muted" });
   const words = h("pre", { class: "quote", tabindex: 0, role: "region", "aria-label": "What it says", dir: "auto" });
@@ -55,6 +56,7 @@ export function asked(app, named) {
   const reject = button("Refuse…", () => ACTIONS.reject(view), { class: "danger" });
   const retry = button("Retry", () => ACTIONS.retry(view), { class: "primary" });
   const message = button("Message…", () => ACTIONS.message(view));
+  const actions = h("div", { class: "actions" }, approve, reject, retry, message);
   const element = h(
     "article",
     { class: "card" },
@@ -62,7 +64,7 @@ export function asked(app, named) {
     words,
     digest,
     field,
-    h("div", { class: "actions" }, approve, reject, retry, message),
+    actions,
   );
   let view = null;
 
@@ -80,8 +82,8 @@ export function asked(app, named) {
       view = one;
       const want = one.asked;
       if (named) {
-        const text = `${line(one.identifier, 80)}  ${line(one.title, 200)}`;
-        say(name, text);
+        say(who, line(one.identifier, 80));
+        say(what, line(one.title, 200));
         set(name, "href", `#/tickets/${encodeURIComponent(one.identifier)}`);
       }
       say(kind, want === null ? "needs a person" : want.kind);
@@ -90,6 +92,7 @@ export function asked(app, named) {
       const from = want ? want.asked_ms : one.since_ms;
       say(time, from ? `for ${duration(now - from)}${left}` : "");
       say(words, clean(want ? want.text : one.error || one.reason || "It cannot go on by itself.", 20_000));
+      set(words, "class", want?.kind === "approval" ? "quote" : "quote prose");
       show(digest, want?.kind === "approval");
       say(digest, want ? `digest ${want.digest.slice(0, 12)}` : "");
       set(digest, "title", want?.digest);
@@ -97,7 +100,7 @@ export function asked(app, named) {
       show(approve, want?.kind === "approval");
       show(reject, want?.kind === "approval");
       show(retry, want === null);
-      show(message, want?.kind !== "question");
+      show(actions, want?.kind !== "question");
     },
   };
 }

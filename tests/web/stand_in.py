@@ -1,0 +1,130 @@
+"""A daemon as the dashboard sees it: the real interface in front of a picture that tests change, and a note of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opensymphony.api.access import error_response, refusal
+from opensymphony.api.events import Feed, Pace
+from opensymphony.api.issues import json_response
+from opensymphony.api.routes import build_app
+from opensymphony.api.server import serve_app
+from opensymphony.views import (
+    Changes,
+    DeliveryList,
+    DeliveryView,
+    Explanation,
+    Snapshot,
+    TicketView,
+    TimelinePage,
+    TranscriptEntry,
+    VerificationList,
+)
+from tests.api.desk import TOKEN, Desk, Tray
+from tests.web import past, picture
+
+
+class Post(Tray):
+    """Deliveries as they lie there, and what was asked to be looked at again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lying = list(picture.deliveries())
+
+    async def listed(self, *, before: int | None = None) -> DeliveryList:
+        found = tuple(one for one in self.lying if before is None or one.number < before)
+        return DeliveryList(deliveries=found, refused={"bad_signature": 3})
+
+    async def shown(self, number: int) -> tuple[DeliveryView, bytes] | None:
+        found = next((one for one in self.lying if one.number == number), None)
+        body = msgspec.json.encode({"webhookEvent": found.event, "issue": {"key": found.ticket}}) if found else b""
+        return (found, body) if found is not None else None
+
+    async def replay(self, number: int) -> bool:
+        self.replayed.append(number)
+        self.lying = [
+            msgspec.structs.replace(one, outcome="looked", replays=one.replays + 1) if one.number == number else one
+            for one in self.lying
+        ]
+        return any(one.number == number for one in self.lying)
+
+
+def explanations(snapshot: Snapshot) -> dict[str, Explanation]:
+    return {view.identifier: picture.explanation(view) for view in snapshot.tickets}
+
+
+class StandIn(Desk):
+    """A `Control` with a past."""
+
+    def __init__(self, snapshot: Snapshot = picture.SNAPSHOT) -> None:
+        super().__init__()
+        self.picture = snapshot
+        self.known = explanations(snapshot)
+        self.ingress = Post()
+        self.said: tuple[TranscriptEntry, ...] = past.TRANSCRIPT
+        self.happened: TimelinePage = past.TIMELINE
+        self.changes: Changes = past.CHANGES
+        self.verifications: VerificationList = past.VERIFICATIONS
+
+    def show(self, picture: Snapshot) -> None:
+        super().show(picture)
+        self.known = explanations(picture)
+
+    def change(self, identifier: str, **fields: object) -> TicketView:
+        """A ticket becomes another one, and whoever follows is told."""
+        found = next(one for one in self.picture.tickets if one.identifier == identifier)
+        made = msgspec.structs.replace(found, **fields)
+        self.show_with(tickets=tuple(made if one is found else one for one in self.picture.tickets))
+        return made
+
+    def show_with(self, **fields: object) -> None:
+        self.show(msgspec.structs.replace(self.picture, sequence=self.picture.sequence + 1, **fields))
+
+
+def past_routes(desk: StandIn, token: str) -> list[Route]:
+    """The routes of a ticket's past, as the daemon will have them. TODO of the merge: the daemon's own take their place."""
+
+    def guarded(path: str, answer: Callable[[Request], Response]) -> Route:
+        def endpoint(request: Request) -> Response:
+            identifier = request.path_params.get("identifier")
+            unknown = identifier is not None and identifier not in desk.known
+            missing = error_response(404, "issue_not_found", "no such ticket") if unknown else None
+            return refusal(request, token) or missing or answer(request)
+
+        return Route(path, endpoint, methods=["GET"])
+
+    def transcript(request: Request) -> Response:
+        asked = request.query_params
+        if request.path_params["identifier"] not in ("SHOP-412", *(v.identifier for v in desk.picture.tickets if v.conversation_id)):
+            return error_response(404, "no_conversation", "it has no conversation yet")
+        before, after = (int(asked[name]) if name in asked else None for name in ("before", "after"))
+        return json_response(past.transcript(desk.said, int(asked.get("limit", 200)), before, after))
+
+    below = "/api/v1/issues/{identifier:path}"
+    return [
+        guarded(f"{below}/transcript", transcript),
+        guarded(f"{below}/timeline", lambda request: json_response(desk.happened)),
+        guarded(f"{below}/changes", lambda request: json_response(desk.changes)),
+        guarded(f"{below}/verifications", lambda request: json_response(desk.verifications)),
+        guarded("/api/v1/statistics", lambda request: json_response(past.statistics(int(request.query_params["days"])))),
+    ]
+
+
+@asynccontextmanager
+async def serving(desk: StandIn, port: int = 0, token: str = TOKEN) -> AsyncIterator[str]:
+    """The interface at a port; its address."""
+    feed = Feed(desk, Pace(between_s=0.05))
+    app = build_app(desk, token, feed)
+    app.router.routes[:0] = past_routes(desk, token)
+    async with anyio.create_task_group() as tasks:
+        bound: int = await tasks.start(partial(serve_app, closing=feed.close), app, "127.0.0.1", port)
+        yield f"http://127.0.0.1:{bound}"
+        tasks.cancel_scope.cancel()
