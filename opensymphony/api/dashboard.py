@@ -45,7 +45,8 @@ _HEADERS = {
 }
 _ENTRANCE = """\
 <!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>OpenSymphony</title></head><body>
+<html lang="en"><head><meta charset="utf-8"><title>OpenSymphony</title>
+<link rel="icon" href="data:,"></head><body>
 <script type="application/json" id="token">{token}</script>
 <script nonce="{nonce}">
 sessionStorage.setItem("opensymphony.token", JSON.parse(document.getElementById("token").textContent));
@@ -57,7 +58,8 @@ location.replace("/");
 _TURNED_AWAY = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>OpenSymphony: the code is used up</title><link rel="stylesheet" href="/assets/style.css"></head>
+<title>OpenSymphony: the code is used up</title><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/assets/style.css"></head>
 <body class="notice"><main><h1>This code does not open the dashboard any more</h1>
 <p>A code is good for one minute and for one time. Run this where the daemon runs, and a new page opens:</p>
 <pre><code>opensymphony dashboard</code></pre></main></body></html>

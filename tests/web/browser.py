@@ -7,7 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -86,3 +86,8 @@ async def enter(context: BrowserContext, address: str, token: str, hash: str = "
     await page.goto(f"{address}/{hash}")
     await page.locator("html[data-connection=live]").wait_for()
     return page
+
+
+def row(page: Page, identifier: str) -> Locator:
+    """A ticket's row on the board."""
+    return page.locator(f'a.row[href="#/tickets/{identifier}"]')

@@ -146,7 +146,7 @@ VERIFICATIONS = VerificationList(
             passed=False,
             exit_code=1,
             output="make check\nruff check .\nAll checks passed!\npython -m pytest -q\n"
-            + "........................................................................ [  8%]\n" * 6
+            + "........................................................................ [  8%]\n" * 11
             + "FAILED tests/cart/test_totals.py::test_total_is_never_negative\n1 failed, 811 passed in 41.20 s\n"
             "make: *** [Makefile:9: check] Error 1",
         ),

@@ -78,9 +78,9 @@ class StandIn(Desk):
         super().show(picture)
         self.known = explanations(picture)
 
-    def change(self, identifier: str, **fields: object) -> TicketView:
+    def change(self, ticket: str, /, **fields: object) -> TicketView:
         """A ticket becomes another one, and whoever follows is told."""
-        found = next(one for one in self.picture.tickets if one.identifier == identifier)
+        found = next(one for one in self.picture.tickets if one.identifier == ticket)
         made = msgspec.structs.replace(found, **fields)
         self.show_with(tickets=tuple(made if one is found else one for one in self.picture.tickets))
         return made

@@ -185,12 +185,13 @@ function navigate() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
   const wanted = name === "tickets" && rest[0] ? `tickets/${rest[0]}` : name in VIEWS ? name : "board";
   if (wanted !== route) {
+    const first = route === "";
     view?.leave?.();
     route = wanted;
     view = wanted.startsWith("tickets/") ? ticket(app, decoded(rest[0])) : VIEWS[wanted].make(app);
     $("main").replaceChildren(view.element);
     window.scrollTo(0, 0);
-    $("main").focus({ preventScroll: true });
+    if (!first) $("main").focus({ preventScroll: true });
   }
   view.part?.(rest[1] ?? "");
   for (const [key, one] of Object.entries(VIEWS)) {

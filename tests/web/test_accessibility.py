@@ -1,0 +1,70 @@
+"""What axe-core finds: nothing serious, on each view, light and dark, wide and on a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.web.browser import PHONE, WIDE
+from tests.web.conftest import Open
+
+VIEWS = {
+    "#/board": "a.row",
+    "#/waiting": ".card",
+    "#/figures": ".chart svg",
+    "#/deliveries": "details.delivery",
+    "#/health": ".checks li",
+    "#/tickets/SHOP-377": ".timeline li",
+    "#/tickets/SHOP-412/transcript": ".entry.call",
+    "#/tickets/SHOP-412/changes": "details.file",
+    "#/tickets/SHOP-412/checks": "details.check",
+}
+SERIOUS = ("serious", "critical")
+
+
+async def violations(page: Page) -> list[str]:
+    found: dict[str, Any] = (await Axe().run(page)).response
+    assert found["passes"], "nothing was looked at"
+    return [
+        f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_no_view_has_a_serious_problem(open_tab: Open, scheme: str, viewport: dict[str, int]) -> None:
+    """Names, contrast, order of headings, roles; also of a dialog and of the help."""
+    page = await open_tab("#/board", color_scheme=scheme, viewport=viewport)
+    found: list[str] = []
+    for hash, place in VIEWS.items():
+        await page.evaluate("hash => location.hash = hash", hash)
+        await expect(page.locator(place).first).to_be_visible()
+        found += [f"{hash}: {one}" for one in await violations(page)]
+    await page.keyboard.press("m")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    found += [f"dialog: {one}" for one in await violations(page)]
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("?")
+    found += [f"help: {one}" for one in await violations(page)]
+    assert found == []
+
+
+async def test_it_would_find_one(open_tab: Open) -> None:
+    """The check itself works: a button without a name is seen."""
+    page = await open_tab("#/board")
+    await page.evaluate("document.getElementById('main').append(document.createElement('button'))")
+    assert any("button-name" in one for one in await violations(page))
+
+
+async def test_motion_is_only_for_those_who_like_it(open_tab: Open) -> None:
+    """Who asks for less sees none."""
+    running = "() => document.getAnimations().length"
+    still = await open_tab("#/board", reduced_motion="reduce")
+    assert await still.evaluate(running) == 0
+    moving = await open_tab("#/board", reduced_motion="no-preference")
+    assert await moving.evaluate(running) > 0
