@@ -49,8 +49,7 @@ def foreign_host(request: Request) -> Response | None:
 
 def foreign_origin(request: Request) -> Response | None:
     """The refusal of a request that a page of another site has made."""
-    origin = request.headers.get("origin")
-    if origin is None or _is_ours(origin.split("://", 1)[-1]):
+    if all(_is_ours(origin.split("://", 1)[-1]) for origin in request.headers.getlist("origin")):
         return None
     return error_response(403, "forbidden_origin", "requests of other sites are refused")
 

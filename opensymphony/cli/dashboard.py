@@ -1,7 +1,7 @@
 """`opensymphony dashboard`: the daemon's picture in a browser.
 
-A browser is given the path of a file, never a token: whoever lists processes sees the path, and only its owner can read the file.
-In it is a code that opens the dashboard once, within a minute.
+A browser is given the path of a file, never a token: whoever lists processes sees the path, and only its owner can read the
+file. In it is a code that opens the dashboard once, within a minute.
 """
 
 from __future__ import annotations
@@ -110,6 +110,6 @@ def _advise(address: Address) -> None:
 
     host, port = platform.node() or "HOST", address.port
     output.say("no browser can be opened here. From the machine that you sit at, with the same WORKFLOW.md as here:")
-    output.say(f"  ssh -N -L {port}:127.0.0.1:{port} {host}")
+    output.say(f"  ssh -N -L {port}:{address.url.removeprefix('http://')} {host}")
     output.say(f"  ssh {host} opensymphony dashboard --page -w /PATH/TO/WORKFLOW.md > dashboard.html")
     output.say("and open dashboard.html within a minute. docs/dashboard.md says more.")

@@ -31,10 +31,14 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 def find() -> str | None:
     """Chromium of this machine; never a downloaded one."""
     named = os.environ.get("CHROMIUM")
-    return named or next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    return named or next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
 
 
-MISSING = "" if find() else "no Chromium here: install it (on Debian: apt-get install chromium), or name one in CHROMIUM"
+MISSING = (
+    "" if find() else "no Chromium here: install it (on Debian: apt-get install chromium), or name one in CHROMIUM"
+)
 
 
 @asynccontextmanager

@@ -23,23 +23,24 @@ CONVERSATION = "6f1c0a52-9f37-4a7e-8a55-000000000412"
 
 PASSED = "\n".join([*(f"tests/cart/test_totals.py::test_total_{at} PASSED" for at in range(14)), "14 passed in 3.02 s"])
 
-EDIT = """\
-@@ -41,9 +41,13 @@ class Cart:
-     def total(self) -> Money:
-         lines = sum((line.price for line in self.lines), Money.zero())
--        return lines - self.discount
-+        return max(lines - self.discount, Money.zero())
- 
--    @cached_property
-+    @property
-     def discount(self) -> Money:
--        return sum((v.worth(self) for v in self.vouchers), Money.zero())
-+        # Not cached: vouchers come and go while the cart is open, at login for one.
-+        return sum(
-+            (voucher.worth(self) for voucher in self.vouchers if voucher.is_valid()),
-+            Money.zero(),
-+        )
-"""
+EDIT_LINES = (
+    "@@ -41,9 +41,13 @@ class Cart:",
+    "     def total(self) -> Money:",
+    "         lines = sum((line.price for line in self.lines), Money.zero())",
+    "-        return lines - self.discount",
+    "+        return max(lines - self.discount, Money.zero())",
+    " ",
+    "-    @cached_property",
+    "+    @property",
+    "     def discount(self) -> Money:",
+    "-        return sum((v.worth(self) for v in self.vouchers), Money.zero())",
+    "+        # Not cached: vouchers come and go while the cart is open, at login for one.",
+    "+        return sum(",
+    "+            (voucher.worth(self) for voucher in self.vouchers if voucher.is_valid()),",
+    "+            Money.zero(),",
+    "+        )",
+)
+EDIT = "\n".join(EDIT_LINES) + "\n"
 
 TRANSCRIPT: tuple[TranscriptEntry, ...] = (
     TranscriptEntry(
@@ -52,8 +53,17 @@ TRANSCRIPT: tuple[TranscriptEntry, ...] = (
             "Find out why, mend it, and add a test that fails without the change."
         ),
     ),
-    TranscriptEntry(seq=1, kind="thought", at="2026-09-09T14:48:09", text="I look at where the total is computed first."),
-    TranscriptEntry(seq=2, kind="call", at="2026-09-09T14:48:09", tool="terminal", call_id="c1", command="git grep -n 'discount' shop/cart"),
+    TranscriptEntry(
+        seq=1, kind="thought", at="2026-09-09T14:48:09", text="I look at where the total is computed first."
+    ),
+    TranscriptEntry(
+        seq=2,
+        kind="call",
+        at="2026-09-09T14:48:09",
+        tool="terminal",
+        call_id="c1",
+        command="git grep -n 'discount' shop/cart",
+    ),
     TranscriptEntry(
         seq=3,
         kind="result",
@@ -61,17 +71,43 @@ TRANSCRIPT: tuple[TranscriptEntry, ...] = (
         tool="terminal",
         call_id="c1",
         exit_code=0,
-        text="shop/cart/totals.py:44:        return lines - self.discount\nshop/cart/totals.py:46:    @cached_property\nshop/cart/totals.py:47:    def discount(self) -> Money:",
+        text="shop/cart/totals.py:44:        return lines - self.discount\n"
+        "shop/cart/totals.py:46:    @cached_property\nshop/cart/totals.py:47:    def discount(self) -> Money:",
     ),
     TranscriptEntry(
         seq=4,
         kind="message",
         at="2026-09-09T14:48:31",
-        text="`discount` is cached on the first read. At login the guest's vouchers are merged after that, so the old value stays.",
+        text="`discount` is cached on the first read. At login the guest's vouchers are merged after that, "
+        "so the old value stays.",
     ),
-    TranscriptEntry(seq=5, kind="call", at="2026-09-09T14:49:12", tool="file_editor", call_id="c2", path="shop/cart/totals.py", arguments=json.dumps({"command": "str_replace"})),
-    TranscriptEntry(seq=6, kind="result", at="2026-09-09T14:49:12", tool="file_editor", call_id="c2", path="shop/cart/totals.py", diff=EDIT, text="edited"),
-    TranscriptEntry(seq=7, kind="call", at="2026-09-09T14:50:40", tool="terminal", call_id="c3", command="python -m pytest tests/cart -q"),
+    TranscriptEntry(
+        seq=5,
+        kind="call",
+        at="2026-09-09T14:49:12",
+        tool="file_editor",
+        call_id="c2",
+        path="shop/cart/totals.py",
+        arguments=json.dumps({"command": "str_replace"}),
+    ),
+    TranscriptEntry(
+        seq=6,
+        kind="result",
+        at="2026-09-09T14:49:12",
+        tool="file_editor",
+        call_id="c2",
+        path="shop/cart/totals.py",
+        diff=EDIT,
+        text="edited",
+    ),
+    TranscriptEntry(
+        seq=7,
+        kind="call",
+        at="2026-09-09T14:50:40",
+        tool="terminal",
+        call_id="c3",
+        command="python -m pytest tests/cart -q",
+    ),
     TranscriptEntry(
         seq=8,
         kind="result",
@@ -80,16 +116,35 @@ TRANSCRIPT: tuple[TranscriptEntry, ...] = (
         call_id="c3",
         exit_code=1,
         failed=True,
-        text="\x1b[31mF\x1b[0m.............                                          [100%]\nE   AssertionError: assert Money('-5.00') == Money('0.00')\n1 failed, 13 passed in 2.91 s",
+        text="\x1b[31mF\x1b[0m.............                                          [100%]\n"
+        "E   AssertionError: assert Money('-5.00') == Money('0.00')\n1 failed, 13 passed in 2.91 s",
     ),
     TranscriptEntry(seq=9, kind="status", at="2026-09-09T14:50:58", text="the agent goes on"),
-    TranscriptEntry(seq=10, kind="call", at="2026-09-09T14:51:20", tool="terminal", call_id="c4", command="python -m pytest tests/cart -v"),
-    TranscriptEntry(seq=11, kind="result", at="2026-09-09T14:51:26", tool="terminal", call_id="c4", exit_code=0, text=PASSED),
-    TranscriptEntry(seq=12, kind="call", at="2026-09-09T14:59:48", tool="terminal", call_id="c5", command="git add -A && git commit -qm 'Count vouchers that were added after login'"),
+    TranscriptEntry(
+        seq=10,
+        kind="call",
+        at="2026-09-09T14:51:20",
+        tool="terminal",
+        call_id="c4",
+        command="python -m pytest tests/cart -v",
+    ),
+    TranscriptEntry(
+        seq=11, kind="result", at="2026-09-09T14:51:26", tool="terminal", call_id="c4", exit_code=0, text=PASSED
+    ),
+    TranscriptEntry(
+        seq=12,
+        kind="call",
+        at="2026-09-09T14:59:48",
+        tool="terminal",
+        call_id="c5",
+        command="git add -A && git commit -qm 'Count vouchers that were added after login'",
+    ),
 )
 
 
-def transcript(entries: tuple[TranscriptEntry, ...], limit: int, before: int | None, after: int | None) -> TranscriptPage:
+def transcript(
+    entries: tuple[TranscriptEntry, ...], limit: int, before: int | None, after: int | None
+) -> TranscriptPage:
     """As the daemon gives it."""
     if after is not None:
         found = tuple(one for one in entries if one.seq > after)[:limit]
@@ -101,18 +156,29 @@ def transcript(entries: tuple[TranscriptEntry, ...], limit: int, before: int | N
     return TranscriptPage(conversation_id=CONVERSATION, entries=found, before=first if older else None, after=newest)
 
 
+HAPPENED = (
+    (48_201, 2.0, "stage_entered", "the agent works on what the check has found"),
+    (48_180, 3.0, "verified", "make check failed with exit code 1: 1 of 812 tests"),
+    (48_122, 4.0, "stage_entered", "commit 4f2a91c is being verified"),
+    (48_020, 9.0, "message", "Ada Quist: please keep the rounding as it is"),
+    (47_911, 11.2, "stage_entered", "the agent works on the ticket"),
+    (47_902, 11.6, "stage_entered", "workspace and branch opensymphony/SHOP-412 were made"),
+    (47_893, 12.0, "run_started", "run 1 started: a place became free after 26 min"),
+    (46_110, 38.0, "seen", "it was seen in the tracker for the first time, in To Do"),
+)
 TIMELINE = TimelinePage(
-    entries=(
-        TimelineEntry(sequence=48_201, at_ms=ago(2), kind="stage_entered", text="the agent works on what the check has found", generation=1),
-        TimelineEntry(sequence=48_180, at_ms=ago(3), kind="verified", text="make check failed with exit code 1: 1 of 812 tests", generation=1, failed=True),
-        TimelineEntry(sequence=48_122, at_ms=ago(4), kind="stage_entered", text="commit 4f2a91c is being verified", generation=1),
-        TimelineEntry(sequence=48_020, at_ms=ago(9), kind="message", text="Ada Quist: please keep the rounding as it is", generation=1),
-        TimelineEntry(sequence=47_911, at_ms=ago(11.2), kind="stage_entered", text="the agent works on the ticket", generation=1),
-        TimelineEntry(sequence=47_902, at_ms=ago(11.6), kind="stage_entered", text="workspace and branch opensymphony/SHOP-412 were made", generation=1),
-        TimelineEntry(sequence=47_893, at_ms=ago(12), kind="run_started", text="run 1 started: a place became free after 26 min", generation=1),
-        TimelineEntry(sequence=46_110, at_ms=ago(38), kind="seen", text="it was seen in the tracker for the first time, in To Do"),
+    entries=tuple(
+        TimelineEntry(
+            sequence=sequence,
+            at_ms=ago(minutes),
+            kind=kind,
+            text=text,
+            generation=None if kind == "seen" else 1,
+            failed=kind == "verified",
+        )
+        for sequence, minutes, kind, text in HAPPENED
     )
-)  # fmt: skip
+)
 
 CHANGES = Changes(
     diff=f"""\
@@ -172,7 +238,9 @@ def statistics(days: int) -> Statistics:
         good = busy - (1 if busy > 4 and _spread(back + 500) > 400 else 0)
         prompt = busy * (260_000 + _spread(back) * 300)
         figures.append(
-            DayFigures(day=day.isoformat(), usage=used(prompt, prompt // 33, prompt * 34 // 10), runs=busy, succeeded=good)
+            DayFigures(
+                day=day.isoformat(), usage=used(prompt, prompt // 33, prompt * 34 // 10), runs=busy, succeeded=good
+            )
         )
         for at in range(busy):
             chance = _spread(back * 16 + at)

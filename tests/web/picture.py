@@ -1,4 +1,4 @@
-"""What a team's afternoon looks like: tickets in every phase, always the same. For the tests of the dashboard and its screenshots."""
+"""A team's afternoon: tickets in every phase, always the same. For the tests of the dashboard and its screenshots."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def run(name: str, title: str, stage: str, minutes: float, activity: str, usage:
     )
 
 
-def review(name: str, title: str, minutes: float, usage: Usage, pull: PullRequestView | None, **fields: Any) -> TicketView:
+def review(
+    name: str, title: str, minutes: float, usage: Usage, pull: PullRequestView | None, **fields: Any
+) -> TicketView:
     return ticket(
         name,
         title,
@@ -351,7 +353,14 @@ def deliveries(count: int = 9) -> tuple[DeliveryView, ...]:
         ("jira:issue_updated", "SHOP-300", "ignored", "it is not ours", "Cy Marsh", "labels: -> later"),
         ("repo:commit_status_updated", "SHOP-402", "looked", "the build passed", "", ""),
         ("jira:issue_created", "SHOP-424", "looked", "SHOP-424 is in To Do", "Dana Reyes", ""),
-        ("jira:issue_updated", "SHOP-351", "failed", "the tracker did not answer (503)", "Ben Okoye", "status: To Do -> In Progress"),
+        (
+            "jira:issue_updated",
+            "SHOP-351",
+            "failed",
+            "the tracker did not answer (503)",
+            "Ben Okoye",
+            "status: To Do -> In Progress",
+        ),
         ("pullrequest:fulfilled", "SHOP-388", "looked", "its pull request was merged", "Ada Quist", ""),
         ("jira:issue_deleted", "SHOP-299", "ignored", "it is not known", "Cy Marsh", ""),
     )

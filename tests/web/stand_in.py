@@ -1,4 +1,4 @@
-"""A daemon as the dashboard sees it: the real interface in front of a picture that tests change, and a note of what was asked."""
+"""A daemon as the dashboard sees it: the real interface before a picture that tests change, and a note of what was asked."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class StandIn(Desk):
 
 
 def past_routes(desk: StandIn, token: str) -> list[Route]:
-    """The routes of a ticket's past, as the daemon will have them. TODO of the merge: the daemon's own take their place."""
+    """The routes of a ticket's past, as the daemon will have them. They go when the interface has them."""
 
     def guarded(path: str, answer: Callable[[Request], Response]) -> Route:
         def endpoint(request: Request) -> Response:
@@ -103,7 +103,10 @@ def past_routes(desk: StandIn, token: str) -> list[Route]:
 
     def transcript(request: Request) -> Response:
         asked = request.query_params
-        if request.path_params["identifier"] not in ("SHOP-412", *(v.identifier for v in desk.picture.tickets if v.conversation_id)):
+        if request.path_params["identifier"] not in (
+            "SHOP-412",
+            *(v.identifier for v in desk.picture.tickets if v.conversation_id),
+        ):
             return error_response(404, "no_conversation", "it has no conversation yet")
         before, after = (int(asked[name]) if name in asked else None for name in ("before", "after"))
         return json_response(past.transcript(desk.said, int(asked.get("limit", 200)), before, after))
@@ -114,7 +117,9 @@ def past_routes(desk: StandIn, token: str) -> list[Route]:
         guarded(f"{below}/timeline", lambda request: json_response(desk.happened)),
         guarded(f"{below}/changes", lambda request: json_response(desk.changes)),
         guarded(f"{below}/verifications", lambda request: json_response(desk.verifications)),
-        guarded("/api/v1/statistics", lambda request: json_response(past.statistics(int(request.query_params["days"])))),
+        guarded(
+            "/api/v1/statistics", lambda request: json_response(past.statistics(int(request.query_params["days"])))
+        ),
     ]
 
 

@@ -93,7 +93,10 @@ async def test_a_thousand_tickets_are_updated_in_place(desk: StandIn, open_tab: 
             new MutationObserver((all) => all.forEach((one) => {
                 const place = one.target.nodeType === 1 ? one.target : one.target.parentElement;
                 touched.add(place?.closest("a.row:not(.row-head)")?.querySelector(".id").textContent ?? "elsewhere");
-            })).observe(document.querySelector(".board"), {subtree: true, childList: true, attributes: true, characterData: true});
+            })).observe(
+                document.querySelector(".board"),
+                {subtree: true, childList: true, attributes: true, characterData: true},
+            );
         }"""
     )
     desk.change("MANY-502", title="The only one that changes")

@@ -133,4 +133,6 @@ async def test_light_and_dark_follow_the_system_until_chosen(open_tab: Open, sch
     assert first != other
     await page.reload()
     assert await page.evaluate(ground) == other
-    assert await page.evaluate("localStorage.getItem('opensymphony.theme')") == ("dark" if scheme == "light" else "light")
+    assert await page.evaluate("localStorage.getItem('opensymphony.theme')") == (
+        "dark" if scheme == "light" else "light"
+    )

@@ -24,7 +24,7 @@ from tests.web.conftest import Open
 from tests.web.picture import NOW_MS, ticket
 from tests.web.stand_in import Post, StandIn
 
-MARKUP = "<img src=x onerror=\"window.owned=1\"><script>window.owned=2</script></pre></textarea>'\"&amp;"
+MARKUP = '<img src=x onerror="window.owned=1"><script>window.owned=2</script></pre></textarea>\'"&amp;'
 TURNED = "safe\u202egnp.exe\u2066 \u200f"
 ESCAPES = "\x1b[2J\x1b[31mred\x1b]0;title\x07\x9b1m\x00\x08\x7f"
 CLIMBING = "z" + "\u0336\u0310\u0353" * 60
@@ -47,10 +47,24 @@ def fill(desk: StandIn) -> None:
         "stage": ALL,
         "pull_request": PullRequestView(id="1", url="javascript:window.owned=3", state="open"),
     }
-    evil = msgspec.structs.replace(ticket("EVIL-1", ALL, "running", ALL), url="data:text/html,<script>1</script>", **fields)
+    evil = msgspec.structs.replace(
+        ticket("EVIL-1", ALL, "running", ALL), url="data:text/html,<script>1</script>", **fields
+    )
     wants = msgspec.structs.replace(ticket("EVIL-2", ALL, "needs_person", ALL), asked=asked)
-    desk.show_with(tickets=(evil, wants), problems=(ALL,), poll_error=ALL, policy_error=ALL, storage_error=ALL, instance=ALL)
-    kinds: tuple[Any, ...] = ("prompt", "message", "thought", "plan", "condensation", "error", "status", "question", "other")
+    desk.show_with(
+        tickets=(evil, wants), problems=(ALL,), poll_error=ALL, policy_error=ALL, storage_error=ALL, instance=ALL
+    )
+    kinds: tuple[Any, ...] = (
+        "prompt",
+        "message",
+        "thought",
+        "plan",
+        "condensation",
+        "error",
+        "status",
+        "question",
+        "other",
+    )
     desk.said = (
         *(TranscriptEntry(seq=at, kind=kind, text=ALL, at=ALL, tool=ALL) for at, kind in enumerate(kinds)),
         TranscriptEntry(seq=20, kind="call", command=ALL, call_id="a"),
@@ -59,7 +73,9 @@ def fill(desk: StandIn) -> None:
         TranscriptEntry(seq=23, kind="result", tool=ALL, diff=f"+{ALL}\n-{ALL}\n@@ {ALL}\n{ALL}", path=ALL),
     )
     desk.happened = TimelinePage(entries=(TimelineEntry(sequence=1, at_ms=NOW_MS, kind=ALL, text=ALL),))
-    desk.changes = Changes(diff=f"diff --git a/{ALL} b/{ALL}\n--- a/{ALL}\n+++ b/{ALL}\n@@ -1 +1 @@ {ALL}\n+{ALL}\n-{ALL}\n")
+    desk.changes = Changes(
+        diff=f"diff --git a/{ALL} b/{ALL}\n--- a/{ALL}\n+++ b/{ALL}\n@@ -1 +1 @@ {ALL}\n+{ALL}\n-{ALL}\n"
+    )
     desk.verifications = VerificationList(
         verifications=(VerificationView(sequence=1, at_ms=NOW_MS, generation=1, passed=False, output=ALL),)
     )
@@ -67,7 +83,15 @@ def fill(desk: StandIn) -> None:
     assert isinstance(post, Post)
     post.lying = [
         DeliveryView(
-            number=1, service=ALL, id=ALL, received_ms=NOW_MS, event=ALL, ticket=ALL, author=ALL, changes=ALL, detail=ALL
+            number=1,
+            service=ALL,
+            id=ALL,
+            received_ms=NOW_MS,
+            event=ALL,
+            ticket=ALL,
+            author=ALL,
+            changes=ALL,
+            detail=ALL,
         )
     ]
 
@@ -79,7 +103,8 @@ async def harmless(page: Page) -> None:
             owned: window.owned ?? null,
             images: document.querySelectorAll("img, iframe, main script").length,
             wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-            controls: /[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\u200e\\u200f]/.test(document.body.textContent),
+            controls: new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\u200e\\u200f]")
+                .test(document.body.textContent),
             links: [...document.querySelectorAll("a")].map((one) => one.protocol).filter((one) => !/^https?:$/.test(one)),
             title: document.title,
         })"""

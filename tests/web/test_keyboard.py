@@ -30,7 +30,13 @@ async def test_a_walk_without_a_mouse(desk: StandIn, open_tab: Open) -> None:
     await expect(page.get_by_role("tabpanel", name="Changes")).to_be_visible()
     await keys.press("Escape")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Board")
-    for key, title in {"w": "Waiting for you", "f": "Figures", "e": "Incoming events", "h": "Health", "b": "Board"}.items():
+    for key, title in {
+        "w": "Waiting for you",
+        "f": "Figures",
+        "e": "Incoming events",
+        "h": "Health",
+        "b": "Board",
+    }.items():
         await keys.press("g")
         await keys.press(key)
         await expect(page.get_by_role("heading", level=1)).to_have_text(title)
@@ -62,7 +68,9 @@ async def test_tab_reaches_everything_in_order(open_tab: Open) -> None:
     for _ in range(18):
         await page.keyboard.press("Tab")
         names.append(
-            await page.evaluate("(document.activeElement.ariaLabel ?? document.activeElement.innerText).split('\\n')[0].trim()")
+            await page.evaluate(
+                "(document.activeElement.ariaLabel ?? document.activeElement.innerText).split('\\n')[0].trim()"
+            )
         )
     assert names[0] == "Skip to the content"
     assert names[1:6] == ["Board", "Waiting for you", "Figures", "Incoming events", "Health"]

@@ -173,7 +173,9 @@ async def test_without_webhooks_it_says_how_to_have_them(desk: StandIn, open_tab
     await expect(page.locator(".empty")).to_contain_text("public.port")
 
 
-async def test_a_refusal_is_told_and_nothing_is_asked_twice(desk: StandIn, open_tab: Open, complaints: Complaints) -> None:
+async def test_a_refusal_is_told_and_nothing_is_asked_twice(
+    desk: StandIn, open_tab: Open, complaints: Complaints
+) -> None:
     """What the daemon says stands in the answer; each request has an id of its own."""
     complaints.expected = ("409",)
     desk.accepts = False
@@ -206,7 +208,7 @@ async def test_a_request_without_an_answer_is_asked_again_with_the_same_id(
 
 @pytest.mark.parametrize("name", ["a/b c%&?#", "..", "ünï-1"])
 async def test_odd_names_find_their_ticket(desk: StandIn, open_tab: Open, name: str, complaints: Complaints) -> None:
-    """Slashes, blanks and signs of addresses are part of a name like any other. Two dots alone cannot be asked for by a browser."""
+    """Slashes, blanks and signs of addresses are part of a name. Two dots alone cannot be asked for by a browser."""
     complaints.expected = ("404", "405") if name == ".." else ()
     desk.change("SHOP-412", identifier=name)
     page = await open_tab("#/board")

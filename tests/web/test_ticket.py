@@ -16,7 +16,9 @@ async def test_it_shows_where_it_stands_and_why(open_tab: Open) -> None:
     """Facts, links, what happened, conditions and budgets."""
     page = await open_tab("#/tickets/SHOP-395")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Addresses without a house number")
-    await expect(page.get_by_role("link", name="Ticket")).to_have_attribute("href", "https://shop.example/browse/SHOP-395")
+    await expect(page.get_by_role("link", name="Ticket")).to_have_attribute(
+        "href", "https://shop.example/browse/SHOP-395"
+    )
     pull = page.get_by_role("link", name="Pull request")
     await expect(pull).to_have_attribute("href", "https://code.example/shop/pull-requests/118")
     await expect(pull).to_have_attribute("rel", "noopener noreferrer")
@@ -77,11 +79,11 @@ async def test_older_entries_are_loaded_in_pages(desk: StandIn, open_tab: Open) 
 async def test_changes_are_shown_as_files_with_numbered_lines(desk: StandIn, open_tab: Open) -> None:
     """Each file folds; what was cut off is said."""
     page = await open_tab("#/tickets/SHOP-412/changes")
-    await expect(page.locator(".files-sum")).to_have_text("2 files changed +14 −3")
+    await expect(page.locator(".files-sum")).to_have_text("2 files changed +14 \N{MINUS SIGN}3")
     first = page.locator("details.file").first
     await expect(first.locator("summary")).to_contain_text("shop/cart/totals.py")
     cells = first.locator("tr.deleted").first.locator("td")
-    assert await cells.all_inner_texts() == ["43", "", "−", "        return lines - self.discount"]
+    assert await cells.all_inner_texts() == ["43", "", "\N{MINUS SIGN}", "        return lines - self.discount"]
     await first.locator("summary").click()
     await expect(first.locator("table")).to_be_hidden()
     desk.changes = msgspec.structs.replace(desk.changes, truncated=True)
