@@ -3,7 +3,7 @@
 import { Refused, request } from "./api.js";
 import { bars, chart, columns, median } from "./charts.js";
 import { h, say, show } from "./dom.js";
-import { count, duration, line, money, plural, short, tokens } from "./format.js";
+import { count, date, duration, line, money, plural, short, tokens } from "./format.js";
 
 const LOOK_MS = 60_000;
 const SPANS = [7, 30, 90];
@@ -87,14 +87,10 @@ function summary(found, app) {
   ];
 }
 
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const dayOf = (one) => DAY.format(new Date(`${one.day}T00:00:00Z`));
-
 function all(found, app) {
   const { days, runs } = found;
-  const names = days.map(dayOf);
-  const labels = names;
-  const daily = { names, labels };
+  const names = days.map((one) => date(one.day));
+  const daily = { names, labels: names };
   const [number, good] = [total(days, (one) => one.runs), total(days, (one) => one.succeeded)];
   const cost = days.map((one) => spent(one) / 1e6);
   const [prompt, answer] = [days.map((one) => one.usage.prompt_tokens), days.map((one) => one.usage.completion_tokens)];

@@ -64,20 +64,29 @@ export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const FULL = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric",
-  month: "short",
-  year: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const two = (number) => String(number).padStart(2, "0");
 
-export const clock = (ms) => CLOCK.format(ms);
-export const day = (ms) => DAY.format(ms);
-export const moment = (ms) => FULL.format(ms);
+/** `14:03:59`, `9 Sep`, `9 Sep 2026, 14:03:59`: in the time zone of who looks. */
+export function clock(ms) {
+  const at = new Date(ms);
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+export function day(ms) {
+  const at = new Date(ms);
+  return `${at.getDate()} ${MONTHS[at.getMonth()]}`;
+}
+
+export function moment(ms) {
+  return `${day(ms)} ${new Date(ms).getFullYear()}, ${clock(ms)}`;
+}
+
+/** The name of a day such as `2026-01-31`, whatever the time zone. */
+export function date(text) {
+  const [, month, number] = text.split("-");
+  return `${Number(number)} ${MONTHS[Number(month) - 1] ?? month}`;
+}
 
 export const PHASES = {
   running: "Running",
