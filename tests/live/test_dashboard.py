@@ -35,9 +35,8 @@ async def browser() -> AsyncIterator[Browser]:
 async def opened_by_the_command(demo: DaemonUnderTest, kept: Path, browser: Browser, complaints: Complaints) -> Page:
     """As a person opens it: the command writes the page, the browser is given its path."""
     context = await context_of(browser, complaints)
-    code, out, err = await demo.command(
-        "dashboard", "--no-open", "-w", str(kept / "WORKFLOW.md"), "--config", str(kept / "o.toml")
-    )
+    which = ("-w", str(kept / "WORKFLOW.md"), "--config", str(kept / "o.toml"))
+    code, out, err = await demo.command("dashboard", "--no-open", *which)
     assert code == 0, err
     page = await context.new_page()
     await page.goto(out.strip())
@@ -58,11 +57,12 @@ async def test_a_demo_is_watched_from_its_start_into_review(daemon: DaemonUnderT
     complaints.expected = ("404", "net::ERR_")  # no conversation yet, and at its end the demo is gone
     page = await opened_by_the_command(daemon, kept, browser, complaints)
     seen: list[str] = []
-    await page.expose_function("saw", seen.append)
+    await page.expose_function("saw", lambda text: seen.append(text))
     await page.evaluate(
         """() => new MutationObserver(() => {
             const one = document.querySelector('a.row[href="#/tickets/DEMO-2"]');
-            const text = one && `${one.closest(".group").getAttribute("aria-label")}: ${one.querySelector(".stage").textContent}`;
+            const group = one?.closest(".group").getAttribute("aria-label");
+            const text = one && `${group}: ${one.querySelector(".stage").textContent}`;
             if (text && text !== window.last) saw(window.last = text);
         }).observe(document.getElementById("main"), {subtree: true, childList: true, characterData: true, attributes: true})"""
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -23,9 +23,11 @@ from opensymphony.views import (
     DeliveryView,
     Explanation,
     Snapshot,
+    Statistics,
     TicketView,
     TimelinePage,
     TranscriptEntry,
+    TranscriptPage,
     VerificationList,
 )
 from tests.api.desk import TOKEN, Desk, Tray
@@ -61,6 +63,43 @@ def explanations(snapshot: Snapshot) -> dict[str, Explanation]:
     return {view.identifier: picture.explanation(view) for view in snapshot.tickets}
 
 
+class Absent(Exception):
+    """Raised for what a ticket does not have."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.response = error_response(404, code, message)
+        super().__init__(message)
+
+
+class Past:
+    """What has happened, always the same unless a test changes it."""
+
+    def __init__(self) -> None:
+        self.said: tuple[TranscriptEntry, ...] = past.TRANSCRIPT
+        self.happened: TimelinePage = past.TIMELINE
+        self.changed: Changes = past.CHANGES
+        self.verified: VerificationList = past.VERIFICATIONS
+        self.silent: set[str] = {view.identifier for view in picture.TICKETS if view.conversation_id is None}
+        """Tickets without a conversation."""
+
+    async def transcript(self, identifier: str, *, limit: int, before: int | None, after: int | None) -> TranscriptPage:
+        if identifier in self.silent:
+            raise Absent("no_conversation", "it has no conversation yet")
+        return past.transcript(self.said, limit, before, after)
+
+    async def timeline(self, identifier: str, *, limit: int, before: int | None) -> TimelinePage:
+        return self.happened
+
+    async def changes(self, identifier: str) -> Changes:
+        return self.changed
+
+    async def verifications(self, identifier: str) -> VerificationList:
+        return self.verified
+
+    async def statistics(self, days: int) -> Statistics:
+        return past.statistics(days)
+
+
 class StandIn(Desk):
     """A `Control` with a past."""
 
@@ -69,10 +108,7 @@ class StandIn(Desk):
         self.picture = snapshot
         self.known = explanations(snapshot)
         self.ingress = Post()
-        self.said: tuple[TranscriptEntry, ...] = past.TRANSCRIPT
-        self.happened: TimelinePage = past.TIMELINE
-        self.changes: Changes = past.CHANGES
-        self.verifications: VerificationList = past.VERIFICATIONS
+        self.past = Past()
 
     def show(self, picture: Snapshot) -> None:
         super().show(picture)
@@ -92,34 +128,31 @@ class StandIn(Desk):
 def past_routes(desk: StandIn, token: str) -> list[Route]:
     """The routes of a ticket's past, as the daemon will have them. They go when the interface has them."""
 
-    def guarded(path: str, answer: Callable[[Request], Response]) -> Route:
-        def endpoint(request: Request) -> Response:
-            identifier = request.path_params.get("identifier")
-            unknown = identifier is not None and identifier not in desk.known
-            missing = error_response(404, "issue_not_found", "no such ticket") if unknown else None
-            return refusal(request, token) or missing or answer(request)
+    def guarded(path: str, look: Callable[[str, Request], Awaitable[object]]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            identifier = request.path_params.get("identifier", "")
+            refused = refusal(request, token)
+            if refused is not None or (identifier and identifier not in desk.known):
+                return refused or error_response(404, "issue_not_found", "no such ticket")
+            try:
+                return json_response(await look(identifier, request))
+            except Absent as absent:
+                return absent.response
 
         return Route(path, endpoint, methods=["GET"])
 
-    def transcript(request: Request) -> Response:
+    async def transcript(identifier: str, request: Request) -> object:
         asked = request.query_params
-        if request.path_params["identifier"] not in (
-            "SHOP-412",
-            *(v.identifier for v in desk.picture.tickets if v.conversation_id),
-        ):
-            return error_response(404, "no_conversation", "it has no conversation yet")
         before, after = (int(asked[name]) if name in asked else None for name in ("before", "after"))
-        return json_response(past.transcript(desk.said, int(asked.get("limit", 200)), before, after))
+        return await desk.past.transcript(identifier, limit=int(asked["limit"]), before=before, after=after)
 
     below = "/api/v1/issues/{identifier:path}"
     return [
         guarded(f"{below}/transcript", transcript),
-        guarded(f"{below}/timeline", lambda request: json_response(desk.happened)),
-        guarded(f"{below}/changes", lambda request: json_response(desk.changes)),
-        guarded(f"{below}/verifications", lambda request: json_response(desk.verifications)),
-        guarded(
-            "/api/v1/statistics", lambda request: json_response(past.statistics(int(request.query_params["days"])))
-        ),
+        guarded(f"{below}/timeline", lambda identifier, _: desk.past.timeline(identifier, limit=100, before=None)),
+        guarded(f"{below}/changes", lambda identifier, _: desk.past.changes(identifier)),
+        guarded(f"{below}/verifications", lambda identifier, _: desk.past.verifications(identifier)),
+        guarded("/api/v1/statistics", lambda _, request: desk.past.statistics(int(request.query_params["days"]))),
     ]
 
 

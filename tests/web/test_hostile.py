@@ -65,18 +65,18 @@ def fill(desk: StandIn) -> None:
         "question",
         "other",
     )
-    desk.said = (
+    desk.past.said = (
         *(TranscriptEntry(seq=at, kind=kind, text=ALL, at=ALL, tool=ALL) for at, kind in enumerate(kinds)),
         TranscriptEntry(seq=20, kind="call", command=ALL, call_id="a"),
         TranscriptEntry(seq=21, kind="result", text=ALL, call_id="a", exit_code=1),
         TranscriptEntry(seq=22, kind="call", tool=ALL, arguments=ALL, path=ALL, text=ALL),
         TranscriptEntry(seq=23, kind="result", tool=ALL, diff=f"+{ALL}\n-{ALL}\n@@ {ALL}\n{ALL}", path=ALL),
     )
-    desk.happened = TimelinePage(entries=(TimelineEntry(sequence=1, at_ms=NOW_MS, kind=ALL, text=ALL),))
-    desk.changes = Changes(
+    desk.past.happened = TimelinePage(entries=(TimelineEntry(sequence=1, at_ms=NOW_MS, kind=ALL, text=ALL),))
+    desk.past.changed = Changes(
         diff=f"diff --git a/{ALL} b/{ALL}\n--- a/{ALL}\n+++ b/{ALL}\n@@ -1 +1 @@ {ALL}\n+{ALL}\n-{ALL}\n"
     )
-    desk.verifications = VerificationList(
+    desk.past.verified = VerificationList(
         verifications=(VerificationView(sequence=1, at_ms=NOW_MS, generation=1, passed=False, output=ALL),)
     )
     post = desk.ingress

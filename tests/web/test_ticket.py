@@ -39,7 +39,7 @@ async def test_the_transcript_has_readable_calls_and_goes_on(desk: StandIn, open
     assert "\x1b" not in await cards.nth(2).inner_text()
     await expect(cards.nth(1).locator("tr.added")).to_have_count(7)
     await expect(cards.nth(4).locator(".exit")).to_have_text("running")
-    desk.said = (
+    desk.past.said = (
         *TRANSCRIPT,
         TranscriptEntry(seq=13, kind="result", call_id="c5", exit_code=0, text="committed"),
         TranscriptEntry(seq=14, kind="message", text="It is done."),
@@ -62,7 +62,7 @@ async def test_long_outputs_are_folded(open_tab: Open) -> None:
 
 async def test_older_entries_are_loaded_in_pages(desk: StandIn, open_tab: Open) -> None:
     """The newest first; what came before on demand, in its place."""
-    desk.said = tuple(TranscriptEntry(seq=number, kind="message", text=f"word {number}") for number in range(450))
+    desk.past.said = tuple(TranscriptEntry(seq=number, kind="message", text=f"word {number}") for number in range(450))
     page = await open_tab("#/tickets/SHOP-412/transcript")
     entries = page.locator(".entry.message")
     await expect(entries).to_have_count(200)
@@ -86,7 +86,7 @@ async def test_changes_are_shown_as_files_with_numbered_lines(desk: StandIn, ope
     assert await cells.all_inner_texts() == ["43", "", "\N{MINUS SIGN}", "        return lines - self.discount"]
     await first.locator("summary").click()
     await expect(first.locator("table")).to_be_hidden()
-    desk.changes = msgspec.structs.replace(desk.changes, truncated=True)
+    desk.past.changed = msgspec.structs.replace(desk.past.changed, truncated=True)
     desk.change("SHOP-412", turns=3)
     await expect(page.get_by_text("There is more than can be shown here")).to_be_visible()
 
@@ -102,7 +102,7 @@ async def test_verifications_are_shown_with_their_output(desk: StandIn, open_tab
 async def test_what_is_not_there_yet_is_said(desk: StandIn, open_tab: Open, complaints: Complaints) -> None:
     """No conversation, no change, no check, no such ticket."""
     complaints.expected = ("404",)
-    desk.changes, desk.verifications = Changes(diff=""), VerificationList(verifications=())
+    desk.past.changed, desk.past.verified = Changes(diff=""), VerificationList(verifications=())
     page = await open_tab("#/tickets/SHOP-421/transcript")
     await expect(page.get_by_text("No conversation yet")).to_be_visible()
     await page.keyboard.press("3")
