@@ -29,9 +29,11 @@ export function set(element, key, value) {
   }
 }
 
-/** The text of an element, touched only when it is another one. */
+/** The text of an element, touched only when it is another one. Nobody else gives it any. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.saidText === text) return;
+  element.saidText = text;
+  element.textContent = text;
 }
 
 /** Shown or not, without a touch when nothing changes. */

@@ -5,9 +5,12 @@ const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 const MARKS = /(\p{M}{2})\p{M}+/gu;
 
+const SUSPECT = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{M}{3}/u;
+
 /** Text without what a terminal obeys or what turns the order of letters around; other controls are shown. */
 export function clean(text, most = 100_000) {
   const cut = text.length > most ? `${text.slice(0, most)}…` : text;
+  if (!SUSPECT.test(cut)) return cut;
   return cut
     .replace(/\r\n?/g, "\n")
     .replace(ANSI, "")
