@@ -109,6 +109,7 @@ class StandIn(Desk):
         self.known = explanations(snapshot)
         self.ingress = Post()
         self.past = Past()
+        self.feed: Feed | None = None
 
     def show(self, picture: Snapshot) -> None:
         super().show(picture)
@@ -157,9 +158,9 @@ def past_routes(desk: StandIn, token: str) -> list[Route]:
 
 
 @asynccontextmanager
-async def serving(desk: StandIn, port: int = 0, token: str = TOKEN) -> AsyncIterator[str]:
+async def serving(desk: StandIn, port: int = 0, token: str = TOKEN, *, readers_max: int = 64) -> AsyncIterator[str]:
     """The interface at a port; its address."""
-    feed = Feed(desk, Pace(between_s=0.05))
+    desk.feed = feed = Feed(desk, Pace(between_s=0.05, readers_max=readers_max))
     app = build_app(desk, token, feed)
     app.router.routes[:0] = past_routes(desk, token)
     async with anyio.create_task_group() as tasks:

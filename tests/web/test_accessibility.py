@@ -11,17 +11,17 @@ from playwright.async_api import Page, expect
 from tests.web.browser import PHONE, WIDE
 from tests.web.conftest import Open
 
-VIEWS = {
-    "#/board": "a.row",
-    "#/waiting": ".card",
-    "#/figures": ".chart svg",
-    "#/deliveries": "details.delivery",
-    "#/health": ".checks li",
-    "#/tickets/SHOP-377": ".timeline li",
-    "#/tickets/SHOP-412/transcript": ".entry.call",
-    "#/tickets/SHOP-412/changes": "details.file",
-    "#/tickets/SHOP-412/checks": "details.check",
-}
+VIEWS = (
+    ("#/board", "a.row"),
+    ("#/waiting", ".card"),
+    ("#/figures", ".chart svg"),
+    ("#/deliveries", "details.delivery"),
+    ("#/health", ".checks li"),
+    ("#/tickets/SHOP-377", ".timeline li"),
+    ("#/tickets/SHOP-412/transcript", ".entry.call"),
+    ("#/tickets/SHOP-412/changes", "details.file"),
+    ("#/tickets/SHOP-412/checks", "details.check"),
+)
 SERIOUS = ("serious", "critical")
 
 
@@ -35,20 +35,38 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_no_view_has_a_serious_problem(open_tab: Open, scheme: str, viewport: dict[str, int]) -> None:
-    """Names, contrast, order of headings, roles; also of a dialog and of the help."""
-    page = await open_tab("#/board", color_scheme=scheme, viewport=viewport)
+LOOKS = pytest.mark.parametrize(
+    "look",
+    [{"color_scheme": scheme, "viewport": size} for scheme in ("light", "dark") for size in (WIDE, PHONE)],
+    ids=["light-wide", "light-phone", "dark-wide", "dark-phone"],
+)
+
+
+@LOOKS
+@pytest.mark.parametrize("views", [VIEWS[:3], VIEWS[3:6], VIEWS[6:]], ids=["whole", "health", "ticket"])
+async def test_no_view_has_a_serious_problem(
+    open_tab: Open, look: dict[str, Any], views: tuple[tuple[str, str], ...]
+) -> None:
+    """Names, contrast, roles, and what scrolls can be reached."""
+    page = await open_tab("#/board", **look)
     found: list[str] = []
-    for hash, place in VIEWS.items():
+    for hash, place in views:
         await page.evaluate("hash => location.hash = hash", hash)
         await expect(page.locator(place).first).to_be_visible()
         found += [f"{hash}: {one}" for one in await violations(page)]
+    assert found == []
+
+
+@LOOKS
+async def test_no_dialog_has_a_serious_problem(open_tab: Open, look: dict[str, Any]) -> None:
+    """One that asks, the keys, and what is said afterwards."""
+    page = await open_tab("#/tickets/SHOP-412", **look)
     await page.keyboard.press("m")
     await expect(page.get_by_role("dialog")).to_be_visible()
-    found += [f"dialog: {one}" for one in await violations(page)]
+    found = [f"dialog: {one}" for one in await violations(page)]
     await page.keyboard.press("Escape")
+    await page.keyboard.press("r")
+    await expect(page.locator(".toast")).to_be_visible()
     await page.keyboard.press("?")
     found += [f"help: {one}" for one in await violations(page)]
     assert found == []

@@ -79,6 +79,45 @@ async def test_after_a_restart_of_the_daemon_it_says_what_to_do(
     assert complaints.left() == []
 
 
+async def test_a_tab_in_the_background_rests(desk: StandIn, browser: Browser, complaints: Complaints) -> None:
+    """After a minute it lets go of its connection; when it is looked at again it has the newest picture."""
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    context = await context_of(browser, complaints)
+    await context.clock.install()
+    async with serving(desk) as address:
+        page = await enter(context, address, TOKEN)
+        assert desk.feed is not None
+        assert desk.feed.readers == 1
+        await page.evaluate(hide, True)
+        desk.change("SHOP-412", title="Changed behind its back")
+        await anyio.sleep(0.3)
+        await expect(row(page, "SHOP-412")).to_contain_text("Cart total")
+        await context.clock.fast_forward(61_000)
+        with anyio.fail_after(20):
+            while desk.feed.readers:
+                await anyio.sleep(0.05)
+        await page.evaluate(hide, False)
+        await expect(row(page, "SHOP-412")).to_contain_text("Changed behind its back")
+        await expect(page.locator("#connection")).to_have_text("Live")
+    await context.close()
+
+
+async def test_one_reader_too_many_is_told(desk: StandIn, browser: Browser, complaints: Complaints) -> None:
+    """What to do, instead of an empty page."""
+    complaints.expected = ("429",)
+    context = await context_of(browser, complaints)
+    async with serving(desk, readers_max=0) as address:
+        page = await context.new_page()
+        await page.add_init_script(f"sessionStorage.setItem('opensymphony.token', '{TOKEN}')")
+        await page.goto(address)
+        await expect(page.locator("#banners")).to_contain_text("Too many programs follow this daemon: close a tab.")
+    await context.close()
+    assert complaints.left() == []
+
+
 async def test_the_page_of_the_command_opens_it_once(
     address: str, browser: Browser, complaints: Complaints, tmp_path: Path
 ) -> None:

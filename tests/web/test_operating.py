@@ -126,6 +126,21 @@ async def test_pause_retry_and_resume_of_a_ticket(desk: StandIn, open_tab: Open)
     ]
 
 
+async def test_a_ticket_goes_on_in_another_conversation_or_with_more_money(desk: StandIn, open_tab: Open) -> None:
+    """Both after a confirmation; more money only where its own budget is what keeps it."""
+    page = await open_tab("#/tickets/SHOP-412")
+    head = page.locator(".ticket-head")
+    await expect(head.get_by_role("button", name="Spend more")).to_be_hidden()
+    await head.get_by_role("button", name="New conversation").click()
+    await page.get_by_role("button", name="Begin another conversation").click()
+    await told(page, "so be it")
+    desk.change("SHOP-412", phase="needs_person", reason="the budget of the ticket is used up")
+    await head.get_by_role("button", name="Spend more").click()
+    await page.get_by_role("button", name="Let it spend").click()
+    await expect(page.locator(".toast")).to_have_count(2)
+    assert asked(desk) == [("rehydrate", "SHOP-412", {}), ("budget", "SHOP-412", {})]
+
+
 async def test_everything_is_paused_and_resumed(desk: StandIn, open_tab: Open) -> None:
     """After a confirmation; while it is paused every view says so."""
     page = await open_tab("#/health")

@@ -144,6 +144,24 @@ export const ACTIONS = {
     });
     return given && carryOut("message", view.identifier, given);
   },
+  async rehydrate(view) {
+    const given = await ask({
+      title: `Go on with ${line(view.identifier, 80)} in another conversation?`,
+      text: "The new one is told what was done. A run that is at work is stopped and goes on in it; the old one is kept.",
+      fields: [REASON],
+      confirm: "Begin another conversation",
+    });
+    return given && carryOut("rehydrate", view.identifier, given);
+  },
+  async budget(view) {
+    const given = await ask({
+      title: `Let ${line(view.identifier, 80)} spend its budget once more?`,
+      text: "Its own budget then counts once more for it, and it goes on.",
+      fields: [REASON],
+      confirm: "Let it spend",
+    });
+    return given && carryOut("budget", view.identifier, given);
+  },
   async approve(view) {
     const { text, digest } = view.asked;
     const given = await ask({

@@ -139,6 +139,8 @@ function heading(identifier) {
       ["retry", "Retry"],
       ["pause", "Pause"],
       ["resume", "Resume"],
+      ["budget", "Spend more…"],
+      ["rehydrate", "New conversation…"],
       ["stop", "Stop"],
     ].map(([name, label]) => [name, button(label, () => ACTIONS[name](view), { class: name === "stop" ? "danger" : "" })]),
   );
@@ -176,6 +178,8 @@ function heading(identifier) {
       show(buttons.retry, ["retrying", "needs_person", "in_review"].includes(one.phase) && !one.asked);
       show(buttons.pause, !one.paused && one.phase !== "closed");
       show(buttons.resume, one.paused);
+      show(buttons.rehydrate, one.conversation_id !== null && one.phase !== "closed");
+      show(buttons.budget, one.phase === "needs_person" && /budget/.test(one.reason));
       show(buttons.message, one.phase !== "closed");
       say(buttons.message, one.asked?.kind === "question" ? "Answer" : "Message");
       tick(one, now);
