@@ -24,7 +24,7 @@ CONVERSATION = "6f1c0a52-9f37-4a7e-8a55-000000000412"
 PASSED = "\n".join([*(f"tests/cart/test_totals.py::test_total_{at} PASSED" for at in range(14)), "14 passed in 3.02 s"])
 
 EDIT_LINES = (
-    "@@ -41,9 +41,13 @@ class Cart:",
+    "@@ -41,7 +41,11 @@ class Cart:",
     "     def total(self) -> Money:",
     "         lines = sum((line.price for line in self.lines), Money.zero())",
     "-        return lines - self.discount",
@@ -190,7 +190,7 @@ index 4f2a91c..8b1d00e 100644
 index 71aa3b0..0c9d1f2 100644
 --- a/tests/cart/test_totals.py
 +++ b/tests/cart/test_totals.py
-@@ -88,3 +88,12 @@ def test_total_without_vouchers() -> None:
+@@ -88,2 +88,9 @@ def test_total_without_vouchers() -> None:
      cart = Cart(lines=[Line("book", Money("12.00"))])
      assert cart.total() == Money("12.00")
 +

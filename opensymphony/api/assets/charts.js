@@ -55,7 +55,7 @@ export function steps(most, wanted = 4) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const size = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough - power * 1e-9);
   const found = [];
-  for (let at = 0; at <= most; at += size) found.push(Number(at.toPrecision(12)));
+  for (let at = 0; at * size <= most * (1 + 1e-9); at++) found.push(Number((at * size).toPrecision(12)));
   return found;
 }
 

@@ -10,33 +10,44 @@ const LINE_CHARS_MAX = 2000;
 export function parse(text) {
   const files = [];
   let file = null;
-  let [old, now, hunk] = [0, 0, false];
+  let [old, now, olds, news] = [0, 0, 0, 0]; // the next numbers, and how many lines the hunk still has
   const begin = (path) => files.push((file = { path, added: 0, deleted: 0, lines: [] }));
   for (const raw of text.split("\n")) {
-    const git = raw.match(/^diff --git (?:"?a\/)?(.*?)"? "?b\/(.*?)"?$/);
-    if (git) {
-      begin(git[2]);
-      hunk = false;
-    } else if (/^@@ /.test(raw)) {
+    // What begins otherwise is no line of a hunk, whatever its head has counted.
+    if (raw && !/^[ +\-\\]/.test(raw)) [olds, news] = [0, 0];
+    const inside = olds > 0 || news > 0;
+    const git = inside ? null : raw.match(/^diff --git (?:"?a\/)?(.*?)"? "?b\/(.*?)"?$/);
+    const hunk = inside ? null : raw.match(/^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)/);
+    if (git) begin(git[2]);
+    else if (hunk) {
       if (!file) begin("");
-      const found = raw.match(/^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)/);
-      [old, now] = found ? [Number(found[1]), Number(found[2])] : [1, 1];
-      hunk = true;
-      file.lines.push({ kind: "hunk", text: found ? found[3].trim() : raw });
-    } else if (!hunk && /^(---|\+\+\+) /.test(raw)) {
-      const path = raw.slice(4).replace(/^"?[ab]\//, "").replace(/"$/, "");
-      if (!file || (raw.startsWith("---") && file.lines.some((one) => one.kind !== "note"))) begin(path);
-      else if (path !== "/dev/null" && !file.path) file.path = path;
-    } else if (!hunk && file && raw) {
-      if (!/^index /.test(raw)) file.lines.push({ kind: "note", text: raw });
-    } else if (hunk || raw) {
+      [old, now] = [Number(hunk[1]), Number(hunk[3])];
+      [olds, news] = [Number(hunk[2] ?? 1), Number(hunk[4] ?? 1)];
+      file.lines.push({ kind: "hunk", text: hunk[5].trim() });
+    } else if (!inside && /^(---|\+\+\+) /.test(raw)) {
+      const path = raw.slice(4).replace(/^"?[ab]\//, "").replace(/[\t"].*$/, "");
+      // Without git's own line a file begins here.
+      if (raw.startsWith("---") && (!file || file.lines.some((one) => one.kind !== "note"))) begin("");
+      if (file && !file.path && path !== "/dev/null") file.path = path;
+    } else if (raw.startsWith("\\")) {
+      file?.lines.push({ kind: "note", text: raw.slice(2) });
+    } else if (inside || /^[-+]/.test(raw)) {
       if (!file) begin("");
-      hunk = true;
-      const mark = raw[0];
-      if (mark === "+") file.lines.push({ kind: "added", now: now++, text: raw.slice(1) }), file.added++;
-      else if (mark === "-") file.lines.push({ kind: "deleted", old: old++, text: raw.slice(1) }), file.deleted++;
-      else if (mark === "\\") file.lines.push({ kind: "note", text: raw.slice(2) });
-      else if (raw) file.lines.push({ kind: "same", old: old++, now: now++, text: raw.slice(1) });
+      const [mark, rest] = [raw[0], raw.slice(1)];
+      if (mark !== "+") olds--;
+      if (mark !== "-") news--;
+      if (mark === "+") {
+        file.added++;
+        file.lines.push({ kind: "added", now: now++, text: rest });
+      } else if (mark === "-") {
+        file.deleted++;
+        file.lines.push({ kind: "deleted", old: old++, text: rest });
+      } else {
+        file.lines.push({ kind: "same", old: old++, now: now++, text: rest });
+      }
+    } else if (raw && !/^index /.test(raw)) {
+      if (!file) begin("");
+      file.lines.push({ kind: "note", text: raw });
     }
   }
   return files;
