@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from playwright.async_api import Page, expect
 
@@ -114,6 +116,17 @@ async def test_an_empty_board_says_so(desk: StandIn, open_tab: Open) -> None:
     await expect(page.locator(".empty")).to_contain_text("No ticket is known")
     await page.goto(page.url.replace("#/board", "#/waiting"))
     await expect(page.locator(".empty")).to_contain_text("Nothing waits for you")
+
+
+async def test_health_knows_when_the_tracker_was_read_though_nothing_has_changed(desk: StandIn, open_tab: Open) -> None:
+    """That is not told by the stream: the view asks for it."""
+    page = await open_tab("#/health")
+    tracker = page.locator(".checks li").filter(has_text="Tracker")
+    await expect(tracker).to_contain_text("read 2")
+    desk.picture = msgspec.structs.replace(desk.picture, polled_ms=desk.picture.at_ms)
+    await page.get_by_role("link", name="Board").click()
+    await page.get_by_role("link", name="Health").click()
+    await expect(tracker).to_contain_text(re.compile("read [0-9]s ago"))
 
 
 async def test_what_is_wrong_is_said_on_every_view(desk: StandIn, open_tab: Open) -> None:

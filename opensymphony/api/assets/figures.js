@@ -80,9 +80,9 @@ function summary(found, app) {
   return [
     ["Cost", money(total(days, spent)), number ? `${money(total(days, spent) / number)} a run` : "no run yet"],
     ["Tokens", short(all), number ? `${short(Math.round(all / number))} a run` : ""],
-    ["Runs", count(number), `${good} succeeded`],
-    ["Success", number ? `${Math.round((100 * good) / number)}%` : "–", `${number - good} did not`],
-    ["A run takes", middle(runs.map(took)), "half take less"],
+    ["Runs", count(number), number ? `${good} succeeded` : ""],
+    ["Success", number ? `${Math.round((100 * good) / number)}%` : "–", number ? `${number - good} did not` : ""],
+    ["A run takes", middle(runs.map(took)), runs.length ? "half take less" : ""],
     ["A ticket waits", middle(runs.map((one) => one.waited_ms)), queue.length ? `${queue.length} queued, longest ${duration(oldest)}` : "none is queued"],
   ];
 }
@@ -124,7 +124,7 @@ function all(found, app) {
     }),
     chart({
       title: "Cost per ticket",
-      sum: `the ${Math.min(TOP_TICKETS, top.length)} most expensive`,
+      sum: top.length ? `the ${top.length} most expensive` : "",
       draw: bars({ title: "Cost per ticket", text: `The most expensive is ${top[0]?.name ?? "none"}.`, items: top.map((one) => [one.name, one.cost / 1e6]), format: price }),
       columns: ["Ticket", "Cost", "Tokens", "Runs"],
       rows: top.map((one) => [one.name, money(one.cost), count(one.tokens), one.runs]),

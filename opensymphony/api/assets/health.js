@@ -45,10 +45,13 @@ export function health(app) {
     if (document.hidden || app.lostSince !== null) return;
     last = Date.now();
     try {
+      // When the tracker was read last is no change that the stream tells of.
+      const fresh = await request("/api/v1/snapshot");
+      if (seen === null || fresh.sequence >= seen.sequence) seen = fresh;
       hooks = await request("/api/v1/deliveries");
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      hooks = { code: error.code, deliveries: [], refused: {} };
+      hooks = { code: error.code || "unknown", deliveries: [], refused: {} };
     }
     draw();
   }
