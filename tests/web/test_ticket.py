@@ -49,6 +49,29 @@ async def test_the_transcript_has_readable_calls_and_goes_on(desk: StandIn, open
     await expect(cards).to_have_count(5)
 
 
+async def test_what_answers_a_call_stands_with_it(desk: StandIn, open_tab: Open) -> None:
+    """Also a plan and an error; a thought that the call repeats is shown once."""
+    desk.past.said = (
+        TranscriptEntry(seq=1, kind="thought", text="I plan the work."),
+        TranscriptEntry(
+            seq=2, kind="call", tool="task_tracker", call_id="a", arguments='{"a": 1}', text="I plan the work."
+        ),
+        TranscriptEntry(seq=3, kind="plan", call_id="a", text="[ ] first"),
+        TranscriptEntry(seq=4, kind="call", tool="browser", call_id="b"),
+        TranscriptEntry(seq=5, kind="error", call_id="b", text="there is no such tool"),
+        TranscriptEntry(seq=6, kind="plan", text="[x] first"),
+    )
+    page = await open_tab("#/tickets/SHOP-412/transcript")
+    cards = page.locator(".entry.call")
+    await expect(cards).to_have_count(2)
+    assert await cards.locator(".exit").all_inner_texts() == ["done", "failed"]
+    await expect(cards.first).to_contain_text("[ ] first")
+    await expect(cards.first).not_to_contain_text("{")
+    await expect(page.get_by_text("I plan the work.")).to_have_count(1)
+    await expect(cards.last).to_contain_text("there is no such tool")
+    await expect(page.locator(".entry.plan")).to_have_count(1)
+
+
 async def test_long_outputs_are_folded(open_tab: Open) -> None:
     """Ten lines, and all of them when they are wanted."""
     page = await open_tab("#/tickets/SHOP-412/transcript")

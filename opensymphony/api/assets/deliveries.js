@@ -24,11 +24,11 @@ export function deliveries(app) {
     older,
   );
   const known = new Map();
-  let [busy, last, ended] = [false, 0, false];
+  let [busy, last, ended, none] = [false, 0, false, false];
   const oldest = () => Math.min(...known.keys());
 
   async function look(before = null) {
-    if (busy || document.hidden || app.lostSince !== null) return;
+    if (busy || none || document.hidden || app.lostSince !== null) return;
     busy = true;
     if (before === null) last = Date.now();
     try {
@@ -41,6 +41,7 @@ export function deliveries(app) {
       say(empty, "No webhook has come yet.");
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      none = error.code === "no_webhooks"; // until the daemon starts again
       say(empty, error.code === "no_webhooks" ? "No webhooks are taken. Set public.port in opensymphony.toml to have events at once; without them the tracker is looked at from time to time." : error.message);
     } finally {
       busy = false;

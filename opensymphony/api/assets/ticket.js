@@ -24,7 +24,7 @@ export function ticket(app, identifier) {
   const made = {
     timeline: timeline(app, identifier),
     transcript: transcript(app, identifier),
-    changes: fetched(app, identifier, "changes", showChanges, "no_workspace", "No workspace yet: nothing was changed."),
+    changes: fetched(app, identifier, "changes", showChanges, "no_workspace", "There is no workspace, so nothing is changed in it."),
     checks: fetched(app, identifier, "verifications", showChecks, "", ""),
   };
   const tabs = {};
@@ -100,6 +100,7 @@ export function ticket(app, identifier) {
         show(panels[one], one === open);
       }
       if (view) made[open].update(view, true);
+      if (window.scrollY > body.offsetTop) window.scrollTo(0, body.offsetTop);
     },
     parts: (number) => Object.keys(PARTS)[number - 1] && app.go(`${path}/${Object.keys(PARTS)[number - 1]}`),
     update(snapshot) {

@@ -20,10 +20,11 @@ export function transcript(app, identifier) {
   const element = h("div", { class: "transcript" }, older, list, note, follow);
   const calls = new Map();
   let [conversation, before, after, last] = [null, null, null, 0];
-  let [busy, dirty, gone, running] = [false, true, false, false];
+  let [busy, dirty, gone, running, begun] = [false, true, false, false, true];
 
   async function look() {
     if (busy || gone || document.hidden || app.lostSince !== null) return;
+    if (!begun) return say(note, "No conversation yet: the agent has not begun.");
     [busy, dirty, last] = [true, false, Date.now()];
     try {
       const known = conversation !== null;
@@ -59,11 +60,14 @@ export function transcript(app, identifier) {
   }
 
   function append(entries, place) {
+    let thought = "";
     for (const entry of entries) {
-      const call = entry.kind === "result" && entry.call_id ? calls.get(entry.call_id) : null;
+      const call = entry.kind !== "call" && entry.call_id ? calls.get(entry.call_id) : null;
       if (call) call.result(entry);
       else {
-        const made = entryOf(entry);
+        // A call that repeats the thought before it has nothing to add.
+        const made = entryOf(entry.kind === "call" && entry.text === thought ? { ...entry, text: "" } : entry);
+        thought = entry.kind === "thought" ? entry.text : "";
         if (entry.kind === "call" && entry.call_id) calls.set(entry.call_id, made);
         place.append(made.element);
       }
@@ -109,6 +113,7 @@ export function transcript(app, identifier) {
     element,
     update(view, changed) {
       running = view.phase === "running" || view.phase === "stopping";
+      begun = view.conversation_id !== null || conversation !== null;
       if (changed) dirty = true;
       if (dirty) look();
     },
@@ -153,14 +158,14 @@ function callOf(entry) {
   const element = h("li", { class: "entry call" }, h("div", { class: "call-head" }, head, state, at(entry.at)), output);
 
   function result(found) {
-    const failed = Boolean(found.failed) || (found.exit_code ?? 0) !== 0;
+    const failed = Boolean(found.failed) || found.kind === "error" || (found.exit_code ?? 0) !== 0;
     element.classList.toggle("failed", failed);
     const code = found.exit_code ?? null;
     say(state, code !== null ? `exit ${code}` : failed ? "failed" : "done");
     set(state, "class", failed ? "exit bad" : "exit good");
     if (found.path && !path.textContent) say(path, line(found.path, 300));
+    if (found.diff || found.kind === "plan") given?.remove();
     if (found.diff) {
-      given?.remove();
       output.append(changed(found));
     }
     if (found.text && !(found.diff && !failed)) output.append(text(found.text, "Output", true));
