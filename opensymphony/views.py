@@ -369,3 +369,10 @@ class WebhookCounts(Struct, frozen=True, kw_only=True):
     """`looked`, `ignored` or `failed` to number."""
     refused: dict[str, int] = field(default_factory=dict[str, int])
     """Reason to number."""
+
+
+class DashboardCode(Struct, frozen=True, kw_only=True):
+    """What opens the dashboard once."""
+
+    code: str
+    expires_ms: int

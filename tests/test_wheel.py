@@ -12,6 +12,7 @@ import pytest
 
 from opensymphony import bundled
 from opensymphony.agents.openhands.uv import find_uv
+from opensymphony.api.dashboard import assets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,8 +31,11 @@ def test_the_wheel_carries_everything_it_needs(tmp_path: Path) -> None:
     python = str(elsewhere / "bin" / "python")
     install = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, str(wheel)]
     subprocess.run(install, check=True, cwd=tmp_path)
-    code = "from opensymphony import bundled as b; print(b.path('openhands-server')); print(b.path('workflows'))"
+    code = "import opensymphony.api.dashboard as d; print(*sorted(d.assets()))"
     libraries = {"PYTHONPATH": sysconfig.get_path("purelib")}  # our dependencies, but not this tree
+    said = subprocess.check_output([python, "-c", code], cwd="/", env=libraries, text=True)
+    assert said.split() == sorted(assets())
+    code = "from opensymphony import bundled as b; print(b.path('openhands-server')); print(b.path('workflows'))"
     said = subprocess.check_output([python, "-c", code], cwd="/", env=libraries, text=True)
     for line, name in zip(said.splitlines(), ("openhands-server", "workflows"), strict=True):
         folder = Path(line)

@@ -47,10 +47,8 @@ class Shield:
             await send(message)
 
         headers = Headers(scope=scope)
-        answer = self._app
-        if not _is_ours(headers.get("host", "")):
-            answer = _forbidden_host()
-        elif "transfer-encoding" in headers and "content-length" in headers:
+        answer = foreign_host(headers) or self._app
+        if "transfer-encoding" in headers and "content-length" in headers:
             # Whoever stands between may have read where this request ends in another way than we do.
             said = "a body has a length or is sent in chunks, not both"
             answer = error_response(400, "bad_request", said, {"Connection": "close"})
@@ -68,18 +66,27 @@ def error_response(status: int, code: str, message: str, headers: Mapping[str, s
 
 def refusal(request: Request, token: str) -> Response | None:
     """Why this request is refused; None when it may pass."""
-    if not _is_ours(request.headers.get("host", "")):
-        return _forbidden_host()
-    if not all(_is_ours(origin.split("://", 1)[-1]) for origin in request.headers.getlist("origin")):
-        return error_response(403, "forbidden_origin", "requests of other sites are refused")
+    refused = foreign_host(request.headers) or foreign_origin(request.headers)
+    if refused is not None:
+        return refused
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return error_response(401, "unauthorized", "send the token of this daemon as a bearer header")
     return None
 
 
-def _forbidden_host() -> Response:
+def foreign_host(headers: Headers) -> Response | None:
+    """The refusal of a request that came under another machine's name."""
+    if _is_ours(headers.get("host", "")):
+        return None
     return error_response(403, "forbidden_host", "this listener answers only to this machine's own names")
+
+
+def foreign_origin(headers: Headers) -> Response | None:
+    """The refusal of a request that a page of another site has made."""
+    if all(_is_ours(origin.split("://", 1)[-1]) for origin in headers.getlist("origin")):
+        return None
+    return error_response(403, "forbidden_origin", "requests of other sites are refused")
 
 
 def _is_ours(authority: str) -> bool:

@@ -73,13 +73,6 @@ class DeliveryDetail(Struct, frozen=True, kw_only=True):
     """As JSON where it is that, else `{"base64": ...}`: what others have sent."""
 
 
-class DashboardCode(Struct, frozen=True, kw_only=True):
-    """Opens the dashboard once."""
-
-    code: str
-    expires_ms: int
-
-
 _SNAPSHOT = {"contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Snapshot"}}
 
 

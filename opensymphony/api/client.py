@@ -19,6 +19,7 @@ from opensymphony.processes import is_alive, process_start_time
 from opensymphony.views import (
     ActionAnswer,
     Changes,
+    DashboardCode,
     DeliveryList,
     Explanation,
     IssueList,
@@ -210,6 +211,11 @@ def fetch_delivery(address: Address, number: int) -> dict[str, object]:
 def request_replay(address: Address, number: int) -> None:
     """Let it look at what a webhook is about once more."""
     _ask(address, "POST", f"/api/v1/deliveries/{number}/replay")
+
+
+def request_dashboard_code(address: Address) -> DashboardCode:
+    """What opens the dashboard once, within a minute."""
+    return _decoded(address, _ask(address, "POST", "/api/v1/dashboard-codes"), DashboardCode)
 
 
 def request_shutdown(address: Address, *, detach: bool = False) -> None:

@@ -340,7 +340,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/dashboard-codes",
         tag="Dashboard",
         summary="A code that opens the dashboard once",
-        replies=(Reply(200, "The code, which holds for a minute.", kind=a.DashboardCode),),
+        replies=(Reply(200, "The code, which holds for a minute.", kind=v.DashboardCode),),
     ),
     Operation(
         id="readDashboard",
@@ -360,8 +360,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body_media_type=FORM,
         replies=(
             Reply(200, "The page, with the token for its tab alone.", kind=str, media_type=HTML),
-            Reply(400, "`bad_request`: the form cannot be used."),
-            Reply(401, "The code is unknown, used or too old."),
+            Reply(401, "A page: the code is unknown, used or too old.", kind=str, media_type=HTML),
         ),
         open=True,
     ),

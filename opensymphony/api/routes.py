@@ -20,6 +20,7 @@ from opensymphony.api.access import HEADERS, Shield, error_response, refusal
 from opensymphony.api.actions import Actions, act_on_all, act_on_issue
 from opensymphony.api.answers import Alive, Queued, Ready, Stopping
 from opensymphony.api.bodies import ShutdownBody, Unusable, read_body
+from opensymphony.api.dashboard import dashboard_routes
 from opensymphony.api.deliveries import Deliveries, delivery_routes
 from opensymphony.api.events import Feed, Watched, follow
 from opensymphony.api.issues import issue, issues, json_response
@@ -74,44 +75,15 @@ Answer = Callable[[Request], Response | Awaitable[Response]]
 def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlette:
     """The ASGI application of the operator's listener. Whoever serves it closes the feed before it ends."""
     feed = feed or Feed(control)
-
-    async def healthz(request: Request) -> Response:
-        return json_response(Alive(status="ok", version=__version__))
-
-    async def readyz(request: Request) -> Response:
-        reason = control.not_ready()
-        return json_response(Ready(status="ready")) if reason is None else error_response(503, "not_ready", reason)
-
-    def snapshot(request: Request) -> Response:
-        return json_response(control.snapshot())
-
-    def state(request: Request) -> Response:
-        return json_response(symphony_state(control.snapshot()))
-
-    def refresh(request: Request) -> Response:
-        waits = control.refresh()
-        return json_response(Queued(waits=waits if waits is not None else UNSET), status=202)
-
-    async def shutdown(request: Request) -> Response:
-        try:
-            body = await read_body(request, ShutdownBody)
-        except Unusable as unusable:
-            return unusable.response
-        control.shutdown(detach=body.detach)
-        return json_response(Stopping(detached=body.detach), status=202)
-
     guarded = partial(_guarded, token)
     app = Starlette(
         routes=[
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
+            *(Route(path, answer, methods=["GET"]) for path, answer in _signs_of_life(control)),
             *(Route(path, answer, methods=[method]) for path, method, answer in reference_routes()),
+            *dashboard_routes(token, guarded),
             guarded("/metrics", "GET", lambda request: metrics(control)),
-            guarded("/api/v1/snapshot", "GET", snapshot),
             guarded("/api/v1/events", "GET", lambda request: follow(feed, request)),
-            guarded("/api/v1/state", "GET", state),
-            guarded("/api/v1/refresh", "POST", refresh),
-            guarded("/api/v1/shutdown", "POST", shutdown),
+            *(guarded(path, method, answer) for path, method, answer in _of_everything(control)),
             guarded("/api/v1/issues", "GET", lambda request: issues(control, request)),
             *(guarded(path, method, answer) for path, method, answer in delivery_routes(control)),
             *(guarded(path, method, answer) for path, method, answer in past_routes(control)),
@@ -131,6 +103,48 @@ def build_app(control: Control, token: str, feed: Feed | None = None) -> Starlet
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _signs_of_life(control: Control) -> tuple[tuple[str, Answer], ...]:
+    """What needs no token."""
+
+    async def healthz(request: Request) -> Response:
+        return json_response(Alive(status="ok", version=__version__))
+
+    async def readyz(request: Request) -> Response:
+        reason = control.not_ready()
+        return json_response(Ready(status="ready")) if reason is None else error_response(503, "not_ready", reason)
+
+    return ("/healthz", healthz), ("/readyz", readyz)
+
+
+def _of_everything(control: Control) -> tuple[tuple[str, str, Answer], ...]:
+    """What is about the daemon as a whole."""
+
+    def snapshot(request: Request) -> Response:
+        return json_response(control.snapshot())
+
+    def state(request: Request) -> Response:
+        return json_response(symphony_state(control.snapshot()))
+
+    def refresh(request: Request) -> Response:
+        waits = control.refresh()
+        return json_response(Queued(waits=waits if waits is not None else UNSET), status=202)
+
+    async def shutdown(request: Request) -> Response:
+        try:
+            body = await read_body(request, ShutdownBody)
+        except Unusable as unusable:
+            return unusable.response
+        control.shutdown(detach=body.detach)
+        return json_response(Stopping(detached=body.detach), status=202)
+
+    return (
+        ("/api/v1/snapshot", "GET", snapshot),
+        ("/api/v1/state", "GET", state),
+        ("/api/v1/refresh", "POST", refresh),
+        ("/api/v1/shutdown", "POST", shutdown),
+    )
 
 
 def _guarded(token: str, path: str, method: str, answer: Answer) -> Route:

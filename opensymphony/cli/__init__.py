@@ -14,6 +14,7 @@ from opensymphony.cli import (
     approve,
     budget,
     config,
+    dashboard,
     debug,
     deliveries,
     demo,
@@ -58,6 +59,7 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(issues.issues)
 app.command()(explain.explain)
+app.command()(dashboard.dashboard)
 app.command()(logs.logs)
 app.command()(debug.debug)
 app.command()(stop.stop)

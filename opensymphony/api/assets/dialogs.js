@@ -1,0 +1,237 @@
+// Dialogs that ask before something is done, and the short answers afterwards.
+
+import { act, newRequestId, Refused } from "./api.js";
+import { button, h } from "./dom.js";
+import { clean, line } from "./format.js";
+
+const TOAST_MS = 8000;
+const TEXT_MAX = 16_000;
+
+let numbers = 0;
+
+/** A modal dialog; resolves to what `read` gives when it is confirmed, to null when it is not. */
+export function ask({ title, text, quote, fields = [], confirm, danger = false }) {
+  return new Promise((resolve) => {
+    const id = `dialog-${++numbers}`;
+    const back = document.activeElement;
+    const controls = fields.map((field) => made(field, id));
+    const send = h("button", { type: "submit", class: danger ? "primary danger" : "primary" }, confirm);
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": `${id}-title`, class: "dialog" },
+      h(
+        "form",
+        {
+          onsubmit: (event) => {
+            event.preventDefault();
+            const found = Object.fromEntries(controls.map((one) => [one.name, one.read()]));
+            const empty = controls.find((one) => one.required && !String(one.read()).trim());
+            if (empty) {
+              empty.input.setCustomValidity("Write something first.");
+              empty.input.reportValidity();
+              return;
+            }
+            close(found);
+          },
+          novalidate: true,
+        },
+        h("h2", { id: `${id}-title` }, title),
+        text ? h("p", {}, text) : null,
+        quote ? h("pre", { class: "quote", tabindex: 0, role: "region", "aria-label": "The exact text" }, clean(quote, 20_000)) : null,
+        controls.map((one) => one.element),
+        h("div", { class: "dialog-foot" }, button("Cancel", () => close(null)), send),
+      ),
+    );
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      close(null);
+    });
+    dialog.addEventListener("click", (event) => event.target === dialog && close(null));
+    document.body.append(dialog);
+    dialog.showModal();
+    (controls[0]?.input ?? send).focus();
+
+    function close(result) {
+      dialog.close();
+      dialog.remove();
+      back?.focus?.();
+      resolve(result);
+    }
+  });
+}
+
+function made(field, id) {
+  const name = field.name;
+  if (field.kind === "check") {
+    const input = h("input", { type: "checkbox", id: `${id}-${name}` });
+    return { name, input, read: () => input.checked, element: h("label", { class: "check" }, input, h("span", {}, field.label)) };
+  }
+  const input = h("textarea", {
+    id: `${id}-${name}`,
+    rows: field.rows ?? 3,
+    maxlength: TEXT_MAX,
+    oninput: () => input.setCustomValidity(""),
+    onkeydown: (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) input.form.requestSubmit();
+    },
+  });
+  const label = h("label", { for: input.id }, field.label);
+  return { name, input, required: field.required, read: () => input.value, element: h("div", { class: "field" }, label, input) };
+}
+
+/** One line that goes away by itself; with `again` it stays until it is dealt with. */
+export function toast(text, { failed = false, again = null } = {}) {
+  const stack = document.getElementById("toasts");
+  const one = h("div", { class: failed ? "toast failed" : "toast" }, h("p", {}, line(text, 600)));
+  const gone = () => one.remove();
+  if (again) one.append(button("Try again", () => (gone(), again())));
+  one.append(button("×", gone, { class: "quiet", "aria-label": "Dismiss" }));
+  stack.append(one);
+  while (stack.children.length > 4) stack.firstChild.remove();
+  if (!again) setTimeout(gone, failed ? 2 * TOAST_MS : TOAST_MS);
+}
+
+/** Carry something out and tell how it went; with the same id again where nobody knows whether it was done. */
+export async function carryOut(action, identifier, fields = {}) {
+  const requestId = fields.requestId ?? newRequestId();
+  const where = identifier === null ? "" : `${line(identifier, 80)}: `;
+  try {
+    const answer = await act(action, identifier, { ...fields, requestId });
+    toast(where + answer.answer);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const unsure = error.status === 0 || error.status === 503;
+    const again = unsure ? () => carryOut(action, identifier, { ...fields, requestId }) : null;
+    toast(where + error.message, { failed: true, again });
+    return false;
+  }
+}
+
+const REASON = { name: "text", label: "Why (shown with the ticket)" };
+
+/** What can be done about a ticket: the question that comes before it, and the request. */
+export const ACTIONS = {
+  async stop(view) {
+    const given = await ask({
+      title: `Stop ${line(view.identifier, 80)}?`,
+      text: "The agent is interrupted. What it has committed stays; the ticket waits for a person afterwards.",
+      fields: [REASON],
+      confirm: "Stop the run",
+      danger: true,
+    });
+    return given && carryOut("stop", view.identifier, given);
+  },
+  retry: (view) => carryOut("retry", view.identifier),
+  async pause(view) {
+    const given = await ask({
+      title: `Pause ${line(view.identifier, 80)}?`,
+      text: "It is not worked on until you resume it.",
+      fields: [{ name: "finish", kind: "check", label: "Let the agent finish what it is doing" }, REASON],
+      confirm: "Pause",
+    });
+    return given && carryOut("pause", view.identifier, given);
+  },
+  resume: (view) => carryOut("resume", view.identifier),
+  async message(view) {
+    const question = view.asked?.kind === "question" ? view.asked.text : null;
+    const given = await ask({
+      title: question ? `Answer ${line(view.identifier, 80)}` : `Message to the agent of ${line(view.identifier, 80)}`,
+      text: question ? null : "It reads this with its next turn. A ticket that waits or is in review is started again.",
+      quote: question,
+      fields: [{ name: "text", label: question ? "Your answer" : "Message", rows: 5, required: true }],
+      confirm: question ? "Send the answer" : "Send",
+    });
+    return given && carryOut("message", view.identifier, given);
+  },
+  async rehydrate(view) {
+    const given = await ask({
+      title: `Go on with ${line(view.identifier, 80)} in another conversation?`,
+      text: "The new one is told what was done. A run that is at work is stopped and goes on in it; the old one is kept.",
+      fields: [REASON],
+      confirm: "Begin another conversation",
+    });
+    return given && carryOut("rehydrate", view.identifier, given);
+  },
+  async budget(view) {
+    const given = await ask({
+      title: `Let ${line(view.identifier, 80)} spend its budget once more?`,
+      text: "Its own budget then counts once more for it, and it goes on.",
+      fields: [REASON],
+      confirm: "Let it spend",
+    });
+    return given && carryOut("budget", view.identifier, given);
+  },
+  async approve(view) {
+    const { text, digest } = view.asked;
+    const given = await ask({
+      title: `Let ${line(view.identifier, 80)} do this?`,
+      text: `Exactly this is approved, once (digest ${digest.slice(0, 12)}):`,
+      quote: text,
+      confirm: "Approve exactly this",
+    });
+    return given && carryOut("approve", view.identifier, { digest });
+  },
+  async reject(view) {
+    const { text, digest } = view.asked;
+    const given = await ask({
+      title: `Refuse what ${line(view.identifier, 80)} wants?`,
+      text: "The agent is told that it may not, and why.",
+      quote: text,
+      fields: [{ name: "text", label: "Why (the agent reads it)" }],
+      confirm: "Refuse",
+      danger: true,
+    });
+    return given && carryOut("reject", view.identifier, { ...given, digest });
+  },
+};
+
+export async function pauseAll() {
+  const given = await ask({
+    title: "Pause everything?",
+    text: "Nothing new starts until you resume. Agents that are at work are interrupted, unless you let them finish.",
+    fields: [{ name: "finish", kind: "check", label: "Let agents finish what they are doing" }, REASON],
+    confirm: "Pause everything",
+    danger: true,
+  });
+  return given && carryOut("pause", null, given);
+}
+
+export const resumeAll = () => carryOut("resume", null);
+
+const KEYS = [
+  ["/", "filter"],
+  ["j k", "next, previous"],
+  ["Enter", "open"],
+  ["Esc", "back"],
+  ["g b", "board"],
+  ["g w", "waiting for you"],
+  ["g f", "figures"],
+  ["g e", "incoming events"],
+  ["g h", "health"],
+  ["1 – 4", "parts of a ticket"],
+  ["m", "message to the agent"],
+  ["r", "look at the tracker now"],
+  ["t", "light or dark"],
+  ["?", "this help"],
+];
+
+export function help() {
+  if (document.querySelector("dialog[open]")) return;
+  const back = document.activeElement;
+  const dialog = h(
+    "dialog",
+    { class: "dialog", "aria-labelledby": "help-title" },
+    h("h2", { id: "help-title" }, "Keys"),
+    h(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([keys, text]) => h("div", {}, h("dt", {}, keys.split(" ").map((key) => (key === "–" ? "–" : h("kbd", {}, key)))), h("dd", {}, text))),
+    ),
+    h("div", { class: "dialog-foot" }, button("Close", () => dialog.close(), { class: "primary", autofocus: true })),
+  );
+  dialog.addEventListener("close", () => (dialog.remove(), back?.focus?.()));
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+}
