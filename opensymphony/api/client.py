@@ -16,7 +16,17 @@ from msgspec import Struct
 from opensymphony.errors import InstanceError
 from opensymphony.model import encodable
 from opensymphony.processes import is_alive, process_start_time
-from opensymphony.views import ActionAnswer, DeliveryList, Explanation, IssueList, Snapshot
+from opensymphony.views import (
+    ActionAnswer,
+    Changes,
+    DeliveryList,
+    Explanation,
+    IssueList,
+    Snapshot,
+    TimelinePage,
+    TranscriptPage,
+    VerificationList,
+)
 
 ADDRESS_FILE = "daemon.json"
 """In the store's directory: where its daemon listens."""
@@ -59,6 +69,7 @@ class Address(Struct, frozen=True, kw_only=True):
     """Where a running daemon is found."""
 
     pid: int
+    """0 for one on another machine, behind a tunnel."""
     host: str
     port: int
     token_file: str
@@ -114,6 +125,32 @@ def fetch_issues(address: Address, phases: Sequence[str] = ()) -> IssueList:
 def fetch_explanation(address: Address, identifier: str) -> Explanation:
     """Why a ticket is, or is not, being worked on. Raises `UnknownIssue`."""
     return _decoded(address, _ask(address, "GET", f"/api/v1/issues/{_segment(identifier)}"), Explanation)
+
+
+def fetch_transcript(
+    address: Address, identifier: str, *, limit: int = 200, before: int | None = None, after: int | None = None
+) -> TranscriptPage:
+    """Part of what was said and done in a ticket's conversation. Raises `UnknownIssue`."""
+    return _decoded(
+        address, _ask(address, "GET", _part(identifier, "transcript", limit, before, after)), TranscriptPage
+    )
+
+
+def fetch_timeline(address: Address, identifier: str, *, limit: int = 100, before: int | None = None) -> TimelinePage:
+    """Part of what happened with a ticket and was decided about it. Raises `UnknownIssue`."""
+    return _decoded(address, _ask(address, "GET", _part(identifier, "timeline", limit, before)), TimelinePage)
+
+
+def fetch_changes(address: Address, identifier: str) -> Changes:
+    """What an agent has changed. Raises `UnknownIssue`."""
+    return _decoded(address, _ask(address, "GET", f"/api/v1/issues/{_segment(identifier)}/changes"), Changes)
+
+
+def fetch_verifications(address: Address, identifier: str) -> VerificationList:
+    """How a ticket's checks went. Raises `UnknownIssue`."""
+    return _decoded(
+        address, _ask(address, "GET", f"/api/v1/issues/{_segment(identifier)}/verifications"), VerificationList
+    )
 
 
 def request_action(
@@ -195,6 +232,11 @@ def _segment(identifier: str) -> str:
     return quote(encodable(identifier), safe="").replace(".", "%2E")
 
 
+def _part(identifier: str, what: str, limit: int, before: int | None, after: int | None = None) -> str:
+    bounds = "".join(f"&{name}={at}" for name, at in (("before", before), ("after", after)) if at is not None)
+    return f"/api/v1/issues/{_segment(identifier)}/{what}?limit={limit}{bounds}"
+
+
 def _ask(
     address: Address,
     method: str,
@@ -239,7 +281,7 @@ def _refuse(address: Address, method: str, path: str, answer: httpx.Response) ->
 def _unanswered(address: Address, error: Exception) -> InstanceError:
     said = " ".join(str(error).split()) or type(error).__name__
     sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-    if not sent and _is_gone(address.pid):
+    if not sent and address.pid and _is_gone(address.pid):
         return InstanceError(
             f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
         )
@@ -289,7 +331,7 @@ def _raise_refusal(answer: httpx.Response) -> None:
         return
     if refusal.code == "issue_not_found":
         raise UnknownIssue(refusal.message)
-    if refusal.code in ("no_webhooks", "delivery_not_found"):
+    if refusal.code in ("no_webhooks", "delivery_not_found", "no_conversation", "no_workspace"):
         raise InstanceError(refusal.message)
     if answer.status_code in (400, 413, 415):
         raise Rejected(refusal.message)

@@ -35,6 +35,7 @@ from opensymphony.cli import (
     shutdown,
     status,
     stop,
+    tui,
     webhook,
 )
 
@@ -58,6 +59,7 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(issues.issues)
 app.command()(explain.explain)
+app.command()(tui.tui)
 app.command()(logs.logs)
 app.command()(debug.debug)
 app.command()(stop.stop)
