@@ -15,10 +15,10 @@ from opensymphony.tui import grouping
 from opensymphony.tui.columns import MARKS, stage, why
 from opensymphony.tui.grouping import FOLDED, ORDER_NAMES, ORDERS, Order
 from opensymphony.tui.header import header_lines
-from opensymphony.tui.hints import hint_line
+from opensymphony.tui.hints import board_hints
 from opensymphony.tui.owner import owner
 from opensymphony.tui.table import TicketTable
-from opensymphony.tui.text import one_line
+from opensymphony.tui.text import one_line, styled
 from opensymphony.tui.written import Written
 from opensymphony.views import TicketView
 
@@ -130,10 +130,10 @@ class BoardScreen(Screen[None]):
         view = self.ticket
         if view is None or self.size.height < 14:
             return ()
-        first = Text(f"{MARKS[view.phase]} ", view.phase)
+        first = styled(f"{MARKS[view.phase]} ", view.phase)
         first.append(f"{one_line(view.identifier)} ", "strong").append(one_line(view.title))
         first.append(f"  {one_line(view.state, 40)}", "quiet")
-        second = Text(f"  {one_line(stage(view), 40)}", view.phase)
+        second = styled(f"  {one_line(stage(view), 40)}", view.phase)
         sentence = one_line(why(view))
         second.append(f"  {sentence}" if sentence else "", "")
         return (first, second)
@@ -141,4 +141,4 @@ class BoardScreen(Screen[None]):
     def _hints(self, width: int) -> Sequence[Text]:
         order = ORDER_NAMES[self._order] + (", reversed" if self._reverse else "")
         said = order if self._order != "start" or self._reverse else ""
-        return (hint_line(self.ticket, width, said, paused=owner(self).paused),)
+        return (board_hints(self.ticket, width, said),)

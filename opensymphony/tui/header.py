@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from opensymphony.tui.connection import Link
-from opensymphony.tui.text import clock_time, count, duration, money, one_line
+from opensymphony.tui.text import clock_time, count, duration, money, one_line, styled
 from opensymphony.views import BudgetView, Snapshot
 
 NARROW = 60
@@ -18,11 +18,11 @@ def header_lines(link: Link, clock_ms: int, width: int, *, height: int) -> list[
     """What stands there, the most important first; one line for each thing that is wrong, while there is room."""
     seen = link.snapshot
     if seen is None:
-        return [_ends(Text("OpenSymphony", STRONG), state(link, clock_ms, width), width)]
+        return [_ends(styled("OpenSymphony", STRONG), state(link, clock_ms, width), width)]
     now_ms = link.now_ms(clock_ms)
-    left = Text(one_line(seen.instance, 40), STRONG)
+    left = styled(one_line(seen.instance, 40), STRONG)
     if width >= 50:
-        left = Text("OpenSymphony ", QUIET).append_text(left)
+        left = styled("OpenSymphony ", QUIET).append_text(left)
     for text, style in _status(seen):
         left.append(f"  {text}", style)
     found = [_ends(left, state(link, clock_ms, width), width)]
@@ -31,20 +31,20 @@ def header_lines(link: Link, clock_ms: int, width: int, *, height: int) -> list[
     wrong = problems(link, clock_ms)
     if wrong:
         more = f" (+{len(wrong) - 1}: e shows all)" if len(wrong) > 1 else ""
-        found.append(_ends(Text(one_line(wrong[0], 400), BAD), Text(more, BAD), width))
+        found.append(_ends(styled(one_line(wrong[0], 400), BAD), styled(more, BAD), width))
     return found
 
 
 def state(link: Link, clock_ms: int, width: int) -> Text:
     """Whether what is shown is what is."""
     if link.lost_ms is None:
-        return Text("● live" if link.snapshot is not None else "connecting…", GOOD if link.snapshot else QUIET)
+        return styled("● live" if link.snapshot is not None else "connecting…", GOOD if link.snapshot else QUIET)
     since = clock_time(link.lost_ms)
     if width < NARROW:
-        return Text(f"✗ disconnected {since}", BAD)
+        return styled(f"✗ disconnected {since}", BAD)
     if link.retry_ms is None or link.retry_ms <= clock_ms:
-        return Text(f"✗ disconnected since {since}, retrying…", BAD)
-    return Text(f"✗ disconnected since {since}, retrying in {duration(link.retry_ms - clock_ms + 999)}", BAD)
+        return styled(f"✗ disconnected since {since}, retrying…", BAD)
+    return styled(f"✗ disconnected since {since}, retrying in {duration(link.retry_ms - clock_ms + 999)}", BAD)
 
 
 def problems(link: Link, clock_ms: int) -> list[str]:

@@ -1,32 +1,95 @@
-"""The line of keys at the bottom: those that do something here and now, as many as fit. Pure."""
+"""Which keys there are: the line at the bottom for here and now, and all of them for the help page and the documentation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
+from textual.binding import Binding, BindingType
 
+from opensymphony.tui.actions import applies
+from opensymphony.tui.text import styled
 from opensymphony.views import TicketView
 
+_NAMES = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+    "enter": "Enter",
+    "space": "Space",
+    "escape": "Esc",
+    "tab": "Tab",
+    "shift+tab": "Shift+Tab",
+    "slash": "/",
+    "question_mark": "?",
+    "ctrl+c": "Ctrl+C",
+    "ctrl+s": "Ctrl+S",
+}
+_SHORT = (
+    ("a", "approve", "approve"),
+    ("d", "reject", "reject"),
+    ("m", "message", "message"),
+    ("x", "stop", "stop"),
+    ("R", "retry", "retry"),
+    ("p", "pause", "pause"),
+)
 
-def hint_line(view: TicketView | None, width: int, said: str = "", *, paused: bool = False) -> Text:
+
+def board_hints(view: TicketView | None, width: int, said: str = "") -> Text:
     """For the ticket under the cursor. `said` stands at the end."""
-    keys: list[tuple[str, str]] = [("?", "help")]
-    if view is not None:
-        keys.append(("Enter", "open"))
-    keys += [("/", "filter"), ("s", "sort"), ("q", "quit")]
-    return keys_line(keys, width, said)
+    keys = [("Enter", "open")] if view is not None else [("Enter", "fold")]
+    return keys_line([*keys, *ticket_keys(view), ("/", "filter"), ("s", "sort"), ("q", "quit")], width, said)
+
+
+def page_hints(view: TicketView | None, width: int, said: str = "") -> Text:
+    """On a ticket's page."""
+    return keys_line([("Esc", "back"), ("Tab", "next"), *ticket_keys(view), ("f", "follow")], width, said)
+
+
+def ticket_keys(view: TicketView | None) -> list[tuple[str, str]]:
+    """What can be asked about it now."""
+    if view is None:
+        return []
+    found: list[tuple[str, str]] = []
+    for key, action, word in _SHORT:
+        answers = action == "message" and view.asked is not None and view.asked.kind == "question"
+        if applies(action, view):
+            found.append((key, "answer" if answers else "resume" if action == "pause" and view.paused else word))
+    return found
 
 
 def keys_line(keys: Sequence[tuple[str, str]], width: int, said: str = "") -> Text:
-    """Keys and words; those that do not fit are left out from the end."""
-    line = Text()
-    room = width - (len(said) + 2 if said else 0)
+    """Keys and words; those that do not fit are left out from the end, but never the help."""
+    room = width - (cell_len(said) + 2 if said else 0)
+    line = Text.assemble(("?", "key"), " help")
     for key, word in keys:
-        more = f"{'  ' if line.plain else ''}{key} {word}"
-        if len(line.plain) + len(more) > room:
+        more = Text.assemble("  ", (key, "key"), f" {word}")
+        if line.cell_len + more.cell_len > room:
             break
-        line.append(f"{'  ' if line.plain else ''}").append(key, "key").append(f" {word}")
-    if said and len(line.plain) + len(said) + 2 <= width:
-        line.append(" " * (width - len(line.plain) - len(said))).append(said, "quiet")
+        line.append_text(more)
+    if said and line.cell_len + cell_len(said) + 2 <= width:
+        line.append(" " * (width - line.cell_len - cell_len(said))).append(said, "quiet")
     return line
+
+
+def key_rows(bindings: Iterable[BindingType]) -> Iterator[tuple[str, str]]:
+    """Each binding as people read it: its keys, and what it does."""
+    for one in bindings:
+        if isinstance(one, Binding) and one.description:
+            yield ", ".join(_NAMES.get(key, key) for key in one.key.split(",")), one.description
+
+
+def help_lines(groups: Sequence[tuple[str, Sequence[BindingType]]]) -> list[Text]:
+    """The help page."""
+    found: list[Text] = []
+    for heading, bindings in groups:
+        found += [*([Text()] if found else []), styled(heading, "strong")]
+        found += [Text.assemble((f"  {keys:<12} ", "key"), meaning) for keys, meaning in key_rows(bindings)]
+    filters = ("text anywhere, -word for those without it", "phase: state: stage: label: id: title: why: pr: is:")
+    return [*found, Text(), styled("In a filter", "strong"), *(Text(f"  {line}") for line in filters)]

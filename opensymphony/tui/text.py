@@ -10,6 +10,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 from rich.cells import cell_len, set_cell_size
+from rich.text import Text
 
 from opensymphony.model import Usage
 from opensymphony.printable import escaped
@@ -50,6 +51,11 @@ def cells(text: str, width: int, *, right: bool = False) -> str:
         return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
     blank = " " * (width - long)
     return blank + text if right else text + blank
+
+
+def styled(text: str, style: str) -> Text:
+    """A text with a style from the palette, to which others can be appended that do not take it over."""
+    return Text.assemble((text, style))
 
 
 def duration(duration_ms: int) -> str:
