@@ -107,9 +107,9 @@ class OpenSymphony(App[None]):
         self.set_interval(1, self.tick)
         if self._exit_after_s is not None:
             self.set_timer(self._exit_after_s, self.exit)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with suppress(NotImplementedError, RuntimeError, ValueError):  # another thread, or another system
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # another thread, or another system
+            # Not SIGHUP: there is no terminal to be restored then, and none to write the last words to.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     def on_unmount(self) -> None:
         self.connection.stop()

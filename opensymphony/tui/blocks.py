@@ -55,10 +55,13 @@ def seen_lines(block: Block, unfolded: bool) -> list[Text]:
 
 
 def wrapped(line: Text, width: int, console: Console) -> list[Text]:
-    """A line in parts of at most so many cells."""
+    """A line in parts of at most so many cells, each as far in as the first."""
     if cell_len(line.plain) <= width:
         return [line]
-    return list(line.wrap(console, width, overflow="fold"))
+    lead = len(line.plain) - len(line.plain.lstrip(" "))
+    lead = lead if lead <= width // 3 else 0
+    first, *more = line[lead:].wrap(console, width - lead, overflow="fold")
+    return [Text(" " * lead).append_text(part) for part in (first, *more)]
 
 
 class BlockView(ScrollView, can_focus=True):
@@ -191,10 +194,10 @@ class BlockView(ScrollView, can_focus=True):
         number, line = self._lines[at]
         chosen = number == self._cursor and self.has_focus
         found = styles(owner(self).theme)
-        bar = Segment("▌ " if chosen else "  ", ground + found["link"])
-        over = found["cursor"] if chosen and at == self._starts[number] else Style()
-        texts = [Segment(text, ground + (style or Style()) + over) for text, style, _ in line.render(_console(self))]
-        return Strip([bar, *texts]).adjust_cell_length(self.size.width, ground + over)
+        blank = not line.plain and at == self._starts[number]  # it only keeps blocks apart
+        bar = Segment("▌ " if chosen and not blank else "  ", ground + found["link"])
+        texts = [Segment(text, ground + (style or Style())) for text, style, _ in line.render(_console(self))]
+        return Strip([bar, *texts]).adjust_cell_length(self.size.width, ground)
 
     def _lay_out(self) -> None:
         width = max(_WIDTH_MIN, (self.scrollable_content_region.width or self.size.width) - _GUTTER)

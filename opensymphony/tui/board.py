@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from opensymphony.tui import grouping
+from opensymphony.tui.blocks import wrapped
 from opensymphony.tui.columns import MARKS, stage, why
 from opensymphony.tui.grouping import FOLDED, ORDER_NAMES, ORDERS, Order
 from opensymphony.tui.header import header_lines
@@ -135,8 +136,9 @@ class BoardScreen(Screen[None]):
         first.append(f"  {one_line(view.state, 40)}", "quiet")
         second = styled(f"  {one_line(stage(view), 40)}", view.phase)
         sentence = one_line(why(view))
-        second.append(f"  {sentence}" if sentence else "", "")
-        return (first, second)
+        second.append(f"  {sentence}" if sentence else "")
+        tall = self.size.height >= 20
+        return (first, *wrapped(second, width, owner(self).console)[:2]) if tall else (first, second)
 
     def _hints(self, width: int) -> Sequence[Text]:
         order = ORDER_NAMES[self._order] + (", reversed" if self._reverse else "")

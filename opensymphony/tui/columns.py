@@ -11,7 +11,7 @@ from opensymphony.views import PullRequestView, TicketView
 
 _NAME_CELLS_MAX = 18
 _NAME_CELLS_MIN = 6
-_TEXT_CELLS_MIN = ((100, 24, 36), (78, 16, 26), (50, 18, 0), (0, 12, 0))
+_TEXT_CELLS_MIN = ((100, 24, 36), (78, 16, 22), (50, 18, 0), (0, 12, 0))
 """From this width on: for the title, and for the sentence where there is one."""
 _WHY_CELLS_MAX = 110
 _GAP = 1
@@ -90,7 +90,7 @@ def due(view: TicketView, now_ms: int) -> str:
 _KINDS = {
     kind.name: kind
     for kind in (
-        Kind(name="stage", width=13, text=lambda view, now_ms: one_line(stage(view), 60), right=False),
+        Kind(name="stage", width=11, text=lambda view, now_ms: one_line(stage(view), 60), right=False),
         Kind(
             name="since", width=5, text=lambda view, now_ms: duration(now_ms - view.since_ms) if view.since_ms else ""
         ),

@@ -56,24 +56,41 @@ class Dialog(ModalScreen[Said | str]):
                     shown = [Text(line) for line in lines(wish.shown, _SHOWN_LINES_MAX)]
                     yield Static(Text("\n").join(shown), markup=False)
             if wish.digest:
-                yield Static(paint(styled(f"digest {one_line(wish.digest, 64)}", "quiet"), theme), markup=False)
+                yield Static(paint(styled(f"digest {one_line(wish.digest, 24)}", "quiet"), theme), markup=False)
             if wish.asks == "reason":
                 yield Input(value=self._draft, placeholder="why (may be left empty)", id="reason", max_length=300)
             if wish.asks == "message":
                 yield TextArea(self._draft, id="message", tab_behavior="focus", show_line_numbers=False, compact=True)
             with Horizontal(id="buttons"):
                 for number, choice in enumerate(wish.choices):
-                    key = "Ctrl+S" if wish.asks == "message" else "y" if number == 0 else ""
-                    label = Text(f" {choice.label}{f' ({key})' if key else ''} ")
+                    label = Text(f" {choice.label}{f' ({self._key})' if number == 0 else ''} ")
                     yield Button(label, id=f"choice-{number}", compact=True)
                 yield Button(Text(" Leave it (Esc) "), id="cancel", compact=True)
 
     def on_mount(self) -> None:
+        self._fit()
         wish = self._wish
         focus = "#message" if wish.asks == "message" else "#cancel" if wish.careful else "#choice-0"
         if wish.asks == "reason" and not wish.careful:
             focus = "#reason"
         self.query_one(focus).focus()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """Long texts scroll, so that the buttons are always seen."""
+        height = owner(self).size.height
+        for editor in self.query("#message"):
+            editor.styles.height = max(2, min(8, height - 12))
+        for shown in self.query("#shown"):
+            shown.styles.max_height = max(2, height - 10 - (6 if self._wish.asks == "message" else 0))
+
+    @property
+    def _key(self) -> str:
+        if self._wish.asks == "message":
+            return "Ctrl+S"
+        return "Enter" if self._wish.asks == "reason" and not self._wish.careful else "y"
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         name = event.button.id or ""

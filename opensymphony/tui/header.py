@@ -104,21 +104,25 @@ def _status(seen: Snapshot) -> list[tuple[str, str]]:
 def _figures(seen: Snapshot, now_ms: int, width: int) -> Text:
     at_work = sum(1 for view in seen.tickets if view.phase in ("running", "stopping"))
     limit = f" of {seen.max_concurrent_agents}" if seen.max_concurrent_agents else ""
-    day = next((one for one in seen.budgets if one.scope == "day"), None)
-    text = Text(f"{at_work}{limit} agents")
+    text = Text.assemble(f"{at_work}{limit} agents", ("  today ", QUIET))
     used = seen.spent_day
-    text.append("  today ", QUIET)
-    text.append(f"{count(used.total_tokens)} tokens" if width >= NARROW else count(used.total_tokens))
-    if used.cost_micros:
-        text.append(f", {money(used.cost_micros)}")
-    for budget in seen.budgets if width >= NARROW else [day] if day is not None else []:
-        name = "" if budget.scope == "day" else f"{one_line(budget.scope, 20)} "
-        text.append("  budget ", QUIET)
-        text.append(f"{name}{budget_short(budget)}", budget_style(budget))
-    if seen.next_poll_ms is not None and width >= 50:
+    day = {one.unit: one for one in seen.budgets if one.scope == "day"}
+    spent: list[tuple[str, str]] = []
+    if used.cost_micros or "cost_micros" in day:
+        limited = day.get("cost_micros")
+        spent.append((budget_short(limited), budget_style(limited)) if limited else (money(used.cost_micros), ""))
+    if "tokens" in day or not spent or width >= NARROW:
+        limited = day.get("tokens")
+        plain = f"{count(used.total_tokens)} tokens"
+        spent.append((budget_short(limited), budget_style(limited)) if limited else (plain, ""))
+    for at, (words, style) in enumerate(spent):
+        text.append(", " if at else "").append(words, style)
+    if seen.next_poll_ms is not None:
         left_ms = seen.next_poll_ms - now_ms
-        text.append("  next poll ", QUIET)
-        text.append(f"in {duration(left_ms)}" if left_ms > 0 else "now")
+        text.append("  next poll ", QUIET).append(f"in {duration(left_ms)}" if left_ms > 0 else "now")
+    for budget in seen.budgets:
+        if budget.scope != "day":
+            text.append(f"  {one_line(budget.scope, 20)} ", QUIET).append(budget_short(budget), budget_style(budget))
     return text
 
 

@@ -24,6 +24,7 @@ _NAMES = {
     "enter": "Enter",
     "space": "Space",
     "escape": "Esc",
+    "backspace": "Backspace",
     "tab": "Tab",
     "shift+tab": "Shift+Tab",
     "slash": "/",
@@ -88,8 +89,9 @@ def key_rows(bindings: Iterable[BindingType]) -> Iterator[tuple[str, str]]:
 def help_lines(groups: Sequence[tuple[str, Sequence[BindingType]]]) -> list[Text]:
     """The help page."""
     found: list[Text] = []
+    width = max(len(keys) for _, bindings in groups for keys, _ in key_rows(bindings))
     for heading, bindings in groups:
         found += [*([Text()] if found else []), styled(heading, "strong")]
-        found += [Text.assemble((f"  {keys:<12} ", "key"), meaning) for keys, meaning in key_rows(bindings)]
+        found += [Text.assemble((f"  {keys:<{width}}  ", "key"), meaning) for keys, meaning in key_rows(bindings)]
     filters = ("text anywhere, -word for those without it", "phase: state: stage: label: id: title: why: pr: is:")
     return [*found, Text(), styled("In a filter", "strong"), *(Text(f"  {line}") for line in filters)]

@@ -51,7 +51,7 @@ def overview(found: Explanation, now_ms: int) -> list[Block]:
         ]
         blocks.append(Block(key="rules", head=(Text(), _heading("conditions on starting it"), *rules)))
     for key, heading, facts in (
-        ("pending", "being done right now", found.pending),
+        ("pending", "being done right now", tuple(_doing(key) for key in found.pending)),
         ("history", "last runs, newest first", found.history),
     ):
         if facts:
@@ -101,7 +101,7 @@ def changes(found: Changes) -> list[Block]:
     blocks: list[Block] = []
     for number, part in enumerate(files[:_FILES_MAX]):
         if any(part):
-            blocks.append(_file(f"file {number}", part))
+            blocks.append(_file(f"file {number}", part, first=not blocks))
     if len(files) > _FILES_MAX:
         blocks.append(Block(key="more", head=(styled(f"… {plural(len(files) - _FILES_MAX, 'more file')}", "warn"),)))
     if found.truncated:
@@ -127,7 +127,7 @@ def checks(found: Sequence[VerificationView]) -> list[Block]:
 _FILES_MAX = 500
 
 
-def _file(key: str, part: Sequence[str]) -> Block:
+def _file(key: str, part: Sequence[str], *, first: bool) -> Block:
     name = part[0]
     if name.startswith("diff --git "):
         name = name.removeprefix("diff --git ").partition(" b/")[0].removeprefix("a/")
@@ -135,7 +135,7 @@ def _file(key: str, part: Sequence[str]) -> Block:
         added = sum(1 for line in part[1:] if line.startswith("+") and not line.startswith("+++"))
         removed = sum(1 for line in part[1:] if line.startswith("-") and not line.startswith("---"))
         head = styled(one_line(name), "file").append(f"  +{added}", "added").append(f" -{removed}", "removed")
-        return Block(key=key, head=(Text(), head), body=body, first=60)
+        return Block(key=key, head=(head,) if first else (Text(), head), body=body, first=60)
     return Block(key=key, body=diff_lines("\n".join(part)), first=60)
 
 
@@ -154,7 +154,7 @@ def _facts(view: TicketView, now_ms: int) -> Iterator[Text]:
     if view.generation:
         yield _fact("run", f"{view.generation}, {plural(view.turns, 'turn')}, {plural(view.attempts, 'verification')}")
     if view.activity:
-        yield _fact("the agent", view.activity + _since(view.last_activity_ms, now_ms))
+        yield _fact("the agent", view.activity + _ago(view.last_activity_ms, now_ms))
     if view.started_ms is not None:
         until = f", took {duration(view.ended_ms - view.started_ms)}" if view.ended_ms else ""
         yield _fact("started", day_and_time(view.started_ms) + until)
@@ -217,6 +217,16 @@ def _fact(name: str, text: str) -> Text:
 
 def _texts(text: str, style: str) -> tuple[Text, ...]:
     return tuple(styled(f"  {line}", style) for line in lines(text))
+
+
+def _ago(at_ms: int | None, now_ms: int) -> str:
+    return f", {duration(now_ms - at_ms)} ago" if at_ms else ""
+
+
+def _doing(key: str) -> str:
+    """What a command does in words, and its key as the log has it."""
+    name = key.rpartition("/")[2].replace("-", " ")
+    return f"{name} ({key})" if name and name != key else key
 
 
 def _since(at_ms: int | None, now_ms: int) -> str:

@@ -100,9 +100,20 @@ class TicketTable(ScrollView, can_focus=True):
         return row if isinstance(row, TicketView) else None
 
     def action_move(self, by: int) -> None:
-        if self._rows:
-            self._cursor = max(0, min(self._cursor + by, len(self._rows) - 1))
-            self._see()
+        """To a ticket, or to the heading of a group that is folded: others are passed over."""
+        step = 1 if by > 0 else -1
+        at = max(-1, min(self._cursor + by, len(self._rows)))
+        while 0 <= at < len(self._rows) and self._is_passed_over(at):
+            at += step
+        if not 0 <= at < len(self._rows):  # the last one on the way that can be stood on
+            ends = range(len(self._rows)) if by < 0 else range(len(self._rows) - 1, -1, -1)
+            at = next((one for one in ends if not self._is_passed_over(one)), self._cursor)
+        self._cursor = at
+        self._see()
+
+    def _is_passed_over(self, at: int) -> bool:
+        row = self._rows[at]
+        return isinstance(row, GroupRow) and not row.folded
 
     def action_page(self, by: int) -> None:
         self.action_move(by * max(1, self.size.height - 2))
@@ -134,8 +145,8 @@ class TicketTable(ScrollView, can_focus=True):
         return None
 
     def _see(self) -> None:
-        top = 0 if self._cursor <= 1 else self._cursor  # the first heading is seen with its first ticket
-        self.scroll_to_region(Region(0, top, 1, 2), animate=False, immediate=True, x_axis=False)
+        top = self._cursor - 1 if self._cursor and self._is_passed_over(self._cursor - 1) else self._cursor
+        self.scroll_to_region(Region(0, top, 1, self._cursor - top + 2), animate=False, immediate=True, x_axis=False)
         self.refresh()
         self.post_message(self.Moved())
 

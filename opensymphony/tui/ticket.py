@@ -50,7 +50,7 @@ class TicketScreen(Screen[None]):
         Binding("tab,right,l", "turn(1)", "next part", show=False),
         Binding("shift+tab,left,h", "turn(-1)", "part before", show=False),
         *(
-            Binding(str(at), f"section('{name}')", f"show {name}", show=False)
+            Binding(str(at), f"section('{name}')", "to the part of this number, 1 to 6" if at == 1 else "", show=False)
             for at, name in enumerate(get_args(Section), start=1)
         ),
         Binding("f", "follow", "follow the transcript, or not", show=False),

@@ -13,6 +13,7 @@ ENTRIES_MAX = 2_000
 """Kept at once; while it is followed the oldest go, while it is read backwards the newest."""
 _FIRST, _LAST = 6, 4
 _DETAIL_LINES = 12
+_SHORT_CHARS = 100
 
 
 class Talk:
@@ -154,6 +155,6 @@ def _indented(text: str, style: str, indent: str = "  ") -> tuple[Text, ...]:
 
 def _pretty(arguments: str) -> str:
     try:
-        return msgspec.json.format(arguments, indent=2) if arguments else ""
+        return arguments if len(arguments) <= _SHORT_CHARS else msgspec.json.format(arguments, indent=2)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return arguments

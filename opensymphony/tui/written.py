@@ -11,6 +11,9 @@ from textual.widgets import Static
 from opensymphony.tui.owner import owner
 from opensymphony.tui.palette import paint
 
+_PADDING = 2
+"""Of each, in app.tcss."""
+
 
 class Written(Static):
     """Lines that a function makes for a width, written anew whenever they are asked for."""
@@ -20,9 +23,12 @@ class Written(Static):
         self._make = make
 
     def write(self) -> None:
-        made = self._make(max(1, self.content_size.width or owner(self).size.width - 2))
+        width = max(1, owner(self).size.width - _PADDING)
+        made = [paint(line, owner(self).theme) for line in self._make(width)]
+        for line in made:
+            line.truncate(width, overflow="ellipsis")
         self.display = bool(made)
-        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join(paint(line, owner(self).theme) for line in made))
+        self.update(Text("\n").join(made))
 
     def on_resize(self, event: Resize) -> None:
         self.write()
