@@ -33,6 +33,28 @@ from opensymphony.views import Snapshot, TicketView
 _DRAFTS_MAX = 50
 
 
+_TICKET_KEYS: list[BindingType] = [
+    Binding("a", "act('approve')", "approve what the agent asks for", show=False),
+    Binding("d", "act('reject')", "reject it", show=False),
+    Binding("m", "act('message')", "answer the agent, or tell it something", show=False),
+    Binding("x", "act('stop')", "stop", show=False),
+    Binding("R", "act('retry')", "retry", show=False),
+    Binding("p", "act('pause')", "pause or resume it", show=False),
+    Binding("o", "open('ticket')", "open it in a browser", show=False),
+    Binding("O", "open('pull request')", "open its pull request in a browser", show=False),
+    Binding("y", "copy", "copy its identifier", show=False),
+]
+_GENERAL_KEYS: list[BindingType] = [
+    Binding("P", "pause_all", "pause or resume everything", show=False),
+    Binding("r", "refresh", "look at the tracker now, and read everything anew", show=False),
+    Binding("e", "problems", "show everything that is wrong", show=False),
+    Binding("T", "theme", "dark or light", show=False),
+    Binding("question_mark", "help", "these keys", show=False),
+    Binding("q", "quit", "quit", show=False),
+    Binding("ctrl+c", "quit", "quit, whatever is open", show=False, priority=True),
+]
+
+
 class OpenSymphony(App[None]):
     """The terminal interface to one daemon."""
 
@@ -40,24 +62,7 @@ class OpenSymphony(App[None]):
     TITLE = "OpenSymphony"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "act('approve')", "approve what the agent asks for", show=False),
-        Binding("d", "act('reject')", "reject it", show=False),
-        Binding("m", "act('message')", "answer or tell the agent something", show=False),
-        Binding("x", "act('stop')", "stop", show=False),
-        Binding("R", "act('retry')", "retry", show=False),
-        Binding("p", "act('pause')", "pause or resume the ticket", show=False),
-        Binding("P", "pause_all", "pause or resume everything", show=False),
-        Binding("o", "open('ticket')", "open the ticket in a browser", show=False),
-        Binding("O", "open('pull request')", "open its pull request", show=False),
-        Binding("y", "copy", "copy the identifier", show=False),
-        Binding("r", "refresh", "look at the tracker now, and read everything anew", show=False),
-        Binding("e", "problems", "show everything that is wrong", show=False),
-        Binding("T", "theme", "dark or light", show=False),
-        Binding("question_mark", "help", "this help", show=False),
-        Binding("q", "quit", "quit", show=False),
-        Binding("ctrl+c", "quit", "quit, whatever is open", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*_TICKET_KEYS, *_GENERAL_KEYS]
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class OpenSymphony(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK
+        self.animation_level = "none"
         self.clock = clock or Clock()
         self.author = author
         self.connection = Connection(source, self._link_changed, self.clock, pauses_s=pauses_s, first=first)
@@ -264,6 +270,7 @@ def has_browser(environment: Mapping[str, str], platform: str) -> bool:
 KEYS: Sequence[tuple[str, Sequence[BindingType]]] = (
     ("On the board", [*TicketTable.BINDINGS, *BoardScreen.BINDINGS]),
     ("On a ticket's page", [*TicketScreen.BINDINGS, *BlockView.BINDINGS]),
-    ("About the ticket, on both", OpenSymphony.BINDINGS),
+    ("About the ticket", _TICKET_KEYS),
+    ("Everywhere", _GENERAL_KEYS),
 )
 """Every key with its meaning, for the help page and docs/tui.md."""

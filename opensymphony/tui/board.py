@@ -57,7 +57,7 @@ class BoardScreen(Screen[None]):
 
     def refresh_picture(self) -> None:
         """Another picture, or none any more."""
-        if not self.is_mounted:
+        if not self.query(TicketTable):  # not there yet, or not any more
             return
         link = owner(self).link
         tickets = link.snapshot.tickets if link.snapshot is not None else ()
@@ -65,11 +65,14 @@ class BoardScreen(Screen[None]):
         wanted = grouping.matcher(self._query)
         rows = grouping.rows(tickets, wanted=wanted, order=self._order, reverse=self._reverse, folded=folded)
         empty = "nothing matches the filter: Esc clears it" if tickets else "no ticket is known yet"
+        empty = empty if link.snapshot is not None else "nothing has come from the daemon yet"
         self._table.show(rows, owner(self).now_ms, stale=link.lost_ms is not None, empty=empty)
         self.tick()
 
     def tick(self) -> None:
         """A second has gone by."""
+        if not self.query(TicketTable):
+            return
         self._table.tick(owner(self).now_ms)
         self.query_one("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
         for written in self.query(Written):
@@ -128,7 +131,7 @@ class BoardScreen(Screen[None]):
 
     def _preview(self, width: int) -> Sequence[Text]:
         """The row under the cursor in full, since columns cut it."""
-        view = self.ticket
+        view = self._table.ticket
         if view is None or self.size.height < 14:
             return ()
         first = styled(f"{MARKS[view.phase]} ", view.phase)
@@ -143,4 +146,4 @@ class BoardScreen(Screen[None]):
     def _hints(self, width: int) -> Sequence[Text]:
         order = ORDER_NAMES[self._order] + (", reversed" if self._reverse else "")
         said = order if self._order != "start" or self._reverse else ""
-        return (board_hints(self.ticket, width, said),)
+        return (board_hints(self._table.current, width, said),)

@@ -11,7 +11,7 @@ from opensymphony.views import PullRequestView, TicketView
 
 _NAME_CELLS_MAX = 18
 _NAME_CELLS_MIN = 6
-_TEXT_CELLS_MIN = ((100, 24, 36), (78, 16, 22), (50, 18, 0), (0, 12, 0))
+_TEXT_CELLS_MIN = ((96, 20, 34), (76, 16, 22), (50, 18, 0), (0, 12, 0))
 """From this width on: for the title, and for the sentence where there is one."""
 _WHY_CELLS_MAX = 110
 _GAP = 1

@@ -27,7 +27,10 @@ def header_lines(link: Link, clock_ms: int, width: int, *, height: int) -> list[
         left.append(f"  {text}", style)
     found = [_ends(left, state(link, clock_ms, width), width)]
     if height >= 12:
-        found.append(_ends(_figures(seen, now_ms, width), Text(), width))
+        figures = _figures(seen, now_ms, width)
+        if link.lost_ms is not None:
+            figures = Text.assemble((f"as of {clock_time(link.received_ms)}  ", WARN), (figures.plain, QUIET))
+        found.append(_ends(figures, Text(), width))
     wrong = problems(link, clock_ms)
     if wrong:
         more = f" (+{len(wrong) - 1}: e shows all)" if len(wrong) > 1 else ""

@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from opensymphony.tui.actions import applies
+from opensymphony.tui.grouping import GroupRow, Row
 from opensymphony.tui.text import styled
 from opensymphony.views import TicketView
 
@@ -42,9 +43,10 @@ _SHORT = (
 )
 
 
-def board_hints(view: TicketView | None, width: int, said: str = "") -> Text:
-    """For the ticket under the cursor. `said` stands at the end."""
-    keys = [("Enter", "open")] if view is not None else [("Enter", "fold")]
+def board_hints(row: Row | None, width: int, said: str = "") -> Text:
+    """For the row under the cursor. `said` stands at the end."""
+    view = None if isinstance(row, GroupRow) else row
+    keys = [("Enter", "open" if view is not None else "unfold")] if row is not None else []
     return keys_line([*keys, *ticket_keys(view), ("/", "filter"), ("s", "sort"), ("q", "quit")], width, said)
 
 

@@ -87,7 +87,7 @@ class TicketScreen(Screen[None]):
 
     def refresh_picture(self) -> None:
         """Another picture."""
-        if not self.is_mounted:
+        if not self.query(BlockView):  # not there yet, or not any more
             return
         link = owner(self).link
         found = grouping.find(link.snapshot.tickets, self.view.id) if link.snapshot is not None else self.view
@@ -100,6 +100,8 @@ class TicketScreen(Screen[None]):
 
     def tick(self, seconds: int = 1) -> None:
         """Time goes on; the transcript, and what could not be read, is asked for again now and then."""
+        if not self.query(BlockView):
+            return
         self.query_one("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
         for written in self.query(Written):
             written.write()
@@ -168,7 +170,7 @@ class TicketScreen(Screen[None]):
             self._trouble[section] = str(error)
         else:
             changed = self._trouble.pop(section, None) is not None or changed
-        if changed and self.is_mounted and section == self.section:
+        if changed and self.query(BlockView) and section == self.section:
             self._show()
 
     async def _read(self, section: Section) -> bool:
@@ -207,7 +209,7 @@ class TicketScreen(Screen[None]):
         if self._talk.before == before:
             self._talk.add_older(page)
             self._blocks["transcript"] = self._talk.blocks
-            if self.section == "transcript":
+            if self.section == "transcript" and self.query(BlockView):
                 self._show()
 
     async def _older_timeline(self) -> None:
@@ -221,7 +223,7 @@ class TicketScreen(Screen[None]):
             self._timeline = [*self._timeline, *page.entries][:TIMELINE_MAX]
             self._timeline_before = page.before if len(self._timeline) < TIMELINE_MAX else None
             self._blocks["timeline"] = sections.timeline(self._timeline, self._timeline_before is not None)
-            if self.section == "timeline":
+            if self.section == "timeline" and self.query(BlockView):
                 self._show()
 
     async def _ask(self, call: Callable[[Address], T]) -> T:

@@ -26,7 +26,7 @@ from opensymphony.views import (
 NOW_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
 DIGEST = "4f1c2a9be07d5563a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718"
-FORGED = "\x1b[2J\x1b]0;owned\x07[red]red[/red] [@click=app.quit]here[/] \u202eesrever\u202c a\u200bb \ud800 \x9b31m"
+FORGED = "\x1b[2J\x1b]0;owned\x07[red]red[/red] [@click=app.quit]here[/] \u202eesrever\u202c a\u200bb \x9b31m"
 """What an attacker would like a terminal, or Textual, to obey."""
 
 
