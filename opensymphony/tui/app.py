@@ -258,7 +258,8 @@ class OpenSymphony(App[None]):
     def _fatal_error(self) -> None:
         """Textual would print a page of locals, the token's among them."""
         error = sys.exc_info()[1]
-        self._exit_renderables.append(Text(f"opensymphony: the terminal interface has a defect: {error!r}"))
+        told = one_line(f"opensymphony: the terminal interface has a defect: {error!r}")
+        self._exit_renderables.append(Text(told, no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
 
 

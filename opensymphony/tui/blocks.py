@@ -38,6 +38,8 @@ class Block(Struct, frozen=True, kw_only=True):
     body: tuple[Text, ...] = ()
     first: int = 1_000_000
     last: int = 0
+    fixed: bool = False
+    """It stands at its end of the list whatever is added, so it tells no place in it."""
 
     @property
     def folds(self) -> bool:
@@ -123,7 +125,6 @@ class BlockView(ScrollView, can_focus=True):
             return
         top, height = self.scroll_offset.y, max(1, self.size.height)
         start, end = self._span(self._cursor)
-        self._notice(by)
         if (by > 0 and end > top + height) or (by < 0 and start < top):
             self._scroll(top + by)
         elif 0 <= self._cursor + by < len(self._blocks):
@@ -137,13 +138,18 @@ class BlockView(ScrollView, can_focus=True):
                 self.refresh()
         elif by < 0:
             self._scroll(0)
+        self._notice(by)
 
     def action_page(self, by: int) -> None:
-        self._notice(by)
         self._scroll(self.scroll_offset.y + by * max(1, self.size.height - 1), follow_cursor=True)
+        self._notice(by)
 
     def action_top(self) -> None:
+        self.see_beginning()
         self._notice(-1)
+
+    def see_beginning(self) -> None:
+        """Look at the first block."""
         self._cursor = 0
         self._scroll(0)
 
@@ -238,6 +244,8 @@ class BlockView(ScrollView, can_focus=True):
         if top >= len(self._lines):
             return None
         number = self._lines[top][0]
+        if self._blocks[number].fixed and number + 1 < len(self._blocks):
+            number += 1
         return self._blocks[number].key, top - self._starts[number]
 
     def _restore(self, anchor: tuple[str, int] | None) -> None:

@@ -137,5 +137,9 @@ def _ends(left: Text, right: Text, width: int) -> Text:
     """Both on one line; the left one gives way."""
     space = width - cell_len(right.plain) - (1 if right.plain else 0)
     left = left.copy()
-    left.truncate(max(0, space), overflow="ellipsis", pad=True)
+    if space <= 0:
+        left = right.copy()
+        left.truncate(width, overflow="ellipsis")
+        return left
+    left.truncate(space, overflow="ellipsis", pad=True)
     return left.append(" ").append_text(right) if right.plain else left

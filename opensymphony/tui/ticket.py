@@ -240,7 +240,7 @@ class TicketScreen(Screen[None]):
         end = self.section == "transcript" and self.following
         view.show(blocks, end=end)
         if new and not end:
-            view.action_top()
+            view.see_beginning()
 
     def _header(self, width: int) -> Sequence[Text]:
         link, view = owner(self).link, self.view

@@ -32,10 +32,10 @@ class Talk:
         """Oldest first."""
         found: list[Block] = []
         if self.before is not None:
-            found.append(Block(key="older", head=(styled("… older entries: page up loads them", "quiet"),)))
+            found.append(_beginning("… older entries: page up loads them"))
         elif self._entries:
             archived = ", from its archive" if self.archived else ""
-            found.append(Block(key="older", head=(styled(f"beginning of the conversation{archived}", "quiet"),)))
+            found.append(_beginning(f"beginning of the conversation{archived}"))
         for entry in self._entries:
             if entry.seq not in self._blocks:
                 self._blocks[entry.seq] = entry_block(entry)
@@ -74,6 +74,10 @@ class Talk:
             self.before = self._entries[0].seq
             for entry in gone:
                 self._blocks.pop(entry.seq, None)
+
+
+def _beginning(text: str) -> Block:
+    return Block(key="older", head=(styled(text, "quiet"),), fixed=True)
 
 
 def entry_block(entry: TranscriptEntry) -> Block:

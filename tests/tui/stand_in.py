@@ -40,6 +40,8 @@ class StandIn(Desk):
         self.picture = picture
         self.talks: dict[str, list[TranscriptEntry]] = {"SHOP-118": list(scenes.TALK)}
         self.read: list[tuple[str, dict[str, str]]] = []
+        self.cut = False
+        """The next answer does not arrive."""
         self.lost = 0
         """So many answers to actions are cut off after they were carried out."""
 
@@ -52,7 +54,7 @@ class StandIn(Desk):
         answer = await super().act(action, identifier, **given)
         if self.lost:
             self.lost -= 1
-            raise _Cut
+            self.cut = True
         return answer
 
     def transcript(self, request: Request) -> Response:
@@ -76,18 +78,21 @@ class StandIn(Desk):
         return json_response(scenes.CHANGES)
 
 
-class _Cut(Exception):
-    """The answer never arrives."""
+def _cutting(app: Any, desk: StandIn) -> Any:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        gone = False
 
+        async def sent(message: Any) -> None:
+            nonlocal gone
+            if desk.cut:
+                desk.cut, gone = False, True
+                scope["state"]["opensymphony.abort"]()
+            if not gone:
+                await send(message)
 
-def _cutting(app: Any) -> Any:
-    async def cut(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await app(scope, receive, send)
-        except _Cut:
-            scope["state"]["opensymphony.abort"]()
+        await app(scope, receive, sent)
 
-    return cut
+    return answer
 
 
 class House:
@@ -121,7 +126,9 @@ class House:
     async def _serve(self, app: Any, port: int, *, task_status: Any) -> None:
         with anyio.CancelScope() as self.scope:
             assert self.feed is not None
-            await serve_app(_cutting(app), "127.0.0.1", port, closing=self.feed.close, task_status=task_status)
+            await serve_app(
+                _cutting(app, self.desk), "127.0.0.1", port, closing=self.feed.close, task_status=task_status
+            )
 
     async def close(self) -> None:
         """As a daemon ends: its address goes too."""
