@@ -36,9 +36,9 @@ def tui(
     ? shows the keys. The connection comes back by itself, also after the daemon was started again; until then the last
     picture stays and is marked. Needs a terminal: exit code 2 without one, and 1 when no daemon answers at the start.
     """
+    source = _source(ask.either(workflow, workflow_option), config, url, token_file)
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or os.environ.get("TERM", "") in ("", "dumb"):
         output.fail("`tui` needs a terminal: use `opensymphony status`, or `status --json` in scripts", output.USAGE)
-    source = _source(ask.either(workflow, workflow_option), config, url, token_file)
     from opensymphony.api.client import fetch_snapshot
     from opensymphony.errors import InstanceError
     from opensymphony.tui.app import OpenSymphony
