@@ -13,7 +13,10 @@ from tests.tui.record import IMAGES, SHOTS, SNAPSHOTS, lines_of
 async def test_a_screen_is_as_it_was_recorded(name: str, tmp_path: Path) -> None:
     """`python -m tests.tui.record` records them anew."""
     recorded = (SNAPSHOTS / f"{name}.txt").read_text().split("\n")[:-1]
-    assert await lines_of(name, tmp_path) == recorded
+    image = tmp_path / "image.svg" if SHOTS[name].image else None
+    assert await lines_of(name, tmp_path / "store", image) == recorded
+    if image is not None:
+        assert image.read_text() == (IMAGES / f"tui-{name}.svg").read_text(), "the picture in docs/images is another"
 
 
 def test_nothing_is_left_over() -> None:
