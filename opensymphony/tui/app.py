@@ -259,7 +259,7 @@ class OpenSymphony(App[None]):
         """Textual would print a page of locals, the token's among them."""
         error = sys.exc_info()[1]
         told = one_line(f"opensymphony: the terminal interface has a defect: {error!r}")
-        self._exit_renderables.append(Text(told, no_wrap=True, overflow="ignore"))
+        self._exit_renderables.append(Text(told))
         self._close_messages_no_wait()
 
 

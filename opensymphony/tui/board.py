@@ -14,7 +14,7 @@ from textual.widgets import Input
 from opensymphony.tui import grouping
 from opensymphony.tui.blocks import wrapped
 from opensymphony.tui.columns import MARKS, stage, why
-from opensymphony.tui.grouping import FOLDED, ORDER_NAMES, ORDERS, Order
+from opensymphony.tui.grouping import FOLDED, ORDER_NAMES, ORDERS, Order, Row
 from opensymphony.tui.header import header_lines
 from opensymphony.tui.hints import board_hints
 from opensymphony.tui.owner import owner
@@ -74,22 +74,29 @@ class BoardScreen(Screen[None]):
         if not self.query(TicketTable):
             return
         self._table.tick(owner(self).now_ms)
-        self.query_one("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
+        self.query("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
         for written in self.query(Written):
             written.write()
 
     @property
     def ticket(self) -> TicketView | None:
         """What an action is about."""
-        return self._table.ticket
+        row = self._row
+        return row if isinstance(row, TicketView) else None
+
+    @property
+    def _row(self) -> Row | None:
+        """The one under the cursor; at the end of everything the table goes before the lines that tell of it."""
+        table = self.query(TicketTable)
+        return table.first().current if table else None
 
     @property
     def _table(self) -> TicketTable:
         return self.query_one(TicketTable)
 
     def on_ticket_table_moved(self) -> None:
-        self.query_one("#preview", Written).write()
-        self.query_one("#hints", Written).write()
+        for written in self.query("#preview, #hints").results(Written):
+            written.write()
 
     def on_ticket_table_chosen(self, message: TicketTable.Chosen) -> None:
         owner(self).open_ticket(message.view)
@@ -131,7 +138,7 @@ class BoardScreen(Screen[None]):
 
     def _preview(self, width: int) -> Sequence[Text]:
         """The row under the cursor in full, since columns cut it."""
-        view = self._table.ticket
+        view = self.ticket
         if view is None or self.size.height < 14:
             return ()
         first = styled(f"{MARKS[view.phase]} ", view.phase)
@@ -146,4 +153,4 @@ class BoardScreen(Screen[None]):
     def _hints(self, width: int) -> Sequence[Text]:
         order = ORDER_NAMES[self._order] + (", reversed" if self._reverse else "")
         said = order if self._order != "start" or self._reverse else ""
-        return (board_hints(self._table.current, width, said),)
+        return (board_hints(self._row, width, said),)

@@ -69,6 +69,7 @@ class TicketScreen(Screen[None]):
         self._blocks: dict[Section, list[Block]] = {}
         self._trouble: dict[Section, str] = {}
         self._stale: set[Section] = set(SECTIONS)
+        self._reading: set[Section] = set()
         self._seconds = 0
 
     @property
@@ -94,21 +95,21 @@ class TicketScreen(Screen[None]):
         self.gone = found is None
         if found is not None and found != self.view:
             self.view = found
-            self._stale = set(SECTIONS)
-            self._load()
+            self._stale = set(SECTIONS)  # read again by the clock, however often the picture changes
         self.tick(0)
 
     def tick(self, seconds: int = 1) -> None:
         """Time goes on; the transcript, and what could not be read, is asked for again now and then."""
         if not self.query(BlockView):
             return
-        self.query_one("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
+        self.query("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
         for written in self.query(Written):
             written.write()
         self._seconds += seconds
         due = seconds and self._seconds % _EVERY_S == 0 and owner(self).link.lost_ms is None
-        if due and (self.section == "transcript" or self.section in self._trouble):
-            self._stale.add(self.section)
+        if due:
+            if self.section == "transcript" or self.section in self._trouble:
+                self._stale.add(self.section)
             self._load()
 
     def reload(self) -> None:
@@ -156,13 +157,14 @@ class TicketScreen(Screen[None]):
             self.run_worker(self._older_timeline(), group="older", exclusive=True)
 
     def _load(self) -> None:
-        if self.section in self._stale:
+        if self.section in self._stale - self._reading:
             self.run_worker(self._fetch(self.section), group=f"load {self.section}", exclusive=False)
 
     async def _fetch(self, section: Section) -> None:
-        if section not in self._stale:
+        if section not in self._stale - self._reading:
             return
         self._stale.discard(section)
+        self._reading.add(section)
         try:
             changed = await self._read(section)
         except InstanceError as error:
@@ -170,6 +172,8 @@ class TicketScreen(Screen[None]):
             self._trouble[section] = str(error)
         else:
             changed = self._trouble.pop(section, None) is not None or changed
+        finally:
+            self._reading.discard(section)
         if changed and self.query(BlockView) and section == self.section:
             self._show()
 
@@ -185,8 +189,8 @@ class TicketScreen(Screen[None]):
             page = await self._ask(lambda address: fetch_transcript(address, name, after=after))
             if after is not None and page.conversation_id != self._talk.conversation_id:
                 page = await self._ask(lambda address: fetch_transcript(address, name))
-            if not self._talk.add(page):
-                return section not in self._blocks
+            if not self._talk.add(page) and section in self._blocks:
+                return False
             self._blocks[section] = self._talk.blocks
         elif section == "timeline":
             past = await self._ask(lambda address: fetch_timeline(address, name))

@@ -36,6 +36,8 @@ class Talk:
         elif self._entries:
             archived = ", from its archive" if self.archived else ""
             found.append(_beginning(f"beginning of the conversation{archived}"))
+        else:
+            found.append(_beginning("nothing was said yet"))
         for entry in self._entries:
             if entry.seq not in self._blocks:
                 self._blocks[entry.seq] = entry_block(entry)

@@ -125,6 +125,16 @@ async def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         await seat.sees("now there is one")
 
 
+async def test_an_empty_conversation_says_so(tmp_path: Path) -> None:
+    """It is not being loaded for ever."""
+    async with seated(tmp_path) as seat:
+        seat.desk.talks["SHOP-131"] = []
+        await seat.press("enter", "2")
+        await seat.sees("nothing was said yet")
+        seat.desk.talks["SHOP-131"] = [said(1, "the first word")]
+        await seat.sees("the first word")
+
+
 async def test_a_change_of_the_ticket_is_shown(tmp_path: Path) -> None:
     """In the head and in the part that is looked at; one that is gone says so and can be asked for nothing."""
     async with seated(tmp_path) as seat:
@@ -132,7 +142,7 @@ async def test_a_change_of_the_ticket_is_shown(tmp_path: Path) -> None:
         await seat.sees("the agent asks a question")
         first = structs.replace(scenes.TICKETS[0], phase="running", asked=None, stage="sending", reason="it goes on")
         seat.show(tickets=(first, *scenes.TICKETS[1:]))
-        await seat.sees("● SHOP-131", "sending", "it goes on")
+        await seat.sees("● SHOP-131", "sending", "▌ it goes on")
         seat.show(tickets=scenes.TICKETS[1:])
         await seat.sees("the tracker or the daemon has let go of it")
         await seat.press("x")

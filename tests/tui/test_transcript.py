@@ -27,12 +27,14 @@ def text(block: Block, unfolded: bool = False) -> str:
 def test_pages_are_joined_without_gap_and_without_doubles() -> None:
     """Newer at the end, older at the beginning, each once; blocks that are known stay the same."""
     talk = Talk()
-    assert talk.add(page(5, 6, before=5))
+    assert not talk.add(page()) and text(talk.blocks[0]) == "nothing was said yet"
+    assert talk.add(page(5, 6, before=5, conversation="d"))
     first = talk.blocks[1]
     assert "page up loads them" in text(talk.blocks[0])
-    assert talk.add(page(6, 7)) and not talk.add(page(7)) and not talk.add(page())
-    talk.add_older(page(3, 4, 5, before=3))
-    talk.add_older(page(1, 2))
+    for known, new in ((page(6, 7, conversation="d"), True), (page(7, conversation="d"), False)):
+        assert talk.add(known) is new
+    talk.add_older(page(3, 4, 5, before=3, conversation="d"))
+    talk.add_older(page(1, 2, conversation="d"))
     assert seqs(talk) == [1, 2, 3, 4, 5, 6, 7] and talk.after == 7 and talk.before is None
     assert first in talk.blocks and "beginning of the conversation" in text(talk.blocks[0])
 
