@@ -32,7 +32,8 @@ WITHOUT_MIRROR = {
 DRAWERS = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}
 # Neither reading the help nor a mistyped command may wait for these.
 NOT_AT_START = re.compile(
-    r"(textual|httpx|prometheus_client|pydantic|starlette|uvicorn|websockets|opensymphony\.(services|agents)\..*)(\..*)?"
+    r"(textual|httpx|prometheus_client|pydantic|starlette|uvicorn|websockets"
+    r"|opensymphony\.((services|agents)\..*|tui|api))(\..*)?"
 )
 
 

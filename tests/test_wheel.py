@@ -26,6 +26,7 @@ def test_the_wheel_carries_everything_it_needs(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert [name for name in names if not name.startswith(("opensymphony/", "opensymphony_orchestrator-"))] == []
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "opensymphony/tui/app.tcss" in names
     uv, elsewhere = find_uv(), tmp_path / "elsewhere"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(elsewhere)], check=True)
     python = str(elsewhere / "bin" / "python")

@@ -75,6 +75,7 @@ class Address(Struct, frozen=True, kw_only=True):
     """Where a running daemon is found."""
 
     pid: int
+    """0 for one on another machine, behind a tunnel."""
     host: str
     port: int
     token_file: str
@@ -300,7 +301,7 @@ def _refuse(address: Address, method: str, path: str, answer: httpx.Response) ->
 def _unanswered(address: Address, error: Exception) -> InstanceError:
     said = " ".join(str(error).split()) or type(error).__name__
     sent = isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-    if not sent and _is_gone(address.pid):
+    if not sent and address.pid and _is_gone(address.pid):
         return InstanceError(
             f"the daemon (pid {address.pid}) is gone: start it again with `opensymphony run`, which goes on from there"
         )

@@ -36,6 +36,7 @@ from opensymphony.cli import (
     shutdown,
     status,
     stop,
+    tui,
     webhook,
 )
 
@@ -60,6 +61,7 @@ app.command()(status.status)
 app.command()(issues.issues)
 app.command()(explain.explain)
 app.command()(dashboard.dashboard)
+app.command()(tui.tui)
 app.command()(logs.logs)
 app.command()(debug.debug)
 app.command()(stop.stop)

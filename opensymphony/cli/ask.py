@@ -63,6 +63,13 @@ def find(workflow: str | None, config: str | None) -> Address:
         output.fail(f"{error}{_left_hint(settings.store_dir)}", output.FAILED)
 
 
+def store_dir(workflow: str | None, config: str | None) -> str:
+    """Where the daemon of this WORKFLOW.md keeps what it knows, after `find` has found nothing wrong with it."""
+    from opensymphony.settings import load_settings
+
+    return load_settings(workflow or "WORKFLOW.md", config_path=config)[0].store_dir
+
+
 def _left_hint(store_dir: str) -> str:
     """What is to be said where a daemon went and left its agents at work."""
     from pathlib import Path

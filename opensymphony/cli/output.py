@@ -20,6 +20,7 @@ from opensymphony.errors import (
     Problem,
     ServiceError,
 )
+from opensymphony.printable import escaped
 
 DONE = 0
 FAILED = 1
@@ -82,7 +83,7 @@ def exit_code(error: OpenSymphonyError) -> int:
 
 def one_line(text: str) -> str:
     """The text with every control character shown as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return escaped(text)
 
 
 def duration(duration_ms: int) -> str:

@@ -20,6 +20,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from opensymphony.logs import redacted
+from opensymphony.printable import escaped
 from opensymphony.views import TranscriptEntry
 
 _HEAD_LINES = 8
@@ -169,11 +170,7 @@ def folded(lines: Sequence[str], everything: bool) -> list[str]:
 
 def shown(text: str) -> str:
     """Control characters as escapes, lines kept, and no secret that we know."""
-    cleaned = redacted(text.replace("\r\n", "\n"))
-    return "".join(
-        char if char.isprintable() or char in _KEPT else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in cleaned
-    )
+    return escaped(redacted(text.replace("\r\n", "\n")), keep=_KEPT)
 
 
 def _safe(entry: TranscriptEntry) -> TranscriptEntry:

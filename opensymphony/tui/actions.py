@@ -1,0 +1,251 @@
+"""What can be asked of the daemon about a ticket: when, what the person is told before, and how the answer is got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import anyio
+from msgspec import Struct
+
+from opensymphony.api.client import NoAnswer, Rejected, UnknownIssue, request_action
+from opensymphony.clock import new_id
+from opensymphony.errors import InstanceError
+from opensymphony.tui.connection import Source, in_thread
+from opensymphony.views import ActionAnswer, TicketView
+
+Action = Literal["stop", "retry", "pause", "resume", "message", "approve", "reject"]
+Asks = Literal["nothing", "reason", "message"]
+
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Between asking again for an answer that was lost."""
+MESSAGE_CHARS_MAX = 20_000
+_UNANSWERED_MAX = 100
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """One way to say yes."""
+
+    label: str
+    finish: bool = False
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """Something that a person may want, to be confirmed."""
+
+    action: Action
+    identifier: str | None
+    """None: everything."""
+    title: str
+    says: str
+    """What will happen."""
+    shown: str = ""
+    """What is approved or rejected: an agent's words."""
+    digest: str = ""
+    asks: Asks = "nothing"
+    choices: tuple[Choice, ...]
+    careful: bool = True
+    """A key too many must not do it: the way out is chosen at first."""
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What is asked, as it is sent; two that are the same are one request."""
+
+    action: Action
+    identifier: str | None
+    text: str = ""
+    digest: str = ""
+    finish: bool = False
+
+
+def wish(action: str, view: TicketView | None) -> Wish | str:
+    """What to confirm, or why that cannot be asked about this ticket."""
+    if view is None:
+        return "no ticket is chosen"
+    make = _WISHES.get(action)
+    return make(view) if make is not None else f"there is no action {action}"
+
+
+def wish_for_all(paused: bool) -> Wish:
+    """Pause everything, or go on."""
+    if paused:
+        return Wish(
+            action="resume",
+            identifier=None,
+            title="Resume everything?",
+            says="Tickets start again, and what was stopped by the pause goes on.",
+            choices=(Choice(label="Resume"),),
+            careful=False,
+        )
+    return Wish(
+        action="pause",
+        identifier=None,
+        title="Pause everything?",
+        says="No ticket starts until it is resumed, also after a restart of the daemon. What is at work is stopped now and "
+        "goes on then, or may come to its end first.",
+        asks="reason",
+        choices=(Choice(label="Pause now"), Choice(label="Let runs finish", finish=True)),
+    )
+
+
+def applies(action: str, view: TicketView) -> bool:
+    """Whether the key is worth showing."""
+    return isinstance(wish(action, view), Wish)
+
+
+class Asking:
+    """Asks, and asks again with the same id when an answer was lost; what stays unanswered is asked for under its id later."""
+
+    def __init__(self, source: Source, author: str, *, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
+        self._source = source
+        self._author = author
+        self._pauses_s = pauses_s
+        self._unanswered: dict[Request, str] = {}
+
+    async def ask(self, request: Request, lost: Callable[[], object] = lambda: None) -> ActionAnswer:
+        """The daemon's answer, which may be a refusal. `lost` is called before it is asked again. Raises `InstanceError`."""
+        request_id = self._unanswered.get(request) or new_id()
+        for pause_s in (*self._pauses_s, None):
+            try:
+                answer = await in_thread(partial(self._send, request, request_id))
+            except (UnknownIssue, Rejected):
+                self._unanswered.pop(request, None)
+                raise
+            except InstanceError as error:
+                self._keep(request, request_id)
+                if pause_s is None or not isinstance(error, NoAnswer):
+                    raise
+                lost()
+                await anyio.sleep(pause_s)
+            else:
+                self._unanswered.pop(request, None)
+                return answer
+        raise AssertionError("the last try answers or raises")
+
+    def _send(self, request: Request, request_id: str) -> ActionAnswer:
+        return request_action(
+            self._source.find(),
+            request.action,
+            request.identifier,
+            request_id=request_id,
+            text=request.text,
+            author=self._author,
+            finish=request.finish,
+            digest=request.digest,
+        )
+
+    def _keep(self, request: Request, request_id: str) -> None:
+        self._unanswered[request] = request_id
+        while len(self._unanswered) > _UNANSWERED_MAX:
+            self._unanswered.pop(next(iter(self._unanswered)))
+
+
+def _stop(view: TicketView) -> Wish | str:
+    if view.phase in ("closed", "stopping", "needs_person", "in_review"):
+        return f"nobody works on {view.identifier}"
+    return Wish(
+        action="stop",
+        identifier=view.identifier,
+        title=f"Stop {view.identifier}?",
+        says="The agent is interrupted; what it did stays in its workspace. The ticket then waits for a person: a retry, a "
+        "message or a change of the ticket starts it again.",
+        asks="reason",
+        choices=(Choice(label="Stop"),),
+    )
+
+
+def _retry(view: TicketView) -> Wish | str:
+    if view.phase in ("running", "stopping"):
+        return f"a run works on {view.identifier} already"
+    if view.phase == "waiting_to_start":
+        return f"{view.identifier} is waiting to start already: Enter shows for what"
+    return Wish(
+        action="retry",
+        identifier=view.identifier,
+        title=f"Retry {view.identifier}?",
+        says="It starts again as soon as there is a place, without waiting for its time or for a person.",
+        choices=(Choice(label="Retry"),),
+        careful=False,
+    )
+
+
+def _pause(view: TicketView) -> Wish | str:
+    if view.paused:
+        return Wish(
+            action="resume",
+            identifier=view.identifier,
+            title=f"Resume {view.identifier}?",
+            says="It may start again, and what the pause has stopped goes on.",
+            choices=(Choice(label="Resume"),),
+            careful=False,
+        )
+    return Wish(
+        action="pause",
+        identifier=view.identifier,
+        title=f"Pause {view.identifier}?",
+        says="It does not start until it is resumed, also after a restart of the daemon. What is at work is stopped now and "
+        "goes on then, or may come to its end first.",
+        asks="reason",
+        choices=(Choice(label="Pause now"), Choice(label="Let the run finish", finish=True)),
+    )
+
+
+def _message(view: TicketView) -> Wish | str:
+    question = view.asked if view.asked is not None and view.asked.kind == "question" else None
+    return Wish(
+        action="message",
+        identifier=view.identifier,
+        title=f"{'Answer' if question else 'Message to'} {view.identifier}",
+        says="The agent gets it with its next turn. A ticket that waits for a person or is in review is started again by it.",
+        shown=question.text if question else "",
+        asks="message",
+        choices=(Choice(label="Send"),),
+        careful=False,
+    )
+
+
+def _approve(view: TicketView) -> Wish | str:
+    if view.asked is None or view.asked.kind != "approval":
+        return _no_approval(view)
+    return Wish(
+        action="approve",
+        identifier=view.identifier,
+        title=f"Approve for {view.identifier}?",
+        says="The agent may do exactly this, once:",
+        shown=view.asked.text,
+        digest=view.asked.digest,
+        choices=(Choice(label="Approve"),),
+    )
+
+
+def _reject(view: TicketView) -> Wish | str:
+    if view.asked is None or view.asked.kind != "approval":
+        return _no_approval(view)
+    return Wish(
+        action="reject",
+        identifier=view.identifier,
+        title=f"Reject for {view.identifier}?",
+        says="The agent is told that it may not do this, and goes on without:",
+        shown=view.asked.text,
+        digest=view.asked.digest,
+        asks="reason",
+        choices=(Choice(label="Reject"),),
+        careful=False,
+    )
+
+
+def _no_approval(view: TicketView) -> str:
+    if view.asked is not None:
+        return f"{view.identifier} asks a question: m answers it"
+    return f"{view.identifier} waits for no approval"
+
+
+_WISHES: dict[str, Callable[[TicketView], Wish | str]] = {
+    "stop": _stop,
+    "retry": _retry,
+    "pause": _pause,
+    "message": _message,
+    "approve": _approve,
+    "reject": _reject,
+}

@@ -1,0 +1,162 @@
+"""A daemon's interface on a real listener, with pictures and pasts of ours.
+
+`python -m tests.tui.stand_in DIRECTORY [busy|idle|waiting|hostile|many]` serves one by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opensymphony.api.access import error_response
+from opensymphony.api.client import ADDRESS_FILE, Address
+from opensymphony.api.events import Feed, Pace
+from opensymphony.api.issues import json_response
+from opensymphony.api.routes import build_app
+from opensymphony.api.server import serve_app
+from opensymphony.views import Explanation, Snapshot, TranscriptEntry, TranscriptPage
+from tests.api.desk import Desk
+from tests.tui import scenes
+
+PACE = Pace(between_s=0.01, look_s=0.05, heartbeat_s=0.2)
+
+
+class StandIn(Desk):
+    """A `Control` with everything that the terminal interface shows of a ticket."""
+
+    def __init__(self, picture: Snapshot = scenes.BUSY) -> None:
+        super().__init__()
+        self.picture = picture
+        self.talks: dict[str, list[TranscriptEntry]] = {"SHOP-118": list(scenes.TALK)}
+        self.read: list[tuple[str, dict[str, str]]] = []
+        self.cut = False
+        """The next answer does not arrive."""
+        self.lost = 0
+        """So many answers to actions are cut off after they were carried out."""
+
+    def explain(self, identifier: str) -> Explanation | None:
+        view = next((one for one in self.picture.tickets if one.identifier == identifier), None)
+        return scenes.explained(view) if view is not None else None
+
+    async def act(self, action: str, identifier: str | None, **given: Any) -> Any:
+        self.known = {view.identifier: scenes.explained(view) for view in self.picture.tickets}
+        answer = await super().act(action, identifier, **given)
+        if self.lost:
+            self.lost -= 1
+            self.cut = True
+        return answer
+
+    def transcript(self, request: Request) -> Response:
+        name, query = request.path_params["identifier"], request.query_params
+        self.read.append((name, dict(query)))
+        talk = self.talks.get(name)
+        if talk is None:
+            return error_response(404, "no_conversation", f"{name} has no conversation yet")
+        limit = int(query.get("limit", 200))
+        if "after" in query:
+            part = [one for one in talk if one.seq > int(query["after"])][:limit]
+        else:
+            part = [one for one in talk if one.seq < int(query.get("before", 1 << 60))][-limit:]
+        before = part[0].seq if part and part[0].seq > talk[0].seq else None
+        after = part[-1].seq if part else int(query.get("after", -1))
+        return json_response(TranscriptPage(conversation_id="conv", entries=tuple(part), before=before, after=after))
+
+    def changes(self, request: Request) -> Response:
+        if request.path_params["identifier"] != "SHOP-118":
+            return error_response(404, "no_workspace", "it has no workspace yet")
+        return json_response(scenes.CHANGES)
+
+
+def _cutting(app: Any, desk: StandIn) -> Any:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        gone = False
+
+        async def sent(message: Any) -> None:
+            nonlocal gone
+            if desk.cut:
+                desk.cut, gone = False, True
+                scope["state"]["opensymphony.abort"]()
+            if not gone:
+                await send(message)
+
+        await app(scope, receive, sent)
+
+    return answer
+
+
+class House:
+    """Where the stand-in lives: it can be closed and opened again, at another port and with another token."""
+
+    def __init__(self, desk: StandIn, store: Path, pace: Pace) -> None:
+        self.desk = desk
+        self.store = store
+        self.pace = pace
+        self.port = 0
+        self.feed: Feed | None = None
+        self._boots = 0
+
+    async def open(self, tasks: TaskGroup, port: int = 0) -> None:
+        self._boots += 1
+        token = f"token-{self._boots}"
+        self.feed = Feed(self.desk, self.pace)
+        app = build_app(self.desk, token, self.feed)
+        for path, answer in (
+            ("transcript", self.desk.transcript),
+            ("changes", self.desk.changes),
+            ("timeline", lambda request: json_response(scenes.TIMELINE)),
+            ("verifications", lambda request: json_response(scenes.CHECKS)),
+        ):
+            app.router.routes.insert(0, Route(f"/api/v1/issues/{{identifier:path}}/{path}", answer))
+        self.port = await tasks.start(self._serve, app, port)
+        (self.store / "token").write_text(token)
+        address = Address(pid=0, host="127.0.0.1", port=self.port, token_file=str(self.store / "token"))
+        (self.store / ADDRESS_FILE).write_bytes(msgspec.json.encode(address))
+
+    async def _serve(self, app: Any, port: int, *, task_status: Any) -> None:
+        with anyio.CancelScope() as self.scope:
+            assert self.feed is not None
+            await serve_app(
+                _cutting(app, self.desk), "127.0.0.1", port, closing=self.feed.close, task_status=task_status
+            )
+
+    async def close(self) -> None:
+        """As a daemon ends: its address goes too."""
+        (self.store / ADDRESS_FILE).unlink()
+        self.scope.cancel()
+
+    @property
+    def address(self) -> Address:
+        return msgspec.json.decode((self.store / ADDRESS_FILE).read_bytes(), type=Address)
+
+
+@asynccontextmanager
+async def served(desk: StandIn, store: Path, pace: Pace = PACE) -> AsyncIterator[tuple[House, TaskGroup]]:
+    """The stand-in behind a listener, found through this store."""
+    store.mkdir(parents=True, exist_ok=True)
+    house = House(desk, store, pace)
+    async with anyio.create_task_group() as tasks:
+        await house.open(tasks)
+        yield house, tasks
+        tasks.cancel_scope.cancel()
+
+
+async def _by_hand(store: Path, scene: str) -> None:
+    picture = scenes.many() if scene == "many" else getattr(scenes, scene.upper())
+    async with served(StandIn(picture), store, Pace()) as (house, _):
+        print(f"--url http://127.0.0.1:{house.port} --token-file {store}/token", flush=True)
+        await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    anyio.run(partial(_by_hand, Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "busy"))
