@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from opensymphony.daemon.foreground import Ended
+    from opensymphony.doctor.steps import Report
+    from opensymphony.settings import Settings
     from opensymphony.views import Check
+    from opensymphony.workflow.policy import Policy
 
 
 def doctor(
@@ -16,13 +20,28 @@ def doctor(
     config: Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="Host settings (opensymphony.toml).")
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Also start the agent-server and let it work on a message, with a scripted model that costs nothing.",
+        ),
+    ] = False,
+    model: Annotated[
+        bool,
+        typer.Option(
+            "--model",
+            help="Also ask the model for one small tool call; costs a few hundred tokens, at most 2,048 written.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Check that everything a run needs is here.
 
     Says how to mend what is not. Looks at WORKFLOW.md, settings, git, uv, prompt, repository, tracker, model, budget, folders,
     agent-server, port, webhooks, and at how much room everything takes; starts and changes nothing.
-    Exit code 1 when a check fails; a warning is no failure.
+    With `--live` and `--model` things are also tried, in a temporary directory of which nothing is left; a daemon that runs
+    is not disturbed. Exit code 1 when a check fails; a warning is no failure.
     """
     import anyio
 
@@ -31,20 +50,46 @@ def doctor(
     from opensymphony.daemon.storage_checks import storage_checks
 
     loaded = loading.load(workflow, config_path=config)
-    checks = anyio.run(run_checks, loaded.settings, loaded.policy, loaded.problems)
+    checks: list[Check] = []
+
+    def report(check: Check) -> None:
+        checks.append(check)
+        if not json:
+            _show(check)
+
+    for check in anyio.run(run_checks, loaded.settings, loaded.policy, loaded.problems):
+        report(check)
     if loaded.policy is not None:
-        checks += anyio.run(storage_checks, loaded.settings, loaded.policy)
+        for check in anyio.run(storage_checks, loaded.settings, loaded.policy):
+            report(check)
+    if (live or model) and anyio.run(_try, loaded.settings, loaded.policy, live, model, report) == "forced":
+        output.say("doctor: interrupted; nothing was left running")
+        raise SystemExit(output.INTERRUPTED)
     failed = [check for check in checks if check.status == "fail"]
     if json:
         output.document({"ok": not failed, "checks": checks})
     else:
-        for check in checks:
-            output.data(output.one_line(f"{check.status.upper():<5} {check.name:<18} {check.detail}"))
-            if check.fix:
-                output.data(output.one_line(f"{'':<24} to do: {check.fix}"))
         output.say(_verdict(checks))
     if failed:
         raise SystemExit(output.FAILED)
+
+
+async def _try(settings: Settings, policy: Policy | None, live: bool, model: bool, report: Report) -> Ended:
+    from opensymphony.daemon.foreground import Foreground, run_in_foreground
+    from opensymphony.doctor.try_out import try_out
+
+    async def work(foreground: Foreground) -> None:
+        await try_out(settings, policy, with_server=live, with_model=model, report=report)
+
+    return await run_in_foreground(work)
+
+
+def _show(check: Check) -> None:
+    from opensymphony.cli import output
+
+    output.data(output.one_line(f"{check.status.upper():<5} {check.name:<18} {check.detail}"))
+    if check.fix:
+        output.data(output.one_line(f"{'':<24} to do: {check.fix}"))
 
 
 def _verdict(checks: Sequence[Check]) -> str:
