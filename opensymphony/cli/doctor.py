@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from opensymphony.daemon.foreground import Ended
     from opensymphony.doctor.steps import Report
+    from opensymphony.errors import Problem
     from opensymphony.settings import Settings
     from opensymphony.views import Check
     from opensymphony.workflow.policy import Policy
@@ -46,8 +47,6 @@ def doctor(
     import anyio
 
     from opensymphony.cli import loading, output
-    from opensymphony.daemon.checks import run_checks
-    from opensymphony.daemon.storage_checks import storage_checks
 
     loaded = loading.load(workflow, config_path=config)
     checks: list[Check] = []
@@ -55,23 +54,39 @@ def doctor(
     def report(check: Check) -> None:
         checks.append(check)
         if not json:
-            _show(check)
+            show(check)
 
-    for check in anyio.run(run_checks, loaded.settings, loaded.policy, loaded.problems):
-        report(check)
-    if loaded.policy is not None:
-        for check in anyio.run(storage_checks, loaded.settings, loaded.policy):
-            report(check)
-    if (live or model) and anyio.run(_try, loaded.settings, loaded.policy, live, model, report) == "forced":
+    try:
+        look(loaded.settings, loaded.policy, loaded.problems, report)
+        ended = anyio.run(_try, loaded.settings, loaded.policy, live, model, report) if live or model else "done"
+    except KeyboardInterrupt:
+        ended = "forced"
+    except OSError as error:
+        output.fail(f"{error.filename}: {error.strerror}: nothing can be tried there, set TMPDIR to another directory")
+    if ended == "forced":
         output.say("doctor: interrupted; nothing was left running")
         raise SystemExit(output.INTERRUPTED)
     failed = [check for check in checks if check.status == "fail"]
     if json:
         output.document({"ok": not failed, "checks": checks})
     else:
-        output.say(_verdict(checks))
+        output.say(verdict(checks))
     if failed:
         raise SystemExit(output.FAILED)
+
+
+def look(settings: Settings, policy: Policy | None, problems: Sequence[Problem], report: Report) -> None:
+    """Every check that starts and changes nothing."""
+    import anyio
+
+    from opensymphony.daemon.checks import run_checks
+    from opensymphony.daemon.storage_checks import storage_checks
+
+    for check in anyio.run(run_checks, settings, policy, problems):
+        report(check)
+    if policy is not None:
+        for check in anyio.run(storage_checks, settings, policy):
+            report(check)
 
 
 async def _try(settings: Settings, policy: Policy | None, live: bool, model: bool, report: Report) -> Ended:
@@ -84,7 +99,8 @@ async def _try(settings: Settings, policy: Policy | None, live: bool, model: boo
     return await run_in_foreground(work)
 
 
-def _show(check: Check) -> None:
+def show(check: Check) -> None:
+    """A line for a check, and one for what is to be done."""
     from opensymphony.cli import output
 
     output.data(output.one_line(f"{check.status.upper():<5} {check.name:<18} {check.detail}"))
@@ -92,7 +108,8 @@ def _show(check: Check) -> None:
         output.data(output.one_line(f"{'':<24} to do: {check.fix}"))
 
 
-def _verdict(checks: Sequence[Check]) -> str:
+def verdict(checks: Sequence[Check]) -> str:
+    """All of them in one line."""
     failed = sum(check.status == "fail" for check in checks)
     warned = sum(check.status == "warn" for check in checks)
     told = f"{failed} of {len(checks)} checks failed" if failed else "everything that a run needs is here"

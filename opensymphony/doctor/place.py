@@ -19,8 +19,8 @@ from opensymphony.agents import end_left_running
 from opensymphony.clock import new_id
 from opensymphony.doctor.guard import STATE
 
-PREFIX = "opensymphony-doctor-"
-_BASE_MAX = 16
+PREFIX = "os-doctor-"
+_BASE_MAX = 20
 """Characters of the directory for temporary files: below a longer one the sockets of tmux have no room for their paths."""
 _GUARD_S = 10.0
 
@@ -52,7 +52,7 @@ class Place:
 @asynccontextmanager
 async def open_place() -> AsyncGenerator[Place]:
     """Gone at the end, however that comes. Raises `OSError`."""
-    place = Place(_base() / f"{PREFIX}{new_id()[-8:]}", new_id())
+    place = Place(_base() / f"{PREFIX}{new_id()[-6:]}", new_id())
     guards, ours = os.pipe()
     try:
         guard = await _start_guard(place, guards)  # before there is anything to clear up

@@ -37,17 +37,22 @@ TRACE = "doctor.txt"
 """The file in which the scripted agent leaves a line a turn."""
 LINE = "works"
 IDENTIFIER = "DOCTOR-1"
-MESSAGE = "This is a test of the agent-server."
+MESSAGE = "This is a test of the agent-server. Nothing is to be done: finish at once."
+REQUEST = f"This is a test. Run exactly `echo {LINE} >> {TRACE}` in the terminal, once, then finish. Do nothing else."
 _LOG_HINT = re.compile(r" \(log: [^)]*\)")
 _ANSWERED = "messages read: "
 
 replace = msgspec.structs.replace
 
 
-def for_trial(policy: Policy, place: Place) -> Policy:
+def for_trial(policy: Policy, place: Place, *, steps_max: int | None = None) -> Policy:
     """The policy's agent and server, without whatever is about tickets, repositories and people."""
     openhands = policy.openhands
-    conversation: ConversationPolicy = replace(openhands.conversation, confirmation_policy=ConfirmationPolicy())
+    conversation: ConversationPolicy = replace(
+        openhands.conversation,
+        confirmation_policy=ConfirmationPolicy(),
+        max_iterations=steps_max or openhands.conversation.max_iterations,
+    )
     # One server at a port of its own: the daemon's may be running.
     server = replace(openhands.local_server, count=1)
     return replace(
@@ -138,7 +143,11 @@ class Life:
             self._runtime.server.detach()
         self._scope.cancel()
         await self._over.wait()
-        await self._runtime.agents.close()
+
+    async def close(self) -> None:
+        """Give back its connections."""
+        if self._runtime is not None:
+            await self._runtime.agents.close()
 
 
 def _of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,7 +16,7 @@ async def try_out(
 ) -> None:
     """Tell each check as soon as it is known. Raises `OSError` when there is no place to try anything in."""
     steps = Steps(report)
-    names = ((model.NAME,) if with_model else ()) + (live.NAMES if with_server else ())
+    names = ((model.NAME,) if with_model else ()) + (live.names(with_model=with_model) if with_server else ())
     try:
         isolation = chosen_isolation(policy, settings) if policy is not None else None
     except ConfigurationError:  # which has its own check
@@ -29,4 +29,5 @@ async def try_out(
         if with_model:
             await model.model_check(steps, place, settings, policy, isolation)
         if with_server:
-            await live.live_checks(Steps(report), place, settings, policy, isolation)
+            own = Steps(report)  # the server may be fine where the model is not
+            await live.live_checks(own, place, settings, policy, isolation, with_model=with_model and not steps.failed)

@@ -74,3 +74,23 @@ def test_missing_tools_are_found(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert failed["git"]["fix"] == "install git (on Debian: apt-get install git)"
     assert failed["agent-server"]["status"] == "fail"
     assert failed["agent-server"]["fix"] == "run `opensymphony install openhands`"
+
+
+def test_trying_needs_a_workflow_that_can_be_used(place: Path) -> None:
+    """Each thing that was asked for says that it was not tried."""
+    (place / "WORKFLOW.md").unlink()
+    said = call("doctor", "--live", "--model", "--json")
+    assert said.code == 1
+    skipped = [check["name"] for check in json.loads(said.out)["checks"] if check["status"] == "skip"]
+    assert {"model-call", "live-server", "live-cleanup"} <= set(skipped)
+
+
+def test_a_server_that_cannot_be_started_fails_the_command(place: Path) -> None:
+    """With the step, its cause and its remedy, and without a word of a log that is gone."""
+    write_workflow(place, more="isolation: none\nopenhands: {local_server: {startup_timeout_ms: 200}}\n")
+    said = call("doctor", "--live")
+    assert said.code == 1, said
+    [line] = [line for line in said.out.splitlines() if line.startswith("FAIL")]
+    assert line.startswith("FAIL  live-server        agent-server: it did not answer within")
+    assert "SKIP  live-message" in said.out
+    assert "PASS  live-cleanup" in said.out
