@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from opensymphony.cli.loading import Loaded
     from opensymphony.daemon.foreground import Ended
     from opensymphony.doctor.steps import Report
     from opensymphony.errors import Problem
@@ -44,8 +45,6 @@ def doctor(
     With `--live` and `--model` things are also tried, in a temporary directory of which nothing is left; a daemon that runs
     is not disturbed. Exit code 1 when a check fails; a warning is no failure.
     """
-    import anyio
-
     from opensymphony.cli import loading, output
 
     loaded = loading.load(workflow, config_path=config)
@@ -56,13 +55,7 @@ def doctor(
         if not json:
             show(check)
 
-    try:
-        look(loaded.settings, loaded.policy, loaded.problems, report)
-        ended = anyio.run(_try, loaded.settings, loaded.policy, live, model, report) if live or model else "done"
-    except KeyboardInterrupt:
-        ended = "forced"
-    except OSError as error:
-        output.fail(f"{error.filename}: {error.strerror}: nothing can be tried there, set TMPDIR to another directory")
+    ended = _examine(loaded, live, model, report)
     if ended == "forced":
         output.say("doctor: interrupted; nothing was left running")
         raise SystemExit(output.INTERRUPTED)
@@ -73,6 +66,27 @@ def doctor(
         output.say(verdict(checks))
     if failed:
         raise SystemExit(output.FAILED)
+
+
+def _examine(loaded: Loaded, live: bool, model: bool, report: Report) -> Ended:
+    """Everything that was asked for; what ended it."""
+    import anyio
+
+    from opensymphony.cli import output
+
+    try:
+        look(loaded.settings, loaded.policy, loaded.problems, report)
+        if live or model:
+            return anyio.run(_try, loaded.settings, loaded.policy, live, model, report)
+    except KeyboardInterrupt:
+        return "forced"
+    except BaseExceptionGroup as group:
+        if group.subgroup(SystemExit) is None:
+            raise
+        raise SystemExit(output.DONE) from None  # whoever reads has gone away (`| head`), and everything is cleared up
+    except OSError as error:
+        output.fail(f"{error.filename}: {error.strerror}: nothing can be tried there, set TMPDIR to another directory")
+    return "done"
 
 
 def look(settings: Settings, policy: Policy | None, problems: Sequence[Problem], report: Report) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import call, write_workflow
+from tests.cli.program import argv, call, write_workflow
 from tests.daemon.world import World
 from tests.fakes.stub_installation import install_stub
 
@@ -94,3 +95,17 @@ def test_a_server_that_cannot_be_started_fails_the_command(place: Path) -> None:
     assert line.startswith("FAIL  live-server        agent-server: it did not answer within")
     assert "SKIP  live-message" in said.out
     assert "PASS  live-cleanup" in said.out
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(place: Path) -> None:
+    """`opensymphony doctor --live | head`: no traceback, and nothing is left."""
+    write_workflow(place, more="isolation: none\nopenhands: {local_server: {startup_timeout_ms: 200}}\n")
+    process = subprocess.Popen(argv("doctor", "--live"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    for line in process.stdout:
+        if line[6:].startswith("disk"):
+            break
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(50), "Traceback" in told) == (0, False), told
