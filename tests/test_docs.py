@@ -22,7 +22,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 CLI = runpy.run_path(str(DOCS / "generate_cli.py"))
 COMMANDS = dict(CLI["commands"]())
 OPTIONS = {path: CLI["options"](command) for path, command in COMMANDS.items()}
-LATER = {"init"}
+LATER: set[str] = set()
 """Spoken of as not there yet."""
 
 

@@ -14,10 +14,12 @@ from opensymphony.errors import InstallationError
 from opensymphony.interfaces import AgentRuntime
 from opensymphony.isolation import NOT_ISOLATED, Isolation
 from opensymphony.model import ServerState
+from opensymphony.processes import LiveProcess
 from opensymphony.views import TranscriptEntry
 from opensymphony.workflow.policy import LlmPolicy, Policy
 
 if TYPE_CHECKING:
+    from opensymphony.agents.openhands.model_call import ModelAnswer
     from opensymphony.agents.openhands.pages import Page
     from opensymphony.agents.openhands.prices import ModelPrices
 
@@ -147,6 +149,34 @@ def model_prices(model: str, tool_dir: Path) -> ModelPrices | None:
     from opensymphony.agents.openhands.prices import find
 
     return find(tool_dir, model)
+
+
+async def ask_model(
+    llm: LlmPolicy,
+    prices: LlmPolicy,
+    environment: Mapping[str, str],
+    *,
+    tool_dir: Path,
+    home: Path,
+    nonce: str,
+    isolation: Isolation,
+) -> ModelAnswer:
+    """One small call of the model, as agents would make it. Raises `InstallationError`, or `AgentServerError` without a model.
+
+    `prices` is the model with its prices, for what the client calls free. `home` is a directory in which the client may leave
+    something; everything that is started carries `nonce`.
+    """
+    from opensymphony.agents.openhands.model_call import call_model
+
+    python = _python(tool_dir, needed=True)
+    return await call_model(llm, prices, environment, python=python, home=home, nonce=nonce, isolation=isolation)
+
+
+def processes_of(state_dir: Path) -> tuple[LiveProcess, ...]:
+    """Everything that the servers of a store have started and that runs, whoever looks after it. Blocking."""
+    from opensymphony.agents.openhands.fleet import all_processes
+
+    return all_processes(state_dir)
 
 
 def archive_conversations(

@@ -22,6 +22,7 @@ _SETTINGS = """\
 llm_api_key = { env = "LLM_API_KEY" }
 """
 _JIRA_SECRET = 'jira_api_token = { env = "JIRA_API_TOKEN" }\n'
+_BITBUCKET_SECRET = 'bitbucket_token = { env = "BITBUCKET_TOKEN" }\n'
 
 
 def init(
@@ -39,44 +40,55 @@ def init(
     any_assignee: Annotated[
         bool, typer.Option("--any-assignee", help="For Jira: also issues that are not assigned to the token's account.")
     ] = False,
+    code_host: Annotated[
+        Literal["bitbucket", "none"] | None,
+        typer.Option(
+            metavar="KIND",
+            help="With Jira: where pull requests are opened, bitbucket or none. Default: bitbucket for a remote there.",
+        ),
+    ] = None,
     verify: Annotated[str | None, typer.Option(metavar="COMMAND", help="What decides whether work is done.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not ask the tracker first.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Ask the tracker nothing first, and try nothing afterwards.")
+    ] = False,
 ) -> None:
     """Write WORKFLOW.md and opensymphony.toml for the repository in this directory.
 
     What is left out is asked for, where there is a terminal. A tracker is asked whether it lets us do our work before anything
-    is written. No secret is written, and nothing that is there is replaced without `--force`. At first a ticket needs a
-    label, and one agent works at a time.
+    is written. No secret is written, and nothing that is there is replaced unless you say so, or with `--force`. At first a
+    ticket needs a label, and one agent works at a time. It ends with what `doctor` and `run --dry-run` say.
     """
     from opensymphony import logs
     from opensymphony.bundled import path
-    from opensymphony.workflow.starting import Answers, first_policy
+    from opensymphony.workflow.starting import Answers, first_policy, template_of
 
     logs.set_up(level="error")
     here = Path.cwd()
     _refuse_existing(here, force)
     kind = tracker or _asked("Where are your tickets (files, jira)?", "files", ("files", "jira"))
     answers = Answers(tracker=kind, label=label.strip(), tickets=tickets, assigned=not any_assignee)
-    answers = _with_repository(here, answers, verify)
+    answers = _with_repository(here, answers, verify, code_host)
     if kind == "jira":
         answers = _with_site(answers, site, email, project)
-    text = first_policy((path("workflows") / kind / "WORKFLOW.md").read_text(), answers)
+    text = first_policy((path("workflows") / template_of(answers) / "WORKFLOW.md").read_text(), answers)
     _refuse_unusable(here, text, check=kind == "jira" and not unchecked)
     written = _write(here, text, answers)
     for name in written:
         output.data(f"wrote {name}")
+    if not unchecked:
+        _try_out()
     for line in _next_steps(answers):
         output.data(line)
 
 
 def _refuse_existing(here: Path, force: bool) -> None:
     there = [name for name in ("WORKFLOW.md", "opensymphony.toml") if os.path.lexists(here / name)]
-    if there and not force:
-        output.fail(
-            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already: use --force to replace",
-            output.USAGE,
-        )
+    if not there or force:
+        return
+    told = f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already"
+    if not sys.stdin.isatty() or not typer.confirm(f"{told}: replace?", default=False, err=True):
+        output.fail(f"{told}: use --force to replace", output.USAGE)
 
 
 def _asked(question: str, default: str, choices: tuple[str, ...] = ()) -> str:
@@ -90,26 +102,49 @@ def _asked(question: str, default: str, choices: tuple[str, ...] = ()) -> str:
         output.say(f"choose one of: {', '.join(choices)}")
 
 
-def _with_repository(here: Path, answers: Answers, verify: str | None) -> Answers:
-    """What git says of this directory."""
+def _with_repository(here: Path, answers: Answers, verify: str | None, code_host: str | None) -> Answers:
+    """What git says of this directory, and which command decides."""
     import anyio
     from msgspec.structs import replace
 
+    from opensymphony.workflow.starting import bitbucket_address
+
+    top, branch, remote = anyio.run(_ask_git, str(here))
+    command = verify if verify is not None else _asked("Which command runs your tests (empty for none)?", "")
+    # The repository may begin above this directory.
+    url = os.path.relpath(top, os.path.realpath(here)) if top else "."
+    found = replace(
+        answers, base=branch or "main", has_repository=bool(top), repository_url=url, verify=command.strip()
+    )
+    address = bitbucket_address(remote)
+    if code_host == "bitbucket" and not (address and answers.tracker == "jira"):
+        output.fail("--code-host bitbucket needs --tracker jira, and a remote origin on bitbucket.org", output.USAGE)
+    if not address or answers.tracker != "jira" or code_host == "none":
+        return found
+    if code_host is None and _asked("Open pull requests on Bitbucket (yes, no)?", "yes", ("yes", "no")) == "no":
+        return found
+    return replace(found, code_host="bitbucket", repository_url=address)
+
+
+async def _ask_git(here: str) -> tuple[str, str, str]:
+    """The repository's top directory, the branch that is checked out, and the remote; empty for what there is not."""
     from opensymphony.clock import new_id
     from opensymphony.errors import WorkspaceError
     from opensymphony.workspace.git import Git
 
-    async def look() -> str | None:
-        try:
-            answer = await Git(new_id()).ask(["-C", str(here), "rev-parse", "--abbrev-ref", "HEAD"])
-        except WorkspaceError:
-            return None
-        return answer.output.strip() if answer.exit_code == 0 else None
+    git = Git(new_id())
 
-    branch = anyio.run(look)
-    command = verify if verify is not None else _asked("Which command runs your tests (empty for none)?", "")
-    base = branch if branch and branch != "HEAD" else "main"
-    return replace(answers, base=base, has_repository=branch is not None, verify=command.strip())
+    async def ask(*arguments: str) -> str:
+        try:
+            answer = await git.ask(["-C", here, *arguments])
+        except WorkspaceError:
+            return ""
+        return answer.output.strip() if answer.exit_code == 0 else ""
+
+    top = await ask("rev-parse", "--show-toplevel")
+    if not top:
+        return "", "", ""
+    return top, await ask("symbolic-ref", "--short", "HEAD"), await ask("config", "--get", "remote.origin.url")
 
 
 def _with_site(answers: Answers, site: str | None, email: str | None, project: str | None) -> Answers:
@@ -153,8 +188,8 @@ def _refuse_unusable(here: Path, text: str, *, check: bool) -> None:
         output.fail("nothing was written: mend what failed, or use --unchecked", output.TRACKER)
 
 
-def _tell(check: Check) -> None:
-    if check.status != "skip":
+def _tell(check: Check, *, only_trouble: bool = False) -> None:
+    if check.status != "skip" and not (only_trouble and check.status == "pass"):
         output.say(output.one_line(f"{check.status.upper():<5} {check.name:<18} {check.detail}"))
         if check.fix:
             output.say(output.one_line(f"{'':<24} to do: {check.fix}"))
@@ -165,6 +200,7 @@ def _write(here: Path, text: str, answers: Answers) -> list[str]:
     from opensymphony.workflow.starting import EXAMPLE, ignore_lines
 
     settings = _SETTINGS + (_JIRA_SECRET if answers.tracker == "jira" else "")
+    settings += _BITBUCKET_SECRET if answers.code_host == "bitbucket" else ""
     files = {"WORKFLOW.md": text, "opensymphony.toml": settings}
     ignore = here / ".gitignore"
     before = ignore.read_text() if ignore.is_file() else ""
@@ -187,12 +223,34 @@ def _write(here: Path, text: str, answers: Answers) -> list[str]:
     return list(files)
 
 
+def _try_out() -> None:
+    """What `doctor` has to say besides that all is well, and what `run --dry-run` says."""
+    import anyio
+
+    from opensymphony.cli import doctor, loading, run
+    from opensymphony.daemon.dry_run import dry_run
+    from opensymphony.errors import OpenSymphonyError
+
+    loaded = loading.load()
+    checks: list[Check] = []
+    doctor.look(loaded.settings, loaded.policy, loaded.problems, checks.append)
+    for check in checks:
+        _tell(check, only_trouble=True)
+    output.say(f"doctor: {doctor.verdict(checks)}")
+    if loaded.policy is not None:
+        try:
+            run.print_dry_run(anyio.run(dry_run, loaded.policy, loaded.settings), as_json=False)
+        except OpenSymphonyError as error:
+            output.say(str(error))
+
+
 def _next_steps(answers: Answers) -> list[str]:
     label = f" with the label {answers.label}" if answers.label else ""
     where = f"a ticket in {answers.tickets}/" if answers.tracker == "files" else f"an issue of {answers.project}"
     assigned = ", assigned to the account of the token" if answers.tracker == "jira" and answers.assigned else ""
+    token = " and BITBUCKET_TOKEN" if answers.code_host == "bitbucket" else ""
     return [
-        "next: set LLM_MODEL and LLM_API_KEY, and commit the files",
+        f"next: set LLM_MODEL and LLM_API_KEY{token}, and commit the files",
         f"next: give it {where}{label}{assigned}",
-        "next: `opensymphony doctor`, then `opensymphony run --dry-run`, then `opensymphony run`",
+        "next: `opensymphony doctor --live --model`, then `opensymphony run`",
     ]

@@ -69,7 +69,7 @@ def run(
         if dry_run:
             from opensymphony.daemon.dry_run import dry_run as look
 
-            _print_dry_run(anyio.run(look, _priced(policy, settings), settings), as_json=json)
+            print_dry_run(anyio.run(look, _priced(policy, settings), settings), as_json=json)
         elif anyio.run(_serve, settings, policy, once, workflow, fresh_server, allow_root) == "forced":
             raise SystemExit(output.INTERRUPTED)
     except OpenSymphonyError as error:
@@ -155,7 +155,8 @@ async def _serve(
         logs.shut_down()
 
 
-def _print_dry_run(found: Snapshot, *, as_json: bool) -> None:
+def print_dry_run(found: Snapshot, *, as_json: bool) -> None:
+    """What would start, a line for each ticket, or everything as JSON."""
     from opensymphony.cli import output
 
     for problem in found.problems:

@@ -14,12 +14,13 @@ import anyio.to_thread
 
 from opensymphony import processes
 from opensymphony.agents import installation_state
+from opensymphony.api.client import find_daemon
 from opensymphony.clock import Clock, new_id
 from opensymphony.daemon.confinement import chosen_isolation, is_root
 from opensymphony.daemon.model_access import host_secrets, model_environment, with_model
 from opensymphony.daemon.model_prices import budget_problems, describe_call, look_up
 from opensymphony.daemon.webhook_check import webhook_check
-from opensymphony.errors import ConfigurationError, OpenSymphonyError, Problem, WorkspaceError
+from opensymphony.errors import ConfigurationError, InstanceError, OpenSymphonyError, Problem, WorkspaceError
 from opensymphony.isolation import hindrance
 from opensymphony.scheduler.budget import limits
 from opensymphony.services import check_tracker, open_code_host, open_tracker
@@ -278,13 +279,26 @@ def _port(settings: Settings) -> Check:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
+            owner = _daemon_at(settings)
+            if owner is not None:
+                return Check(name="port", status="pass", detail=f"this project's daemon listens there (pid {owner})")
             return Check(
                 name="port",
                 status="fail",
                 detail=f"{settings.host}:{settings.port} cannot be used: {error.strerror}",
-                fix="is a daemon running already (`opensymphony status`)? else choose another with server.port",
+                fix="does another project's daemon run? else choose another with server.port in opensymphony.toml",
             )
     return Check(name="port", status="pass", detail=f"{settings.host}:{settings.port} is free")
+
+
+def _daemon_at(settings: Settings) -> int | None:
+    """The pid of the daemon of this store, if it is what listens at the port."""
+    try:
+        address = find_daemon(settings.store_dir)
+    except InstanceError:
+        return None
+    alive = processes.is_alive(address.pid, processes.process_start_time(address.pid))
+    return address.pid if alive and address.port == settings.port else None
 
 
 def _isolation(policy: Policy, settings: Settings) -> Check:

@@ -19,6 +19,10 @@ class Answers(Struct, frozen=True, kw_only=True):
     """Empty: every ticket of the scope."""
     base: str = "main"
     has_repository: bool = True
+    repository_url: str = "."
+    """What is cloned and pushed to."""
+    code_host: str = ""
+    """Empty: branches are pushed, and no pull request is opened."""
     verify: str = ""
     tickets: str = "tickets"
     """Of files: the folder."""
@@ -29,11 +33,27 @@ class Answers(Struct, frozen=True, kw_only=True):
     """Of Jira: only issues that are assigned to the account of the token."""
 
 
+def template_of(answers: Answers) -> str:
+    """The name of the ready policy to begin from."""
+    return f"{answers.tracker}-{answers.code_host}" if answers.code_host else answers.tracker
+
+
+def bitbucket_address(remote: str) -> str:
+    """The address of a repository on Bitbucket Cloud as a token signs in to it; empty for another remote."""
+    found = re.fullmatch(
+        r"(?:https://(?:[^@/\s]+@)?|ssh://git@|git@)(?:altssh\.)?bitbucket\.org(?::\d+)?[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?",
+        remote.strip(),
+    )
+    return f"https://bitbucket.org/{found[1]}/{found[2]}.git" if found else ""
+
+
 def first_policy(template: str, answers: Answers) -> str:
-    """The text of a WORKFLOW.md, from the ready policy of the same tracker."""
+    """The text of a WORKFLOW.md, from the ready policy that `template_of` names."""
     text = template
     text = _set(text, "max_concurrent_agents", "1")
     text = _set(text, "base", _quoted(answers.base))
+    if answers.repository_url != ".":
+        text = _set(text, "url", _quoted(answers.repository_url))
     text = _set(text, "required_labels", f"[{_quoted(answers.label.lower())}]" if answers.label else None)
     if answers.verify:
         text = text.replace("# verify:\n#   command: make test\n", f"verify:\n  command: {_quoted(answers.verify)}\n")
@@ -45,6 +65,9 @@ def first_policy(template: str, answers: Answers) -> str:
     text = _set(text, "base_url", _quoted(answers.site) if answers.site else None)
     text = _set(text, "email", _quoted(answers.email) if answers.email else None)
     text = _set(text, "project_key", _quoted(answers.project))
+    if answers.code_host:
+        head, host, rest = text.partition("\ncode_host:")
+        text = head + host + _set(rest, "email", _quoted(answers.email) if answers.email else None)
     return _set(text, "assignee", "me" if answers.assigned else None)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import call, write_workflow
+from tests.cli.program import argv, call, write_workflow
 from tests.daemon.world import World
 from tests.fakes.stub_installation import install_stub
 
@@ -74,3 +75,37 @@ def test_missing_tools_are_found(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert failed["git"]["fix"] == "install git (on Debian: apt-get install git)"
     assert failed["agent-server"]["status"] == "fail"
     assert failed["agent-server"]["fix"] == "run `opensymphony install openhands`"
+
+
+def test_trying_needs_a_workflow_that_can_be_used(place: Path) -> None:
+    """Each thing that was asked for says that it was not tried."""
+    (place / "WORKFLOW.md").unlink()
+    said = call("doctor", "--live", "--model", "--json")
+    assert said.code == 1
+    skipped = [check["name"] for check in json.loads(said.out)["checks"] if check["status"] == "skip"]
+    assert {"model-call", "live-server", "live-cleanup"} <= set(skipped)
+
+
+def test_a_server_that_cannot_be_started_fails_the_command(place: Path) -> None:
+    """With the step, its cause and its remedy, and without a word of a log that is gone."""
+    write_workflow(place, more="isolation: none\nopenhands: {local_server: {startup_timeout_ms: 200}}\n")
+    said = call("doctor", "--live")
+    assert said.code == 1, said
+    [line] = [line for line in said.out.splitlines() if line.startswith("FAIL")]
+    assert line.startswith("FAIL  live-server        agent-server: it did not answer within")
+    assert "SKIP  live-message" in said.out
+    assert "PASS  live-cleanup" in said.out
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(place: Path) -> None:
+    """`opensymphony doctor --live | head`: no traceback, and nothing is left."""
+    write_workflow(place, more="isolation: none\nopenhands: {local_server: {startup_timeout_ms: 200}}\n")
+    process = subprocess.Popen(argv("doctor", "--live"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    for line in process.stdout:
+        if line[6:].startswith("disk"):
+            break
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(50), "Traceback" in told) == (0, False), told

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import call
+from tests.cli.program import argv, call
 from tests.cli.test_webhook import Served
 from tests.fakes.jira import EMAIL, TOKEN, FakeJira
 
@@ -30,6 +30,8 @@ def test_a_board_of_files_is_ready_to_be_used(here: Path) -> None:
     (here / ".gitignore").write_text("*.pyc")
     said = call("init", "--tracker", "files", "--verify", "make test")
     assert said.code == 0, said
+    assert "doctor: " in said.err and "no ticket is in an active state" in said.err
+    assert "FAIL  model" in said.err and "PASS" not in said.err
     assert said.out.splitlines()[:3] == ["wrote WORKFLOW.md", "wrote opensymphony.toml", "wrote .gitignore"]
     text = (here / "WORKFLOW.md").read_text()
     assert "base: trunk" in text and 'command: "make test"' in text
@@ -71,6 +73,7 @@ def test_a_site_is_asked_before_anything_is_written(here: Path, monkeypatch: pyt
         said = call(*arguments)
         assert said.code == 0, said
         assert "PASS  jira-account" in said.err
+        assert "PROJ-1  would wait" in said.out or "no ticket" in said.err
         written = [path.read_text() for path in here.iterdir() if path.is_file()]
         assert not any(TOKEN in text for text in written)
         assert call("config", "check").code == 0
@@ -94,3 +97,48 @@ def test_a_directory_that_is_no_repository(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / ".gitignore").exists()
     assert "# repository:" in (tmp_path / "WORKFLOW.md").read_text()
     assert call("config", "check").code == 0
+
+
+def test_a_repository_without_a_commit_or_above_this_directory_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", "-b", "trunk"], cwd=tmp_path, check=True)
+    (tmp_path / "below").mkdir()
+    for place, url in ((tmp_path, "url: ."), (tmp_path / "below", 'url: ".."')):
+        monkeypatch.chdir(place)
+        assert call("init", "--tracker", "files", "--unchecked").code == 0
+        text = (place / "WORKFLOW.md").read_text()
+        assert url in text and "base: trunk" in text
+
+
+def test_a_remote_on_bitbucket_brings_pull_requests(here: Path) -> None:
+    """Unless they are not wanted; a tracker of files has none yet."""
+    subprocess.run(["git", "remote", "add", "origin", "git@bitbucket.org:acme/app.git"], cwd=here, check=True)
+    jira = ("init", "--tracker", "jira", "--site", "https://a.example", "--project", "P", "--unchecked", "--force")
+    said = call(*jira, "--email", EMAIL)
+    assert said.code == 0 and "BITBUCKET_TOKEN" in said.out
+    assert 'url: "https://bitbucket.org/acme/app.git"' in (here / "WORKFLOW.md").read_text()
+    assert "bitbucket_token" in (here / "opensymphony.toml").read_text()
+    assert call("config", "check").code == 0
+    assert call(*jira, "--code-host", "none").code == 0
+    assert "code_host" not in (here / "WORKFLOW.md").read_text()
+    refused = call("init", "--tracker", "files", "--code-host", "bitbucket", "--force")
+    assert (refused.code, "remote origin on bitbucket.org" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(("answer", "replaced"), [(b"n\n", False), (b"\n", False), (b"y\n", True)])
+def test_in_a_terminal_one_is_asked_before_anything_is_replaced(here: Path, answer: bytes, replaced: bool) -> None:
+    (here / "WORKFLOW.md").write_text("mine")
+    ours, theirs = os.openpty()
+    os.write(ours, answer)
+    try:
+        done = subprocess.run(
+            argv("init", "--tracker", "files", "--verify", "true", "--unchecked"),
+            stdin=theirs, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "WORKFLOW.md is there already: replace?" in done.stderr
+    assert done.returncode == (0 if replaced else 2), done
+    assert ((here / "WORKFLOW.md").read_text() != "mine") == replaced

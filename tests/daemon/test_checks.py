@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,14 @@ async def test_a_port_in_use_is_a_failure(world: World) -> None:
         check = (await found(world, port=port))["port"]
         assert check.status == "fail"
         assert f"127.0.0.1:{port} cannot be used: Address already in use" in check.detail
-        assert "opensymphony status" in check.fix
+        assert "server.port" in check.fix
+        world.store.mkdir(exist_ok=True)
+        address = {"pid": os.getpid(), "host": "127.0.0.1", "port": port, "token_file": "token"}
+        (world.store / "daemon.json").write_bytes(msgspec.json.encode(address))
+        ours = (await found(world, port=port))["port"]
+        assert (ours.status, ours.detail) == ("pass", f"this project's daemon listens there (pid {os.getpid()})")
+        (world.store / "daemon.json").write_bytes(msgspec.json.encode({**address, "port": 1}))
+        assert (await found(world, port=port))["port"].status == "fail"
     assert (await found(world, port=port))["port"].status == "pass"
 
 

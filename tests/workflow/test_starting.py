@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensymphony.workflow import load
-from opensymphony.workflow.starting import EXAMPLE, Answers, first_policy, ignore_lines
+from opensymphony.workflow.starting import (
+    EXAMPLE,
+    Answers,
+    bitbucket_address,
+    first_policy,
+    ignore_lines,
+    template_of,
+)
 
 READY = Path(__file__).resolve().parents[2] / "workflows"
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20).filter(
@@ -18,7 +25,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), mi
 
 
 def loaded(answers: Answers):
-    text = first_policy((READY / answers.tracker / "WORKFLOW.md").read_text(), answers)
+    text = first_policy((READY / template_of(answers) / "WORKFLOW.md").read_text(), answers)
     found = load(text, "WORKFLOW.md", {}, "/h", "/project")
     assert [problem for problem in found.problems if problem.severity == "error"] == []
     assert found.policy is not None
@@ -73,3 +80,44 @@ def test_lines_to_ignore_are_added_once() -> None:
     assert ignore_lines("x") == "\n.opensymphony/\n"
     assert ignore_lines("x\n.opensymphony/\n") == ""
     assert "labels: [agent]" in EXAMPLE.format(label="agent")
+
+
+def test_jira_with_pull_requests_on_bitbucket() -> None:
+    """Both sign in with the same address, and the repository is the one of the remote."""
+    told = {"site": "https://a.example", "project": "PROJ", "email": "a@example.com"}
+    address = "https://bitbucket.org/acme/app.git"
+    policy = loaded(Answers(tracker="jira", code_host="bitbucket", repository_url=address, **told))
+    assert policy.code_host is not None and policy.repository is not None
+    assert (policy.code_host.kind, policy.code_host.provider["email"]) == ("bitbucket", "a@example.com")
+    assert policy.tracker.provider["email"] == "a@example.com"
+    assert (policy.repository.url, policy.reporting.transitions.merged) == (address, "Done")
+    bearer = loaded(Answers(tracker="jira", code_host="bitbucket", **(told | {"email": ""})))
+    assert bearer.code_host is not None and "email" not in bearer.code_host.provider
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "git@bitbucket.org:acme/app.git",
+        "https://bitbucket.org/acme/app",
+        "https://somebody@bitbucket.org/acme/app.git",
+        "ssh://git@bitbucket.org/acme/app.git",
+        "ssh://git@altssh.bitbucket.org:443/acme/app.git",
+    ],
+)
+def test_a_remote_on_bitbucket_is_known_in_every_form(remote: str) -> None:
+    assert bitbucket_address(remote) == "https://bitbucket.org/acme/app.git"
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "",
+        "git@github.com:acme/app.git",
+        "https://bitbucket.org.evil.example/acme/app",
+        "https://bitbucket.org/acme",
+        "x",
+    ],
+)
+def test_another_remote_is_not(remote: str) -> None:
+    assert bitbucket_address(remote) == ""

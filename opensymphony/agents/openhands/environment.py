@@ -74,12 +74,15 @@ def command_line(python: str, port: int, command: Sequence[str] | None = None) -
     return [*(command or own), "--host", HOST, "--port", str(port)]
 
 
+def installation_of(python: str) -> tuple[str, str]:
+    """The directories that an interpreter of ours needs to run: its environment, and what that is based on."""
+    return str(Path(python).parent.parent), str(Path(os.path.realpath(python)).parent.parent)
+
+
 def view_of(places: Places, python: str, workspace_root: str) -> View:
     """What the server and its agents need to see: what it is, what it keeps, and the workspaces."""
-    installed = Path(python).parent.parent
-    base = Path(os.path.realpath(python)).parent.parent
     kept = (places.conversations, places.home, places.openhands, _tmux_directory(places.state))
-    return View(readable=(str(installed), str(base)), writable=(*map(str, kept), workspace_root))
+    return View(readable=installation_of(python), writable=(*map(str, kept), workspace_root))
 
 
 def launch_mark(places: Places, python: str, policy: LocalServerPolicy, *more: object) -> str:
@@ -90,7 +93,7 @@ def launch_mark(places: Places, python: str, policy: LocalServerPolicy, *more: o
         policy.command,
         sorted(policy.env.items()),
         str(places.conversations),
-        sorted(_DEFAULTS.items()),
+        sorted(DEFAULTS.items()),
         more,
     )
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
@@ -126,10 +129,10 @@ def prepare(places: Places, *, nonce: str, init_key: str, extra: Mapping[str, st
         # A socket below a directory that stays the same: the next server ends what a killed one left in tmux.
         "TMUX_TMPDIR": str(_tmux_directory(places.state)),
     }
-    return scrubbed_environment(nonce, _DEFAULTS | dict(extra) | ours)
+    return scrubbed_environment(nonce, DEFAULTS | dict(extra) | ours)
 
 
-_DEFAULTS = {
+DEFAULTS = {
     # One server per store: a lease left by a killed one makes its conversations unreachable for 45 s.
     "OH_LEASE_TTL_SECONDS": "0",
     "OH_MAX_CONCURRENT_RUNS": "50",

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from opensymphony.agents import StoresAtRest
 from opensymphony.agents.openhands.environment import Places
-from opensymphony.agents.openhands.ownership import end_orphan, left_running
+from opensymphony.agents.openhands.ownership import end_orphan, left_running, read_record
 from opensymphony.agents.openhands.server import Server
 from opensymphony.agents.openhands.supervisor import Supervisor
 from opensymphony.clock import Clock
@@ -36,6 +36,7 @@ from opensymphony.model import (
     TurnEnd,
     Usage,
 )
+from opensymphony.processes import LiveProcess, list_processes
 from opensymphony.workflow.policy import Policy
 
 _STATE_NAME = re.compile(r"server-([0-9]{1,3})")
@@ -62,6 +63,12 @@ def all_left_running(state_dir: Path) -> tuple[int, ...]:
     """Pids of the servers of ours that nobody looks after. Blocking."""
     records = (places_of(state_dir, state_dir, number).owner_record for number in known_numbers(state_dir))
     return tuple(pid for record in records if (pid := left_running(record)) is not None)
+
+
+def all_processes(state_dir: Path) -> tuple[LiveProcess, ...]:
+    """What the servers of a store have started and that runs. Blocking."""
+    records = (read_record(places_of(state_dir, state_dir, number).owner_record) for number in known_numbers(state_dir))
+    return tuple(found for record in records if record is not None for found in list_processes(record.nonce))
 
 
 async def end_all_left(state_dir: Path, *, above: int = 0) -> int:
