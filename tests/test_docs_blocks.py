@@ -49,7 +49,22 @@ NOT_RUN = {
 }
 """Commands whose line in a block is only read by the command line itself, and who runs them instead."""
 OTHERS = {
-    *("cat", "cd", "cp", "curl", "export", "git", "jq", "loginctl", "mkdir", "mv", "python3", "scp", "ssh", "systemctl"),
+    *(
+        "cat",
+        "cd",
+        "cp",
+        "curl",
+        "export",
+        "git",
+        "jq",
+        "loginctl",
+        "mkdir",
+        "mv",
+        "python3",
+        "scp",
+        "ssh",
+        "systemctl",
+    ),
 }
 """Programs of others that a reader is told to use."""
 RUN_ELSEWHERE = {

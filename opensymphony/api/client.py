@@ -329,7 +329,7 @@ def _events(address: Address, answer: httpx.Response) -> Iterator[bytes]:
     """The data of each event; comments, names and numbers of events are passed over."""
     waiting = bytearray()
     data = b""
-    for chunk in answer.iter_raw():
+    for chunk in answer.iter_bytes():
         waiting += chunk
         *lines, rest = waiting.split(b"\n") if b"\n" in chunk else [waiting]
         waiting = rest

@@ -1,9 +1,9 @@
 """`GET /api/v1/events`: the newest picture whenever something has changed, as server-sent events.
 
 In: `Last-Event-ID`, the sequence of the picture that a reader has. Out: `event: snapshot` with the sequence as `id`. A reader
-that is slow gets the newest picture next, never those in between. Each picture is encoded once for all readers, and only while
-there are any. Readers take a small share of the daemon's time however many they are: the more it takes to tell them all, the
-rarer they are told, and between two of them everybody else has his turn.
+that is slow gets the newest picture next, never those in between. Each picture is encoded and compressed once for all readers,
+and only while there are any. Readers take a small share of the daemon's time however many they are: the more it takes to tell
+them all, the rarer they are told, and between two of them everybody else has his turn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import anyio
+import anyio.to_thread
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from opensymphony.api.access import error_response
+from opensymphony.api.compression import DeflateStream, Part, compressed, takes_deflate
 from opensymphony.api.server import abort_of
 from opensymphony.model import ServerState
 from opensymphony.views import Snapshot
@@ -28,7 +30,11 @@ from opensymphony.views import Snapshot
 _LAST_S = 1
 """For the end of the stream, when the daemon ends."""
 _PIECE_BYTES = 128 * 1024
-"""Written in one go: a picture of a thousand tickets has some hundred thousand."""
+"""Written in one go: a picture of a thousand tickets has more than five times as much; compressed, less."""
+_PACKED_TO = 8
+"""So much smaller is a compressed picture at least, for as long as it is not compressed."""
+_HEARTBEAT = b":\n\n"
+_HEARTBEAT_PART = compressed(_HEARTBEAT)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -88,19 +94,25 @@ class Feed:
         self._made_at = -math.inf
         self._took_s = 0.0
         self._turns = anyio.Lock()
+        self._packing = anyio.Lock()
+        self._packed: tuple[Frame, Part] | None = None
+        self._plain = 0
+        """Readers that take no compression."""
 
     def close(self) -> None:
         """End every stream; the listener ends."""
         self.closed.set()
 
-    def enter(self) -> None:
+    def enter(self, *, plain: bool) -> None:
         self.readers += 1
+        self._plain += plain
 
-    def leave(self) -> None:
+    def leave(self, *, plain: bool) -> None:
         """The last one takes the frame along: of ten thousand tickets it is many megabytes."""
         self.readers -= 1
+        self._plain -= plain
         if not self.readers:
-            self._frame, self._made_at = None, -math.inf
+            self._frame, self._packed, self._made_at = None, None, -math.inf
 
     def newest(self) -> Frame:
         """Made anew when something has changed, but not too soon after the last unless it is the very last."""
@@ -115,12 +127,21 @@ class Feed:
             self._frame, self._made_at, self._took_s = frame, now, anyio.current_time() - now
         return frame
 
+    async def packed(self, frame: Frame) -> Part:
+        """The same compressed, once for all and beside the loop."""
+        async with self._packing:
+            if self._packed is None or self._packed[0] is not frame:
+                self._packed = frame, await anyio.to_thread.run_sync(compressed, frame.content)
+            return self._packed[1]
+
     def _next_at(self) -> float:
         """When the next picture may be made."""
-        size = len(self._frame.content) if self._frame is not None else 0
-        return self._made_at + max(
-            self.pace.between_s, self._took_s / self.pace.share, self.readers * size / self.pace.bytes_a_s
-        )
+        frame = self._frame
+        size = len(frame.content) if frame is not None else 0
+        is_packed = self._packed is not None and self._packed[0] is frame
+        packed = len(self._packed[1].blocks) if self._packed is not None and is_packed else size // _PACKED_TO
+        to_all = self._plain * size + (self.readers - self._plain) * packed
+        return self._made_at + max(self.pace.between_s, self._took_s / self.pace.share, to_all / self.pace.bytes_a_s)
 
     async def after(self, seen: Mark | None) -> Frame:
         """The newest frame, as soon as it is another one than the reader has seen."""
@@ -149,7 +170,8 @@ def follow(feed: Feed, request: Request) -> Response:
     """The stream of one reader; 429 when there are too many."""
     if feed.readers >= feed.pace.readers_max:
         return error_response(429, "too_many_readers", f"{feed.readers} programs follow already: close one of them")
-    return EventStream(feed, request.headers.get("last-event-id", ""), abort_of(request.scope))
+    last_id, abort = request.headers.get("last-event-id", ""), abort_of(request.scope)
+    return EventStream(feed, last_id, abort, DeflateStream() if takes_deflate(request) else None)
 
 
 class EventStream(Response):
@@ -157,13 +179,20 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, last_id: str, abort: Callable[[], None] | None) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    def __init__(
+        self, feed: Feed, last_id: str, abort: Callable[[], None] | None, deflate: DeflateStream | None = None
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
+        super().__init__(headers=headers | ({"Content-Encoding": "deflate"} if deflate is not None else {}))
         del self.headers["content-length"]  # it never ends by itself
         self._feed = feed
         self._last_id = last_id
         self._abort = abort
+        self._deflate = deflate
         self._seen: Mark | None = None
+        """What the reader has, or gets with the rest."""
+        self._rest = b""
+        """What is begun and not written yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -171,8 +200,8 @@ class EventStream(Response):
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        feed, ended = self._feed, False
-        feed.enter()
+        feed, ended, plain = self._feed, False, self._deflate is None
+        feed.enter(plain=plain)
         try:
             newest = feed.newest().mark
             self._seen = newest if self._last_id == str(newest.sequence) else None
@@ -184,12 +213,15 @@ class EventStream(Response):
                 tasks.cancel_scope.cancel()
             if feed.closed.is_set():
                 with anyio.move_on_after(_LAST_S):
-                    last = feed.newest()
-                    content = last.content if last.mark != self._seen else b""
-                    await send({"type": "http.response.body", "body": content})
+                    begun, last = self._rest, feed.newest()
+                    if last.mark != self._seen:
+                        await self._queue(last)
+                        begun += self._rest
+                    end = self._deflate.end() if self._deflate is not None else b""
+                    await send({"type": "http.response.body", "body": begun + end})
                     ended = True
         finally:
-            feed.leave()
+            feed.leave(plain=plain)
         if not ended and self._abort is not None:
             self._abort()
             await receive()  # that it is gone: else the server would close it once more, and complain
@@ -199,17 +231,26 @@ class EventStream(Response):
         feed = self._feed
         with suppress(TimeoutError):
             while True:
-                content, frame = b":\n\n", None
+                frame = None
                 with anyio.move_on_after(feed.pace.heartbeat_s):
                     frame = await feed.after(self._seen)
-                    content = frame.content
-                for start in range(0, len(content), _PIECE_BYTES):
-                    piece = content[start : start + _PIECE_BYTES]
+                await self._queue(frame)
+                while self._rest:
+                    piece = self._rest[:_PIECE_BYTES]
                     await feed.turn(len(piece))
                     with anyio.fail_after(feed.pace.stuck_s):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if frame is not None:
-                    self._seen = frame.mark
+                    self._rest = self._rest[len(piece) :]
+
+    async def _queue(self, frame: Frame | None) -> None:
+        """What is written next, to its end: a picture, or without one a heartbeat."""
+        if self._deflate is None:
+            self._rest = frame.content if frame is not None else _HEARTBEAT
+        else:
+            part = await self._feed.packed(frame) if frame is not None else _HEARTBEAT_PART
+            self._rest = self._deflate.next(part)
+        if frame is not None:
+            self._seen = frame.mark
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
@@ -17,6 +18,7 @@ from msgspec import structs
 
 from opensymphony.api import events, server
 from opensymphony.api.client import Address, follow_snapshots
+from opensymphony.api.compression import Part, compressed
 from opensymphony.api.events import Feed, Pace
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
@@ -259,9 +261,17 @@ async def test_many_readers_of_a_big_picture_are_told_more_rarely(desk: Desk) ->
     desk.picture = big(7)
     feed = Feed(desk, Pace(between_s=0.5, share=1))
     size = len(feed.newest().content)
-    for readers, between_s in ((1, size / feed.pace.bytes_a_s), (200, 200 * size / feed.pace.bytes_a_s)):
-        feed.readers = readers
-        assert feed._next_at() - feed._made_at == pytest.approx(between_s)
+    feed.enter(plain=True)
+    assert feed._next_at() - feed._made_at == pytest.approx(max(0.5, size / feed.pace.bytes_a_s))
+    for _ in range(199):
+        feed.enter(plain=True)
+    assert feed._next_at() - feed._made_at == pytest.approx(200 * size / feed.pace.bytes_a_s)
+    for _ in range(200):
+        feed.enter(plain=False)
+        feed.leave(plain=True)
+    small = len((await feed.packed(feed.newest())).blocks)
+    assert small < size / 10
+    assert feed._next_at() - feed._made_at == pytest.approx(max(0.5, 200 * small / feed.pace.bytes_a_s))
     desk.show(structs.replace(SNAPSHOT, sequence=8))
     feed.close()
     assert feed.newest().mark.sequence == 8  # the very last one waits for nothing
@@ -277,6 +287,73 @@ async def test_a_picture_that_takes_long_to_make_is_made_more_rarely(
     feed = Feed(desk)
     feed.newest()
     assert feed._next_at() == 140
+
+
+async def test_who_takes_compression_gets_it_and_nobody_else(desk: Desk) -> None:
+    """The same pictures either way, compressed once for all; the stream ends as it should."""
+    packed: list[bytes] = []
+    real = compressed
+
+    def noting(content: bytes) -> Part:
+        packed.append(content)
+        return real(content)
+
+    ends: list[bytes] = []
+
+    async def read(port: int, offered: str) -> None:
+        head = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nAccept-Encoding: {offered}\r\n\r\n"
+        content = b""
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(head.encode())
+            with suppress(anyio.EndOfStream):
+                while not content.endswith(b"0\r\n\r\n"):
+                    content += await stream.receive()
+        fields, _, body = content.partition(b"\r\n\r\n")
+        plain = _unchunked(body)
+        assert (b"content-encoding: deflate" in fields.lower()) is (offered == "deflate")
+        assert b"vary: accept-encoding" in fields.lower()
+        ends.append(zlib.decompress(plain) if offered == "deflate" else plain)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "compressed", noting)
+        async with house(desk) as there, anyio.create_task_group() as tasks:
+            for offered in ("deflate", "deflate", "identity"):
+                tasks.start_soon(read, there.port, offered)
+            await there.until_readers(3)
+            await anyio.sleep(3 * QUICK.heartbeat_s)
+            there.show(8)
+            await anyio.sleep(QUICK.heartbeat_s)
+            there.show(9)
+            there.feed.close()
+    assert len(packed) == 3 and all(b"event: snapshot" in one for one in packed)
+    for content in ends:
+        assert [content.count(f"id: {number}\n".encode()) for number in (7, 8, 9)] == [1, 1, 1]
+        assert content.count(b":\n\n") >= 1
+
+
+def _unchunked(body: bytes) -> bytes:
+    found = b""
+    while True:
+        size, _, rest = body.partition(b"\r\n")
+        if int(size, 16) == 0:
+            return found
+        found, body = found + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+
+
+async def test_a_picture_that_is_half_sent_at_the_end_is_sent_whole(desk: Desk) -> None:
+    """And then the last one: half a picture and another behind it would be neither."""
+    desk.picture = big(7)
+    async with house(desk, structs.replace(QUICK, stuck_s=5)) as there, await stuck(there) as slow:
+        await there.until_readers(1)
+        await anyio.sleep(0.2)  # as much is written as the system takes
+        there.show(8, tickets=SNAPSHOT.tickets)
+        there.feed.close()
+        content = b""
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while not content.endswith(b"0\r\n\r\n"):
+                content += await slow.receive()
+    data = [line[6:] for line in _unchunked(content.partition(b"\r\n\r\n")[2]).split(b"\n") if line[:5] == b"data:"]
+    assert [msgspec.json.decode(one, type=Snapshot).sequence for one in data] == [7, 8]
 
 
 async def test_head_does_not_follow(client: httpx.AsyncClient) -> None:

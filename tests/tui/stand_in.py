@@ -15,21 +15,58 @@ from typing import Any
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from opensymphony.api.access import error_response
 from opensymphony.api.client import ADDRESS_FILE, Address
 from opensymphony.api.events import Feed, Pace
-from opensymphony.api.issues import json_response
+from opensymphony.api.past import Absent
 from opensymphony.api.routes import build_app
 from opensymphony.api.server import serve_app
-from opensymphony.views import Explanation, Snapshot, TranscriptEntry, TranscriptPage
-from tests.api.desk import Desk
+from opensymphony.views import (
+    Changes,
+    Explanation,
+    Snapshot,
+    TimelinePage,
+    TranscriptEntry,
+    TranscriptPage,
+    VerificationList,
+)
+from tests.api.desk import Desk, Memory
 from tests.tui import scenes
 
 PACE = Pace(between_s=0.01, look_s=0.05, heartbeat_s=0.2)
+
+
+class Past(Memory):
+    """What has happened with the tickets of the picture."""
+
+    def __init__(self, talks: dict[str, list[TranscriptEntry]]) -> None:
+        super().__init__()
+        self.talks = talks
+        self.conversation_id = "conv"
+
+    async def transcript(self, identifier: str, *, limit: int, before: int | None, after: int | None) -> TranscriptPage:
+        self._look("transcript", identifier, limit, before, after)
+        talk = self.talks.get(identifier)
+        if talk is None:
+            raise Absent("no_conversation", f"{identifier} has no conversation yet")
+        if after is not None:
+            part = [one for one in talk if one.seq > after][:limit]
+        else:
+            part = [one for one in talk if before is None or one.seq < before][-limit:]
+        older = part[0].seq if part and part[0].seq > talk[0].seq else None
+        newest = part[-1].seq if part else -1 if after is None else after
+        return TranscriptPage(conversation_id=self.conversation_id, entries=tuple(part), before=older, after=newest)
+
+    async def timeline(self, identifier: str, *, limit: int, before: int | None) -> TimelinePage:
+        return scenes.TIMELINE
+
+    async def changes(self, identifier: str) -> Changes:
+        if identifier != "SHOP-118":
+            raise Absent("no_workspace", "it has no workspace yet")
+        return scenes.CHANGES
+
+    async def verifications(self, identifier: str) -> VerificationList:
+        return scenes.CHECKS
 
 
 class StandIn(Desk):
@@ -39,7 +76,7 @@ class StandIn(Desk):
         super().__init__()
         self.picture = picture
         self.talks: dict[str, list[TranscriptEntry]] = {"SHOP-118": list(scenes.TALK)}
-        self.read: list[tuple[str, dict[str, str]]] = []
+        self.past = Past(self.talks)
         self.cut = False
         """The next answer does not arrive."""
         self.lost = 0
@@ -49,6 +86,11 @@ class StandIn(Desk):
         view = next((one for one in self.picture.tickets if one.identifier == identifier), None)
         return scenes.explained(view) if view is not None else None
 
+    @property
+    def read(self) -> list[tuple[object, ...]]:
+        """Which transcripts were asked for: ticket, limit, before, after."""
+        return [asked[1:] for asked in self.past.asked]
+
     async def act(self, action: str, identifier: str | None, **given: Any) -> Any:
         self.known = {view.identifier: scenes.explained(view) for view in self.picture.tickets}
         answer = await super().act(action, identifier, **given)
@@ -56,26 +98,6 @@ class StandIn(Desk):
             self.lost -= 1
             self.cut = True
         return answer
-
-    def transcript(self, request: Request) -> Response:
-        name, query = request.path_params["identifier"], request.query_params
-        self.read.append((name, dict(query)))
-        talk = self.talks.get(name)
-        if talk is None:
-            return error_response(404, "no_conversation", f"{name} has no conversation yet")
-        limit = int(query.get("limit", 200))
-        if "after" in query:
-            part = [one for one in talk if one.seq > int(query["after"])][:limit]
-        else:
-            part = [one for one in talk if one.seq < int(query.get("before", 1 << 60))][-limit:]
-        before = part[0].seq if part and part[0].seq > talk[0].seq else None
-        after = part[-1].seq if part else int(query.get("after", -1))
-        return json_response(TranscriptPage(conversation_id="conv", entries=tuple(part), before=before, after=after))
-
-    def changes(self, request: Request) -> Response:
-        if request.path_params["identifier"] != "SHOP-118":
-            return error_response(404, "no_workspace", "it has no workspace yet")
-        return json_response(scenes.CHANGES)
 
 
 def _cutting(app: Any, desk: StandIn) -> Any:
@@ -111,13 +133,6 @@ class House:
         token = f"token-{self._boots}"
         self.feed = Feed(self.desk, self.pace)
         app = build_app(self.desk, token, self.feed)
-        for path, answer in (
-            ("transcript", self.desk.transcript),
-            ("changes", self.desk.changes),
-            ("timeline", lambda request: json_response(scenes.TIMELINE)),
-            ("verifications", lambda request: json_response(scenes.CHECKS)),
-        ):
-            app.router.routes.insert(0, Route(f"/api/v1/issues/{{identifier:path}}/{path}", answer))
         self.port = await tasks.start(self._serve, app, port)
         (self.store / "token").write_text(token)
         address = Address(pid=0, host="127.0.0.1", port=self.port, token_file=str(self.store / "token"))
