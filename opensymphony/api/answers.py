@@ -81,6 +81,6 @@ class SnapshotEvent(Struct, frozen=True, kw_only=True):
 
     event: Literal["snapshot"]
     id: str
-    """The sequence of the snapshot; send it as `Last-Event-ID` to go on from there."""
+    """Names the picture; send it as `Last-Event-ID`, as it is, to go on from there."""
     data: Annotated[str, Meta(extra_json_schema=_SNAPSHOT)]
     """A `Snapshot` as JSON, on one line."""

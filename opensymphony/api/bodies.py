@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from opensymphony.api.access import error_response
 
 BODY_BYTES_MAX = 64 * 1024
-_BODY_S = 20
+BODY_S = 20
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
     """The body as a value of this kind; one that was left out is all defaults. Raises `Unusable`."""
     content = bytearray()
     try:
-        with anyio.fail_after(_BODY_S):
+        with anyio.fail_after(BODY_S):
             async for chunk in request.stream():
                 content += chunk
                 if len(content) > BODY_BYTES_MAX:

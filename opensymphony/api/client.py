@@ -101,14 +101,12 @@ def fetch_snapshot(address: Address) -> Snapshot:
     return _decoded(address, _ask(address, "GET", "/api/v1/snapshot"), Snapshot)
 
 
-def follow_snapshots(address: Address, *, after: int | None = None) -> Iterator[Snapshot]:
+def follow_snapshots(address: Address) -> Iterator[Snapshot]:
     """The newest picture each time that something has changed, until the daemon ends; whoever is slow misses those in between.
 
-    `after`: the sequence of the picture that is there already. Raises `InstanceError` also when the connection breaks.
+    Raises `InstanceError` also when the connection breaks.
     """
     headers = _bearer(address, {"Accept": "text/event-stream"})
-    if after is not None:
-        headers["Last-Event-ID"] = str(after)
     try:
         with (
             httpx.Client(timeout=httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S), trust_env=False, verify=False) as client,

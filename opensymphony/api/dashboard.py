@@ -13,12 +13,14 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import anyio
 import msgspec
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from opensymphony.api import bodies
 from opensymphony.api.access import error_response, foreign_origin
 from opensymphony.api.issues import json_response
 from opensymphony.clock import Clock, new_secret
@@ -162,12 +164,13 @@ async def _given(request: Request) -> str:
     """The form's code; empty for whatever is no such form."""
     content = bytearray()
     try:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > _FORM_BYTES_MAX:
-                return ""
+        with anyio.fail_after(bodies.BODY_S):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > _FORM_BYTES_MAX:
+                    return ""
         fields = parse_qs(content.decode("ascii"), max_num_fields=4)
-    except (ClientDisconnect, ValueError):
+    except (ClientDisconnect, TimeoutError, ValueError):
         return ""
     return fields.get("code", [""])[0]
 

@@ -1,14 +1,15 @@
 """`GET /api/v1/events`: the newest picture whenever something has changed, as server-sent events.
 
-In: `Last-Event-ID`, the sequence of the picture that a reader has. Out: `event: snapshot` with the sequence as `id`. A reader
-that is slow gets the newest picture next, never those in between. Each picture is encoded and compressed once for all readers,
-and only while there are any. Readers take a small share of the daemon's time however many they are: the more it takes to tell
-them all, the rarer they are told, and between two of them everybody else has his turn.
+In: `Last-Event-ID`, the id of the picture that a reader has. Out: `event: snapshot` with an `id` that names all that makes it
+another one. A reader that is slow gets the newest picture next, never those in between. Each picture is encoded and compressed
+once for all readers, and only while there are any. Readers take a small share of the daemon's time however many they are: the
+more it takes to tell them all, the rarer they are told, and between two of them everybody else has his turn.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
@@ -79,7 +80,14 @@ class Frame(Struct, frozen=True, kw_only=True):
     """A picture as it is sent."""
 
     mark: Mark
+    id: str
     content: bytes
+
+
+def _framed(mark: Mark, picture: Snapshot) -> Frame:
+    name = f"{mark.sequence}-{zlib.crc32(msgspec.json.encode(mark)):08x}"
+    data = msgspec.json.encode(picture)
+    return Frame(mark=mark, id=name, content=b"event: snapshot\nid: %b\ndata: %b\n\n" % (name.encode(), data))
 
 
 class Feed:
@@ -114,16 +122,18 @@ class Feed:
         if not self.readers:
             self._frame, self._packed, self._made_at = None, None, -math.inf
 
-    def newest(self) -> Frame:
-        """Made anew when something has changed, but not too soon after the last unless it is the very last."""
+    def newest(self, *, first: bool = False) -> Frame:
+        """Made anew when something has changed, but not too soon after the last unless it is the very last.
+
+        `first`: a reader's first one, which tells it what time it is here; an old one would tell it wrong.
+        """
         frame, now = self._frame, anyio.current_time()
         if frame is not None and now < self._next_at() and not self.closed.is_set():
             return frame
         picture = self._watched.snapshot()
         mark = Mark(picture.sequence, picture.status, picture.server, picture.storage_error, picture.policy_error)
-        if frame is None or frame.mark != mark:
-            data = msgspec.json.encode(picture)
-            frame = Frame(mark=mark, content=b"event: snapshot\nid: %d\ndata: %b\n\n" % (picture.sequence, data))
+        if frame is None or frame.mark != mark or first:
+            frame = _framed(mark, picture)
             self._frame, self._made_at, self._took_s = frame, now, anyio.current_time() - now
         return frame
 
@@ -146,7 +156,7 @@ class Feed:
     async def after(self, seen: Mark | None) -> Frame:
         """The newest frame, as soon as it is another one than the reader has seen."""
         while True:
-            frame = self.newest()
+            frame = self.newest(first=seen is None)
             if frame.mark != seen:
                 return frame
             early_s = self._next_at() - anyio.current_time()
@@ -190,9 +200,10 @@ class EventStream(Response):
         self._abort = abort
         self._deflate = deflate
         self._seen: Mark | None = None
-        """What the reader has, or gets with the rest."""
-        self._rest = b""
-        """What is begun and not written yet."""
+        """What the reader has, or gets with what is being written."""
+        self._content = b""
+        self._written = 0
+        """Bytes of the content; what is behind them is begun and not written yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -203,8 +214,8 @@ class EventStream(Response):
         feed, ended, plain = self._feed, False, self._deflate is None
         feed.enter(plain=plain)
         try:
-            newest = feed.newest().mark
-            self._seen = newest if self._last_id == str(newest.sequence) else None
+            newest = feed.newest()
+            self._seen = newest.mark if self._last_id == newest.id else None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
                 tasks.start_soon(_until_closed, feed, tasks.cancel_scope)
@@ -213,10 +224,10 @@ class EventStream(Response):
                 tasks.cancel_scope.cancel()
             if feed.closed.is_set():
                 with anyio.move_on_after(_LAST_S):
-                    begun, last = self._rest, feed.newest()
+                    begun, last = self._content[self._written :], feed.newest()
                     if last.mark != self._seen:
                         await self._queue(last)
-                        begun += self._rest
+                        begun += self._content
                     end = self._deflate.end() if self._deflate is not None else b""
                     await send({"type": "http.response.body", "body": begun + end})
                     ended = True
@@ -227,28 +238,30 @@ class EventStream(Response):
             await receive()  # that it is gone: else the server would close it once more, and complain
 
     async def _write(self, send: Send) -> None:
-        """Return when the reader is stuck."""
-        feed = self._feed
+        """Return when the reader is stuck. One that has the newest picture is told at once that it has."""
+        feed, heartbeat_s = self._feed, 0.0 if self._seen is not None else self._feed.pace.heartbeat_s
         with suppress(TimeoutError):
             while True:
                 frame = None
-                with anyio.move_on_after(feed.pace.heartbeat_s):
+                with anyio.move_on_after(heartbeat_s):
                     frame = await feed.after(self._seen)
+                heartbeat_s = feed.pace.heartbeat_s
                 await self._queue(frame)
-                while self._rest:
-                    piece = self._rest[:_PIECE_BYTES]
+                while self._written < len(self._content):
+                    piece = self._content[self._written : self._written + _PIECE_BYTES]
                     await feed.turn(len(piece))
                     with anyio.fail_after(feed.pace.stuck_s):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    self._rest = self._rest[len(piece) :]
+                    self._written += len(piece)
 
     async def _queue(self, frame: Frame | None) -> None:
         """What is written next, to its end: a picture, or without one a heartbeat."""
         if self._deflate is None:
-            self._rest = frame.content if frame is not None else _HEARTBEAT
+            self._content = frame.content if frame is not None else _HEARTBEAT
         else:
             part = await self._feed.packed(frame) if frame is not None else _HEARTBEAT_PART
-            self._rest = self._deflate.next(part)
+            self._content = self._deflate.next(part)
+        self._written = 0
         if frame is not None:
             self._seen = frame.mark
 

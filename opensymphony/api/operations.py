@@ -136,14 +136,14 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/events",
         tag="Picture",
         summary="The newest picture whenever something has changed",
-        detail="Server-sent events. Each is `event: snapshot` with the sequence as its `id` and a `Snapshot` as its data. "
+        detail="Server-sent events. Each is `event: snapshot` with an `id` that names it and a `Snapshot` as its data. "
         "Who is slow gets the newest picture next, never those in between; who takes nothing for half a minute is cut off. "
         "A comment comes every 15 seconds when nothing changes. The stream ends when the daemon ends.",
         parameters=(
             Parameter(
                 "Last-Event-ID",
                 str,
-                "The sequence of the picture that is there already: the first event comes with the next change.",
+                "The `id` of the picture that is there already: the first event comes with the next change.",
                 "header",
             ),
         ),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
+import anyio
 import httpx
 import pytest
 
+from opensymphony.api import bodies
 from opensymphony.api.dashboard import ASSETS, CODE_MS, CODES_MAX, Codes, assets
 from opensymphony.api.routes import build_app
 from tests.api.desk import BEARER, TOKEN, Desk
@@ -144,6 +147,21 @@ async def test_anything_else_is_turned_away(client: httpx.AsyncClient, given: by
     assert "opensymphony dashboard" in answer.text
     assert TOKEN not in answer.text
     assert (await enter(client, code)).status_code == 200
+
+
+async def test_a_form_that_does_not_come_is_not_waited_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no token, so that everybody on this machine could keep connections that way."""
+    monkeypatch.setattr(bodies, "BODY_S", 0.05)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"co"
+        await anyio.sleep(20)
+
+    with anyio.fail_after(10):
+        answer = await client.post("/", content=never(), headers=FORM)
+    assert answer.status_code == 401
 
 
 async def test_another_site_cannot_use_even_a_good_code(client: httpx.AsyncClient) -> None:

@@ -430,7 +430,7 @@ async def test_who_is_slow_is_cut_off(
 
 async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has the token has it no longer than others."""
-    monkeypatch.setattr(bodies, "_BODY_S", 0.2)
+    monkeypatch.setattr(bodies, "BODY_S", 0.2)
     head = f"POST /api/v1/actions/pause HTTP/1.1\r\n{GOOD}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{"
     answer = read(await house.raw(head.encode()))
     assert (answer.status, answer.code) == (408, "too_slow")
