@@ -15,13 +15,15 @@ from msgspec import structs
 
 from opensymphony.clock import Clock
 from opensymphony.daemon.claims import Claims
-from opensymphony.errors import OpenSymphonyError, Refused, ServiceError
+from opensymphony.errors import OpenSymphonyError, Refused, ServiceError, Unreachable
 from opensymphony.interfaces import AgentRuntime, CodeHost, ConversationRequest, Tracker, Workspaces
 from opensymphony.logs import get_logger, redacted
-from opensymphony.model import CommandKey, Ticket, TicketId, TurnProgress, encodable
+from opensymphony.model import CommandKey, PullRequest, Ticket, TicketId, TurnProgress, encodable
 from opensymphony.reporting import MARKER
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.merging import why_unmerged
+from opensymphony.scheduler.reviews import has_instructions
 from opensymphony.scheduler.state import State
 
 log = get_logger(__name__)
@@ -199,8 +201,21 @@ class Executor:
                     await host.resolve(command.pull_request_id, thread)
                 return self._settled(e.ThreadAnswered, command)
             case c.MergePullRequest():
-                merged = await host.merge(command.pull_request_id, command.head, command.method)
-                return self._settled(e.PullRequestMerged, command, pull_request=merged)
+                return self._settled(e.PullRequestMerged, command, pull_request=await self._merge(host, command))
+
+    async def _merge(self, host: CodeHost, command: c.MergePullRequest) -> PullRequest:
+        """If it still may be: a crash, or a full disk, may lie between the decision and now."""
+        reading = await host.read(command.pull_request_id)
+        entry, policy = self._state.entries[command.ticket_id], self._state.policy
+        if reading.pull_request.state == "merged":
+            return reading.pull_request
+        against = "there is no policy" if policy is None else why_unmerged(self._state, entry, policy, reading)
+        if not against and policy is not None and entry.pull is not None:
+            news = has_instructions(entry.pull, reading, policy.review)
+            against = "something was said about it that is not heard yet" if news else ""
+        if against:
+            raise Unreachable("code host", f"it is not merged after all: {against}")
+        return await host.merge(command.pull_request_id, command.head, command.method)
 
     async def _use_workspace(
         self, command: c.PrepareWorkspace | c.RunHook | c.CollectWork | c.VerifyWork | c.PushCommit

@@ -6,10 +6,13 @@ merged, and the picture says what: an approval of an earlier commit is none, and
 
 from __future__ import annotations
 
+import hashlib
+
 from opensymphony.model import PullRequest, PullRequestReading, is_same_commit
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.eligibility import among, ours_rules
 from opensymphony.scheduler.endings import settle_closed
 from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.state import Entry, State
@@ -21,28 +24,28 @@ _NAME_CHARS_MAX = 80
 def is_merge_news(state: State, entry: Entry, reading: PullRequestReading) -> bool:
     """Whether a reading changes anything about the merge, so that the scheduler has to know of it."""
     pull, policy = entry.pull, state.policy
-    if pull is None or policy is None or policy.merge.when == "never":
+    if pull is None or policy is None or policy.merge.when == "never" or _is_merging(state, entry):
         return False
     reason = why_unmerged(state, entry, policy, reading)
-    return (
-        reason != pull.unmerged if reason else circumstances(reading) != pull.refused and not _is_merging(state, entry)
-    )
+    return reason != pull.unmerged if reason else circumstances(reading) != pull.refused
 
 
 def why_unmerged(state: State, entry: Entry, policy: Policy, reading: PullRequestReading) -> str:
-    """What keeps it from being merged now, for a person; empty when nothing does."""
-    pull, seen = entry.pull, reading.pull_request
-    assert pull is not None, "nothing is merged without a pull request"
-    if entry.paused or state.paused:
-        return "it is paused"
-    if entry.run is not None or entry.phase != "in_review":
-        return "its ticket is not in review"
-    if entry.messages or pull.owed or pull.answers:
-        return "what was said about it is not worked on yet"
+    """What keeps it from being merged now, for a person; empty when nothing does.
+
+    Asked when it is decided, and once more right before it is done, which may be days later.
+    """
+    seen, base = reading.pull_request, policy.repository.base if policy.repository is not None else ""
+    if policy.merge.when == "never":
+        return "the policy leaves it to people (merge.when)"
+    for one in state.entries.values():  # tickets that share a branch share a pull request
+        shares = one.pull is not None and one.pull.pull_request.id == seen.id and one.phase != "closed"
+        if (shares or one is entry) and (waits := _why_waiting(state, one, policy)):
+            return waits if one is entry else f"{one.ticket.identifier} has it too: {waits}"
     if seen.is_draft:
         return "it is a draft"
-    if seen.base != pull.pull_request.base:
-        return "it is to be merged into another branch than before"
+    if seen.base != base:
+        return f"it is to be merged into {seen.base[:_NAME_CHARS_MAX]}, and not into {base} (repository.base)"
     if entry.commit is None or not is_same_commit(seen.head, entry.commit):
         return "its branch is not at the commit that was checked and pushed here"
     if reading.conflicts:
@@ -50,11 +53,30 @@ def why_unmerged(state: State, entry: Entry, policy: Policy, reading: PullReques
     return _unchecked(policy, reading) or _unapproved(policy, reading)
 
 
+def _why_waiting(state: State, entry: Entry, policy: Policy) -> str:
+    """What about the ticket itself keeps its pull request from being merged."""
+    pull, ticket = entry.pull, entry.ticket
+    assert pull is not None, "nothing is merged without a pull request"
+    if entry.paused or state.paused:
+        return "it is paused"
+    if entry.run is not None or entry.phase != "in_review":
+        return "its ticket is not in review"
+    if entry.messages or pull.owed or pull.answers:
+        return "what was said about it is not worked on yet"
+    taken = next((against for name, against in ours_rules(ticket, policy) if against and name != "state"), "")
+    places = (*policy.tracker.active_states, policy.reporting.transitions.succeeded or "")
+    if not taken and not among(ticket.state, places):
+        taken = f"its state is {ticket.state}"
+    return f"its ticket was taken away: {taken}" if taken else ""
+
+
 def circumstances(reading: PullRequestReading) -> str:
     """What a code host that refuses may have refused because of: only when that changes is it asked again."""
+    seen = reading.pull_request
     approvals = sorted(review.author for review in reading.reviews if review.verdict == "approved")
     checks = sorted(f"{check.key}={check.state}" for check in reading.checks)
-    return " ".join([reading.pull_request.head, *approvals, *checks])[:2_000]
+    told = " ".join([seen.head, seen.base, str(seen.updated_ms), *approvals, *checks])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def consider_merge(plan: Plan, reading: PullRequestReading) -> None:

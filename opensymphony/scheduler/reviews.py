@@ -204,6 +204,15 @@ def has_news(pull: Pull, reading: PullRequestReading, policy: ReviewPolicy) -> b
     return bool(pull.answers) or pull.tied != seen.url or bool(news_of(pull, reading, policy).keys)
 
 
+def has_instructions(pull: Pull, reading: PullRequestReading, policy: ReviewPolicy) -> bool:
+    """Whether a reading has news that the agent is to work on."""
+    news, heard = news_of(pull, reading, policy), set(pull.heard)
+    said = (comment for thread in news.threads for comment in thread.comments if f"comment/{comment.id}" not in heard)
+    return bool(news.checks or news.conflicts) or any(
+        may_instruct(one.author, policy) for one in (*news.reviews, *(one for one in said if not one.is_ours))
+    )
+
+
 def may_instruct(author: str, policy: ReviewPolicy) -> bool:
     """Whether what this account says in a review is more than context."""
     allowed = {one.casefold() for one in policy.instructions_from}

@@ -85,6 +85,7 @@ KEPT_BACK: dict[str, tuple[dict[str, Any], str]] = {
     "a check has failed": ({"checks": (PASSED, CommitCheck(key="l", name="lint", state="failed"))}, "check"),
     "a check is running": ({"checks": (PASSED, CommitCheck(key="l", name="lint", state="pending"))}, "still running"),
     "no check": ({"checks": ()}, "no check has passed yet"),
+    "a policy of earlier": ({"pull_request": replace(AT_HEAD, base="dev")}, "not into main"),
     "conflicts": ({"conflicts": ("a.py",)}, "not worked on yet"),
     "a draft": ({"pull_request": replace(AT_HEAD, is_draft=True)}, "it is a draft"),
     "somebody else's commits": ({"pull_request": replace(AT_HEAD, head="e" * 12)}, "not at the commit"),
@@ -107,8 +108,60 @@ def test_another_base_is_another_matter() -> None:
     book = in_review(merging())
     seen = reading(pull_request=replace(AT_HEAD, base="release"))
     assert is_merge_news(book.state, book.entry("A-1"), seen)
-    look(book, pull_request=replace(AT_HEAD, base="release"))
-    assert not merges(book) and "another branch" in unmerged(book)
+    for _ in range(3):
+        look(book, pull_request=replace(AT_HEAD, base="release"))
+        assert not merges(book) and "into release, and not into main" in unmerged(book)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"state": "Backlog"}, {"assignee": "somebody"}, {"labels": ()}, {"dispatchable": False}]
+)
+def test_a_ticket_that_was_taken_away_is_not_merged(changed: dict[str, Any]) -> None:
+    """Whatever was approved before: it is another's now, or put off."""
+    tracker = replace(OURS.tracker, required_labels=("agent",), assignee="agent")
+    book = in_review(replace(merging(), tracker=tracker), labels=("agent",), assignee="agent")
+    entry = book.entry("A-1")
+    book.send(e.TicketChanged(at_ms=book.now_ms, ticket=replace(entry.ticket, **changed), read_ms=book.now_ms))
+    look(book)
+    assert not merges(book) and "taken away" in unmerged(book)
+
+
+def test_tickets_that_share_a_pull_request_are_all_asked() -> None:
+    """Under the run of one of them nothing is merged for the other."""
+    book = in_review(merging())
+    book.ticket("A-2")
+    book.settle_all()
+    pull = book.entry("A-2").pull
+    assert pull is not None and pull.pull_request.id == PULL.id
+    ask(book, "pause", "A-2")
+    look(book)
+    assert not merges(book) and unmerged(book) == "A-2 has it too: it is paused"
+    ask(book, "resume", "A-2")
+    look(book)
+    assert merges(book)
+
+
+def test_what_was_refused_is_asked_again_under_another_policy_or_at_another_start() -> None:
+    """It may have been a token."""
+    book = in_review(merging())
+    look(book)
+    book.fail(c.MergePullRequest, "person")
+    assert not is_merge_news(book.state, book.entry("A-1"), reading())
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=merging(method="squash")))
+    assert is_merge_news(book.state, book.entry("A-1"), reading())
+    look(book)
+    book.fail(c.MergePullRequest, "person")
+    book.send(e.DaemonStarted(at_ms=book.now_ms, instance="me", version="1"))
+    assert is_merge_news(book.state, book.entry("A-1"), reading())
+
+
+def test_nothing_is_said_of_it_while_it_is_being_merged() -> None:
+    """It goes on; its outcome is told."""
+    book = in_review(merging())
+    look(book)
+    ask(book, "pause")
+    look(book)
+    assert merges(book) and unmerged(book) == ""
 
 
 def test_as_many_must_have_approved_as_the_policy_says() -> None:

@@ -42,9 +42,9 @@ PULL = PullRequest(
 SECOND = msgspec.structs.replace(GOOD_WORK, commit="d" * 40, summary="Rename it\nMend it")
 
 
-def in_review(chosen: Any = OURS) -> Playbook:
+def in_review(chosen: Any = OURS, **ticket: Any) -> Playbook:
     book = Playbook(chosen)
-    book.ticket("A-1")
+    book.ticket("A-1", **ticket)
     book.settle_all()
     assert book.entry("A-1").phase == "in_review"
     return book

@@ -21,12 +21,21 @@ def boot_noted(state: State, decision: d.BootNoted) -> None:
     state.now_ms = decision.at_ms
     for ticket_id in state.running:
         run_of(state, ticket_id).last_activity_ms = decision.at_ms
+    _ask_again(state)
     recount(state)
+
+
+def _ask_again(state: State) -> None:
+    """What a code host refused it may take now: a token, or a permission, may be another one."""
+    for entry in state.entries.values():
+        if entry.pull is not None:
+            entry.pull.refused = ""
 
 
 def policy_adopted(state: State, decision: d.PolicyAdopted) -> None:
     state.policy = decision.policy
     state.policy_error = None
+    _ask_again(state)
     state.ready = {}
     recount(state)
     for entry in state.entries.values():

@@ -16,7 +16,7 @@ from opensymphony.errors import NotFound, Refused
 from opensymphony.http import Answer
 from opensymphony.logs import get_logger
 from opensymphony.model import CheckState, CommitCheck, encodable
-from opensymphony.services.bitbucket.client import BitbucketClient, is_below
+from opensymphony.services.bitbucket.client import PAGE_MAX, BitbucketClient, is_below
 from opensymphony.services.bitbucket.pull_requests import to_ms
 from opensymphony.workflow.policy import is_loopback
 
@@ -79,16 +79,22 @@ class _Step(Struct, frozen=True, kw_only=True):
     state: _State = _State()
 
 
+_UNKNOWN = CommitCheck(key="unknown", name="checks that cannot be read", state="pending")
+"""Of a commit that is not known (yet), and for what is behind the end of a list that is too long."""
+
+
 async def read_checks(client: BitbucketClient, commit: str) -> tuple[CommitCheck, ...]:
-    """The statuses of a commit, the latest of each key; none when the commit is gone."""
+    """The statuses of a commit, the latest of each key. What cannot be known is a check that has not ended."""
     path = f"/commit/{commit}/statuses"
     try:
         listed = await client.listed(path, _Status, name="read statuses", pages_max=_PAGES_MAX)
     except NotFound:
-        return ()
+        return (_UNKNOWN,)
     latest: dict[str, CommitCheck] = {}
     for one in sorted((status.view() for status in listed), key=lambda check: check.updated_ms):
         latest[one.key] = one
+    if len(listed) >= _PAGES_MAX * PAGE_MAX:
+        latest[_UNKNOWN.key] = _UNKNOWN
     return tuple(latest[key] for key in sorted(latest))
 
 
