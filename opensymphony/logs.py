@@ -31,33 +31,50 @@ SECRET_CHARS_MIN = 6
 """Shorter texts turn up by chance everywhere; replacing them would destroy the log and hide nothing."""
 SECRETS_MAX = 256
 
+SECRET_LINES_MAX = 256
+"""Of one secret; a key of 16,384 bits has about 200."""
+
 REDACTED = "[redacted]"
 
 _known_secrets: tuple[str, ...] = ()
+_wanted: tuple[str, ...] = ()
+"""The known secrets and their lines, the longest first."""
 _lock = threading.Lock()
 
 
 def know_secret(value: str) -> None:
-    """From now on this text is taken out of every line. The newest `SECRETS_MAX` are remembered."""
-    global _known_secrets
+    """From now on this text is taken out of every line, and so is each line of it: a diff or a folded text has no other.
+
+    The newest `SECRETS_MAX` are remembered.
+    """
     text = value.strip()
     if len(text) < SECRET_CHARS_MIN:
         return
     with _lock:  # readers take the whole tuple, so they need no lock
-        _known_secrets = (*(secret for secret in _known_secrets if secret != text), text)[-SECRETS_MAX:]
+        _remember((*(secret for secret in _known_secrets if secret != text), text)[-SECRETS_MAX:])
 
 
 def forget_secret(value: str) -> None:
     """It has ended, and leaves its place to others."""
-    global _known_secrets
     with _lock:
-        _known_secrets = tuple(secret for secret in _known_secrets if secret != value.strip())
+        _remember(tuple(secret for secret in _known_secrets if secret != value.strip()))
+
+
+def _remember(secrets: tuple[str, ...]) -> None:
+    global _known_secrets, _wanted
+    _known_secrets = secrets
+    _wanted = tuple(sorted({part for secret in secrets for part in _parts(secret)}, key=len, reverse=True))
+
+
+def _parts(secret: str) -> list[str]:
+    lines = [line.strip() for line in secret.splitlines()[:SECRET_LINES_MAX]]
+    return [secret, *(line for line in lines if len(line) >= SECRET_CHARS_MIN)]
 
 
 def redacted(text: str) -> str:
     """The text without any known secret; of two secrets that overlap the longer goes first."""
-    found = [secret for secret in _known_secrets if secret in text]
-    for secret in sorted(found, key=len, reverse=True):
+    found = [secret for secret in _wanted if secret in text]
+    for secret in found:
         text = text.replace(secret, REDACTED)
     return text
 

@@ -195,3 +195,33 @@ def test_a_secret_that_has_ended_leaves_its_place() -> None:
     logs.know_secret("second-canary")
     logs.forget_secret("first-canary")
     assert logs.redacted("first-canary second-canary") == "first-canary [redacted]"
+
+
+def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
+    """A diff has signs before its lines, and a folded text has no lines. It counts and is forgotten as one secret."""
+    key = "-----BEGIN KEY-----\n  Q2FuYXJ5T25l\nQ2FuYXJ5VHdv\nab\n-----END KEY-----\n"
+    logs.know_secret("other-canary")
+    logs.know_secret(key)
+    try:
+        diff = logs.redacted("".join(f"+{line}\n" for line in key.splitlines()))
+        folded = logs.redacted(" ".join(key.split()))
+        assert not [part for part in ("Q2FuYXJ5T25l", "Q2FuYXJ5VHdv") if part in diff + folded]
+        assert "+ab\n" in diff, "too short to be looked for"
+        assert logs.redacted(f"x {key}y") == "x [redacted]\ny", "as a whole where it is whole"
+    finally:
+        logs.forget_secret(key)
+        logs.forget_secret("other-canary")
+    assert logs.redacted("Q2FuYXJ5T25l") == "Q2FuYXJ5T25l"
+
+
+def test_lines_of_a_secret_push_no_other_out() -> None:
+    """However many there are; those behind the limit are not looked for."""
+    lines = [f"canary-line-{number:05}" for number in range(logs.SECRET_LINES_MAX + 1)]
+    logs.know_secret("canary-before")
+    logs.know_secret("\n".join(lines))
+    try:
+        assert logs.redacted("canary-before") == logs.redacted(lines[-2]) == "[redacted]"
+        assert logs.redacted(lines[-1]) == lines[-1]
+    finally:
+        logs.forget_secret("\n".join(lines))
+        logs.forget_secret("canary-before")

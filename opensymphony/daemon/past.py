@@ -219,8 +219,7 @@ def _told(sequence: int, body: bytes, ticket_id: TicketId) -> list[TimelineEntry
     record = _record(body)
     if record is None:
         return [TimelineEntry(sequence=sequence, at_ms=0, kind="unreadable", text="a record that cannot be read")]
-    told = [entry for of, entry in entries(record) if of == ticket_id]
-    return [structs.replace(entry, text=redacted(entry.text)) for entry in told]
+    return [entry for of, entry in entries(record, redacted) if of == ticket_id]
 
 
 def _verified(body: bytes, ticket_id: TicketId) -> list[VerificationView]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import structs
 
 from opensymphony.daemon.marking import marks_of
-from opensymphony.errors import StoreError, StoreUnwritable
+from opensymphony.errors import StoreError
 from opensymphony.logs import get_logger
 from opensymphony.model import CommandKey
 from opensymphony.scheduler import decisions as d
@@ -26,6 +26,9 @@ from opensymphony.store.marks import Marks
 from opensymphony.store.sqlite import START_ANEW, Journal
 
 _RECORDS_A_STEP = 500
+
+_UNFIT = (StoreError, KeyError, TypeError)
+"""What a record or a state raises that cannot be read, or does not fit what is before it."""
 
 log = get_logger(__name__)
 
@@ -58,14 +61,17 @@ async def recover(journal: Journal) -> tuple[State, int]:
 
 
 async def _mark(journal: Journal, marks: list[Marks], marked: int, checkpoint: int, last: int) -> None:
-    """What an earlier release wrote is found again from now on; put off when there is no room."""
+    """What an earlier release wrote is found again from now on. No start needs that: what fails is put off to the next."""
+    journal.all_marked = False
     try:
         if marked < checkpoint:
             await _mark_older(journal, marked, checkpoint)
         if marked < last:
             await journal.mark(marks, last)
-    except StoreUnwritable as error:
+    except StoreError as error:
         log.warning("the past is not complete", error=str(error))
+    else:
+        journal.all_marked = True
 
 
 def fold(state: State, record: Record) -> Record:
@@ -104,11 +110,11 @@ async def _mark_older(journal: Journal, after: int, until: int) -> None:
             try:
                 record = decode_record(body)
                 record = fold(state, record) if state is not None else record
-            except (StoreError, KeyError) as error:
+                found = marks_of(record) if number > after else None
+            except _UNFIT as error:
                 log.warning("a record is not in the timeline", record=number, error=str(error))
                 state = None
                 continue
-            found = marks_of(record) if number > after else None
             if found is not None:
                 marks.append(found)
         await journal.mark(marks, position)
@@ -118,7 +124,7 @@ async def _state_at(journal: Journal, sequence: int) -> State | None:
     body = await journal.checkpoint(sequence)
     try:
         return decode_state(body) if body is not None else None
-    except StoreError:
+    except _UNFIT:
         return None
 
 

@@ -1,10 +1,12 @@
 """One sentence for each kind of decision that people are told of.
 
-Texts of agents, people and trackers stand in the sentences, shortened and on one line: untrusted.
+Texts of agents, people and trackers stand in the sentences, untrusted. Long ones are quoted: they are cleaned while
+they are whole, and only then shortened and put on one line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from opensymphony.model import TicketId, Usage
@@ -15,11 +17,16 @@ from opensymphony.scheduler.machine import STAGES
 from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.records import Record
 
+TEXT_CHARS_MAX = 600
 _QUOTE_CHARS_MAX = 300
 _COMMIT_CHARS = 12
 
 UNTOLD_STAGES = ("rereading", "sending", "working", "stopping", "releasing")
 """What they belong to, or lead to, is told instead."""
+
+
+Clean = Callable[[str], str]
+"""Takes out of a text what nobody may read."""
 
 
 class Said(NamedTuple):
@@ -28,6 +35,15 @@ class Said(NamedTuple):
     kind: str
     text: str
     failed: bool = False
+    quote: str = ""
+    """Somebody's whole text, which follows; as long as it may be."""
+    rest: str = ""
+    """What follows the quote."""
+
+    def line(self, clean: Clean) -> str:
+        """As people read it."""
+        text, quote, rest = (clean(part) for part in (self.text, self.quote, self.rest))
+        return shortened(f"{text}{shortened(quote, _QUOTE_CHARS_MAX)}{rest}", TEXT_CHARS_MAX)
 
 
 def duration(span_ms: int) -> str:
@@ -46,8 +62,8 @@ def amount(usage: Usage) -> str:
     return f"{told}, {usage.cost_micros / 1_000_000:,.4f} in money" if usage.cost_micros else told
 
 
-def quoted(text: str, chars_max: int = _QUOTE_CHARS_MAX) -> str:
-    """On one line, without control characters, shortened."""
+def shortened(text: str, chars_max: int) -> str:
+    """On one line, without control characters. What has to be found in a text is not found any more."""
     line = " ".join(text[: 4 * chars_max].split())
     line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
     return line if len(line) <= chars_max and len(text) <= 4 * chars_max else f"{line[: chars_max - 1]}…"
@@ -99,19 +115,17 @@ def _why_started(record: Record, ticket_id: TicketId) -> str:
 def stage_entered(record: Record, decision: d.StageEntered) -> Said | None:
     if decision.stage in UNTOLD_STAGES:
         return None
-    command, meaning = decision.command, STAGES[decision.stage].meaning
+    command = decision.command
     if isinstance(command, c.TransitionTicket):
-        meaning = f"the ticket is moved to {command.to_state}"
-    elif isinstance(command, c.VerifyWork):
-        meaning = f"our check runs: {quoted(command.command)}"
-    return Said("stage_entered", meaning)
+        return Said("stage_entered", f"the ticket is moved to {command.to_state}")
+    if isinstance(command, c.VerifyWork):
+        return Said("stage_entered", "our check runs: ", quote=command.command)
+    return Said("stage_entered", STAGES[decision.stage].meaning)
 
 
 def stage_delayed(record: Record, decision: d.StageDelayed) -> Said:
-    again = duration(decision.due_ms - decision.at_ms)
-    return Said(
-        "stage_delayed", f"{_step(record.event)} failed: {quoted(decision.error)}; it is tried again in {again}", True
-    )
+    again = f"; it is tried again in {duration(decision.due_ms - decision.at_ms)}"
+    return Said("stage_delayed", f"{_step(record.event)} failed: ", True, quote=decision.error, rest=again)
 
 
 def stage_planned(record: Record, decision: d.StagePlanned) -> Said:
@@ -123,8 +137,8 @@ def turn_begun(record: Record, decision: d.TurnBegun) -> Said:
 
 
 def turn_settled(record: Record, decision: d.TurnSettled) -> Said:
-    last = quoted(decision.final_text)
-    return Said("turn_ended", f"the agent ended its turn: {last}" if last else "the agent's turn ended")
+    last = decision.final_text
+    return Said("turn_ended", "the agent ended its turn: " if last.strip() else "the agent's turn ended", quote=last)
 
 
 def workspace_assigned(record: Record, decision: d.WorkspaceAssigned) -> Said:
@@ -148,9 +162,9 @@ def work_noted(record: Record, decision: d.WorkNoted) -> Said:
     work = decision.work
     if not work.commits_ahead:
         return Said("work", "nothing is committed" + (", but files are changed" if work.uncommitted else ""))
-    found = [f"{work.commits_ahead} commit{'' if work.commits_ahead == 1 else 's'}: {quoted(work.summary)}"]
-    found += [objection.text for objection in work.objections]
-    return Said("work", "; ".join(found), bool(work.objections))
+    count = f"{work.commits_ahead} commit{'' if work.commits_ahead == 1 else 's'}: "
+    objections = "".join(f"; {objection.text}" for objection in work.objections)
+    return Said("work", count, bool(work.objections), quote=work.summary, rest=objections)
 
 
 def verification_noted(record: Record, decision: d.VerificationNoted) -> Said:
@@ -215,7 +229,7 @@ def message_queued(record: Record, decision: d.MessageQueued) -> Said:
         count = len(message.threads)
         told = f"the review has news for the agent: {count} thread{'' if count == 1 else 's'}"
         return Said("review", told if count else "the review has news for the agent")
-    return Said("message", f"{message.author or 'an operator'} to the agent: {quoted(message.text)}")
+    return Said("message", f"{message.author or 'an operator'} to the agent: ", quote=message.text)
 
 
 def budget_granted(record: Record, decision: d.BudgetGranted) -> Said:
@@ -224,7 +238,7 @@ def budget_granted(record: Record, decision: d.BudgetGranted) -> Said:
 
 def person_asked(record: Record, decision: d.PersonAsked) -> Said:
     what = "asks" if decision.asked.kind == "question" else "asks for an approval"
-    return Said("asked", f"the agent {what}: {quoted(decision.asked.text)}")
+    return Said("asked", f"the agent {what}: ", quote=decision.asked.text)
 
 
 def ask_settled(record: Record, decision: d.AskSettled) -> Said:
@@ -292,8 +306,8 @@ def pull_request_noted(record: Record, decision: d.PullRequestNoted) -> Said | N
 def merge_awaited(record: Record, decision: d.MergeAwaited) -> Said:
     failed = isinstance(record.event, e.CommandFailed)
     if not decision.reason:
-        return Said("merge", "it is merged by itself: it is approved as it is, and every check has passed")
-    return Said("merge", f"it is not merged by itself: {quoted(decision.reason)}", failed)
+        return Said("merge", "it is merged by itself: it is approved as it is, and nothing speaks against it")
+    return Said("merge", "it is not merged by itself: ", failed, quote=decision.reason)
 
 
 def rounds_counted(record: Record, decision: d.RoundsCounted) -> Said | None:

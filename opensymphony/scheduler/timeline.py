@@ -1,7 +1,7 @@
 """What happened with a ticket and was decided about it, for people: a record goes in, sentences come out.
 
 Every kind of decision is told (`TELLERS`) or named as bookkeeping (`BOOKKEEPING`); a test finds one that is neither. Texts of
-agents, people and trackers stand in the sentences, shortened and on one line: untrusted.
+agents, people and trackers stand in the sentences, cleaned, shortened and on one line: untrusted.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from opensymphony.scheduler import sentences as s
 from opensymphony.scheduler.records import Record
 from opensymphony.views import TimelineEntry
 
-TEXT_CHARS_MAX = 600
-
 Teller = Callable[[Record, Any], s.Said | None]
 
 
-def entries(record: Record) -> Iterator[tuple[TicketId, TimelineEntry]]:
-    """What a record tells, in order, each with its ticket. The decisions of one event can be about several."""
+_FAILURES = (d.StageDelayed, d.MergeAwaited)
+"""They tell themselves what has failed."""
+
+
+def entries(record: Record, clean: s.Clean = str) -> Iterator[tuple[TicketId, TimelineEntry]]:
+    """What a record tells, in order, each with its ticket. The decisions of one event can be about several.
+
+    `clean` is given every text whole; what is shortened or on one line already would hide from it.
+    """
     event = record.event
-    if isinstance(event, e.CommandFailed) and not any(isinstance(one, d.StageDelayed) for one in record.decisions):
-        yield _entry(record, TicketId(event.key.rpartition("#")[0]), s.command_failed(event), None)
+    if isinstance(event, e.CommandFailed) and not any(isinstance(one, _FAILURES) for one in record.decisions):
+        yield _entry(record, TicketId(event.key.rpartition("#")[0]), s.command_failed(event), None, clean)
     for decision in record.decisions:
         teller = TELLERS.get(type(decision))
         if teller is None:
@@ -33,17 +38,17 @@ def entries(record: Record) -> Iterator[tuple[TicketId, TimelineEntry]]:
         ticket_id = _ticket(event, decision)
         said = teller(record, decision) if ticket_id is not None else None
         if ticket_id is not None and said is not None:
-            yield _entry(record, ticket_id, said, decision)
+            yield _entry(record, ticket_id, said, decision, clean)
 
 
 def _entry(
-    record: Record, ticket_id: TicketId, said: s.Said, decision: d.Decision | None
+    record: Record, ticket_id: TicketId, said: s.Said, decision: d.Decision | None, clean: s.Clean
 ) -> tuple[TicketId, TimelineEntry]:
     entry = TimelineEntry(
         sequence=record.sequence,
         at_ms=record.event.at_ms,
         kind=said.kind,
-        text=s.quoted(said.text, TEXT_CHARS_MAX),
+        text=said.line(clean),
         generation=_generation(record.event, decision, ticket_id),
         failed=said.failed,
     )

@@ -57,6 +57,8 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
+        self.all_marked = True
+        """Whether a checkpoint may note that every record before it is marked. Not while an earlier release's are left."""
         self._connection = connection
         self._limiter = anyio.CapacityLimiter(1)
 
@@ -130,7 +132,8 @@ class Journal:
         def write() -> None:
             with _transaction(self._connection):
                 self._connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (sequence, body))
-                m.note_marked(self._connection, sequence)
+                if self.all_marked:
+                    m.note_marked(self._connection, sequence)
                 superfluous = _superfluous(_checkpoints(self._connection))
                 self._connection.executemany(
                     "DELETE FROM checkpoints WHERE sequence = ?", [(number,) for number in superfluous]

@@ -27,7 +27,8 @@ from opensymphony.daemon.marking import marks_of
 from opensymphony.daemon.past import PastReadings
 from opensymphony.errors import InstanceError
 from opensymphony.logs import forget_secret, know_secret
-from opensymphony.model import ConversationId, Usage, Workspace
+from opensymphony.model import ConversationId, TicketId, Usage, Workspace
+from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import FORMAT, decode_record
 from opensymphony.scheduler.state import State
@@ -301,6 +302,29 @@ async def test_before_the_first_day_is_told_the_calendar_says_which_it_is(world:
     before = day_of(clock.wall_ms(), zone)
     [day] = (await made.past.statistics(1)).days
     assert day.day in (before, day_of(clock.wall_ms(), zone))
+    await journal.close()
+
+
+async def test_no_half_of_a_secret_is_told(world: World) -> None:
+    """Where a sentence ends in the middle of it, and where a text of several lines becomes one line."""
+    book = Playbook(policy())
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    key = "sesame-one is\n\nsesame-two"
+    for request, text in enumerate(("x" * 290 + key, f"it is {key}")):
+        book.send(
+            e.OperatorAsked(
+                at_ms=book.now_ms, request_id=str(request), ticket_id=TicketId("A-1"), action="message", text=text
+            )
+        )
+    made, journal = await shelf(world, book)
+    rows = list(enumerate(book.records, 1))
+    await journal.append(rows, [found for _, body in rows if (found := marks_of(decode_record(body))) is not None])
+    with secret(key):
+        page = await made.past.timeline("A-1", limit=500, before=None)
+    assert page is not None
+    said = [entry.text for entry in page.entries if entry.kind == "message"]
+    assert said == ["an operator to the agent: it is [redacted]", f"an operator to the agent: {'x' * 290}[redacted]"]
     await journal.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct, to_builtins
 from structlog.testing import capture_logs
 
-from opensymphony.daemon import app
+from opensymphony.daemon import app, recovery
 from opensymphony.daemon.executor import Executor
 from opensymphony.daemon.recovery import fold, recover, unfinished
 from opensymphony.errors import StoreError, StoreUnwritable
@@ -580,8 +580,69 @@ async def test_a_disk_without_room_for_marks_stops_no_start(tmp_path: Path, monk
         raise StoreUnwritable("the journal cannot be written: free space on its disk")
 
     monkeypatch.setattr(journal, "mark", full)
-    assert (await recover(journal))[1] == len(book.records)
+    state, sequence = await recover(journal)
+    assert sequence == len(book.records)
     monkeypatch.setattr(journal, "mark", mark)
+    await journal.write_checkpoint(sequence, encode_state(state))
+    assert (await journal.marked(), past_of(journal)[0]) == (0, []), "a checkpoint does not say that they are there"
     await recover(journal)
     assert past_of(journal)[0] == ["A-1", "B-1"]
+    await journal.append([(sequence + 1, book.records[-1])])
+    await journal.write_checkpoint(sequence + 1, encode_state(state))
+    assert await journal.marked() == sequence + 1, "and from now on it does"
+    await journal.close()
+
+
+@pytest.mark.parametrize("broken", ["records", "checkpoints", "checkpoint", "mark"])
+async def test_a_past_that_cannot_be_looked_at_stops_no_start(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged page of the file is told; the state is whole, and nobody is told that the past is."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, 12, len(book.records))
+    journal._connection.execute("DELETE FROM records WHERE sequence = 3")
+
+    async def damaged(*given: object) -> None:
+        raise StoreError("the journal cannot be used (database disk image is malformed): restore a backup")
+
+    monkeypatch.setattr(journal, broken, damaged)
+    with capture_logs() as told:
+        state, sequence = await recover(journal)
+    assert (sequence, state.entries.keys()) == (len(book.records), book.state.entries.keys())
+    [line] = [line for line in told if line["event"] == "the past is not complete"]
+    assert "malformed" in line["error"]
+    await journal.write_checkpoint(sequence, encode_state(state))
+    assert await journal.marked() < sequence
+    await journal.close()
+
+
+@pytest.mark.parametrize("name", ["fold", "marks_of", "decode_state"])
+async def test_an_old_record_that_fits_nothing_stops_no_start(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed over, with those behind it up to the next checkpoint where they need it; later ones are marked."""
+    book = two_days()
+    journal = await earlier_journal(tmp_path, book, 12, len(book.records))
+    journal._connection.execute("DELETE FROM records WHERE sequence = 3")
+    original = getattr(recovery, name)
+    states: list[State] = []
+
+    def unfit(*given: Any) -> Any:
+        found = original(*given)
+        if isinstance(found, State):
+            states.append(found)
+            if len(states) == 2:  # the first is the one that the start needs
+                raise TypeError("it is of another kind")
+        elif given[-1].sequence == 14:
+            raise TypeError("it is of another kind")
+        return found
+
+    monkeypatch.setattr(recovery, name, unfit)
+    with capture_logs() as told:
+        assert (await recover(journal))[1] == len(book.records)
+    assert len(states) == (2 if name == "decode_state" else 0)
+    passed_over = [line["record"] for line in told if line["event"] == "a record is not in the timeline"]
+    assert passed_over == ([] if name == "decode_state" else [14])
+    assert past_of(journal)[0] == ["A-1", "B-1"]
+    assert await journal.marked() == len(book.records)
     await journal.close()

@@ -125,7 +125,7 @@ def test_a_verification_that_took_too_long_has_no_exit_code() -> None:
 
 def test_a_message_without_a_name_is_an_operators() -> None:
     queued = d.MessageQueued(ticket_id=A_1, message=PersonMessage(text="x", at_ms=1))
-    assert s.message_queued(NOTHING, queued).text == "an operator to the agent: x"
+    assert s.message_queued(NOTHING, queued).line(str) == "an operator to the agent: x"
 
 
 @pytest.mark.parametrize(

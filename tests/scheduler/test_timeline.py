@@ -8,16 +8,19 @@ from typing import get_args
 import pytest
 
 from opensymphony.daemon.history import open_export
-from opensymphony.model import TicketId
+from opensymphony.model import TicketId, Usage
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
 from opensymphony.scheduler.records import Record, decode_record
-from opensymphony.scheduler.timeline import BOOKKEEPING, TELLERS, TEXT_CHARS_MAX, entries
+from opensymphony.scheduler.sentences import TEXT_CHARS_MAX, Said
+from opensymphony.scheduler.timeline import BOOKKEEPING, TELLERS, entries
 from opensymphony.views import TimelineEntry
 from opensymphony.workflow.policy import AgentPolicy
 from tests.histories.record import FOLDER
 from tests.scheduler.playbook import Playbook, policy
+from tests.scheduler.test_merging import look, merging
+from tests.scheduler.test_reviews import in_review
 
 
 def told(book: Playbook, name: str = "A-1") -> list[TimelineEntry]:
@@ -112,6 +115,47 @@ def test_hostile_texts_stay_on_one_line_and_short() -> None:
     assert len(entry.text) <= TEXT_CHARS_MAX
     assert entry.text.isprintable()
     assert "evil" in entry.text
+
+
+SECRET = "first half\n  second half"
+
+
+def wiped(text: str) -> str:
+    return text.replace(SECRET, "[wiped]")
+
+
+@pytest.mark.parametrize("before", [0, 280, 295, 590, 1_190, 2_390])
+def test_a_text_is_cleaned_while_it_is_whole(before: int) -> None:
+    """Cut in the middle of a secret, or folded, it would show half of it, or all: quoted or not."""
+    text = "x" * before + SECRET
+    decisions = (
+        d.StopBegun(ticket_id=TicketId("A-1"), outcome="failed", reason=text),
+        d.TurnSettled(ticket_id=TicketId("A-1"), at_ms=1, usage=Usage(), final_text=text),
+        d.MergeAwaited(ticket_id=TicketId("A-1"), reason=text),
+    )
+    record = Record(sequence=1, event=e.TimePassed(at_ms=1), decisions=decisions)
+    found = [entry.text for _, entry in entries(record, wiped)]
+    assert len(found) == 3
+    assert not [one for one in found if "first" in one or "second" in one]
+    assert all(("[wiped]" in one) == (before < 290) for one in found[1:])
+
+
+def test_what_comes_before_and_behind_a_quote_is_cleaned_too() -> None:
+    said = Said("work", f"a {SECRET} ", quote=SECRET * 200, rest=f"; b {SECRET}")
+    line = said.line(wiped)
+    assert line.startswith("a [wiped] [wiped][wiped]") and line.endswith("…; b [wiped]")
+    assert len(line) < 350 and "half" not in line
+
+
+def test_a_merge_that_failed_is_told_once() -> None:
+    """With what it waits for now."""
+    book = in_review(merging())
+    look(book)
+    book.fail(c.MergePullRequest, "person")
+    [failed] = [entry for entry in told(book) if entry.failed]
+    assert (failed.kind, failed.text) == ("merge", "it is not merged by itself: the code host refuses it: it broke")
+    [going, _] = [entry.text for entry in told(book) if entry.kind == "merge"]
+    assert going == "it is merged by itself: it is approved as it is, and nothing speaks against it"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)

@@ -108,7 +108,7 @@ async def test_subjects_go_with_their_records_and_figures_stay(journal: Journal)
 
 
 async def test_a_journal_of_an_earlier_release_gets_the_tables(tmp_path: Path) -> None:
-    """Opening it is enough; what it holds is as it was, and that release can open it again."""
+    """Opening it is enough; what it holds is as it was, and so is its format."""
     path = tmp_path / "old.db"
     old = sqlite3.connect(path, isolation_level=None)
     old.executescript(
