@@ -123,6 +123,19 @@ async def test_a_terminal_that_reaches_no_workspace(project: Project, base: Path
     assert (check.status, "did not reach its workspace" in check.detail) == ("fail", True)
 
 
+@pytest.mark.parametrize(
+    "command", ["printf '\\377\\376' > doctor.txt", "echo others > doctor.txt", "mkfifo doctor.txt"]
+)
+async def test_a_file_that_holds_something_else(project: Project, base: Path, command: str) -> None:
+    """Whatever an agent has made of it: the step has failed, and everything is cleared up."""
+    project.script({"run": [command], "says": "messages read: 1"})
+    checks = await tried(project)
+    assert outcome(checks) == [*["pass"] * 3, "fail", "skip", "pass"], checks
+    words = "no ordinary file" if "mkfifo" in command else "does not hold what was asked for"
+    assert words in checks["live-message"].detail
+    assert left(base) == []
+
+
 async def test_an_agent_that_forgets(project: Project, base: Path) -> None:
     """The second message comes into a conversation of which the first one is not known."""
     project.script(GOOD[0], {**WORKS, "says": "messages read: 1"})
