@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from opensymphony.doctor.steps import Steps
 from opensymphony.isolation import Isolation
 from opensymphony.views import Check
 from opensymphony.workflow.policy import OpenHandsPolicy, TransportPolicy
+from tests.cli.program import argv, write_workflow
 from tests.doctor.conftest import GOOD, WORKS, Project
 from tests.fakes.stub_installation import install_stub
 
@@ -161,3 +163,44 @@ async def test_an_interrupt_at_any_step_leaves_nothing(project: Project, base: P
             await live_checks(steps, place, project.settings, project.policy, Isolation(), with_model=False)
     assert scope.cancelled_caught
     assert left(base) == []
+
+
+def starting(base: Path, told: str) -> bool:
+    return any("--port" in one for one in left(base))
+
+
+def conversing(base: Path, told: str) -> bool:
+    return "live-conversation" in told
+
+
+def following(base: Path, told: str) -> bool:
+    return "live-stream" in told
+
+
+@pytest.mark.parametrize("moment", [starting, conversing, following], ids=lambda one: one.__name__)
+async def test_a_kill_at_any_step_leaves_nothing(
+    project: Project, base: Path, moment: Callable[[Path, str], bool]
+) -> None:
+    """Of the command as people start it: its guard clears up."""
+    project.script(*GOOD)
+    workflow = write_workflow(project.directory, more="isolation: none\n")
+    environment = {
+        **os.environ,
+        "TMPDIR": str(base),
+        "OPENSYMPHONY_TOOL_DIR": str(project.tools),
+        "LLM_MODEL": "openai/m",
+    }
+    out = project.directory / "out"
+    with out.open("wb") as file:
+        doctor = subprocess.Popen(argv("doctor", str(workflow), "--live"), env=environment, stdout=file, stderr=file)
+    try:
+        while not moment(base, out.read_text()):
+            assert doctor.poll() is None, out.read_text()
+            await anyio.sleep(0.02)
+        assert left(base)
+    finally:
+        doctor.kill()
+        doctor.wait()
+    with anyio.fail_after(30):
+        while left(base):
+            await anyio.sleep(0.05)
