@@ -1,8 +1,9 @@
 """Clears up behind a `doctor` that was killed: a process of its own that waits for the other one to be gone.
 
-In: a directory, the nonce of what is started for it, and on standard input a pipe that the doctor holds open. Out: a dot on
-standard output as soon as it waits. When the pipe ends, whatever is still there is ended and removed; after a doctor that has
-cleared up itself that is nothing. What has come into the place of the directory meanwhile is somebody else's.
+In: a directory, the number of an open descriptor of it, the nonce of what is started for it, and on standard input a pipe
+that the doctor holds open. Out: a dot on standard output as soon as it waits. When the pipe ends, whatever is still there is
+ended and removed; after a doctor that has cleared up itself that is nothing. What has come into the place of the directory
+meanwhile is somebody else's.
 """
 
 from __future__ import annotations
@@ -24,27 +25,16 @@ STATE = "state"
 """Below the directory: what belongs to the agent-server."""
 
 
-def hold(directory: Path) -> int | None:
-    """An open descriptor of our own directory, by which it is known again; None where there is none, or another user's."""
+def is_held(directory: Path, held: int) -> bool:
+    """Whether it is our own, and still the one that was opened: as long as that is open, no other one gets its number."""
     try:
-        held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if os.fstat(held).st_uid == os.geteuid():
-        return held
-    os.close(held)
-    return None
-
-
-def is_held(directory: Path, held: int | None) -> bool:
-    """Whether it is still the one that was opened: as long as it is open, no other one gets its number."""
-    try:
-        return held is not None and os.path.samestat(os.fstat(held), os.lstat(directory))
+        opened, found = os.fstat(held), os.lstat(directory)
     except OSError:
         return False
+    return os.path.samestat(opened, found) and found.st_uid == os.geteuid()
 
 
-async def clear(directory: Path, held: int | None, nonce: str) -> None:
+async def clear(directory: Path, held: int, nonce: str) -> None:
     """End everything, then remove the directory."""
     await end_all(nonce)
     if not is_held(directory, held):
@@ -58,11 +48,10 @@ async def clear(directory: Path, held: int | None, nonce: str) -> None:
 
 def main() -> None:
     """Wait for the end of standard input."""
-    directory, nonce = sys.argv[1:]
-    held = hold(Path(directory))
+    directory, held, nonce = sys.argv[1:]
     os.write(sys.stdout.fileno(), b".")
     sys.stdin.buffer.read()
-    anyio.run(clear, Path(directory), held, nonce)
+    anyio.run(clear, Path(directory), int(held), nonce)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from anyio.abc import Process
 from opensymphony import processes
 from opensymphony.agents import end_left_running
 from opensymphony.clock import new_id
-from opensymphony.doctor.guard import STATE, hold, is_held
+from opensymphony.doctor.guard import STATE, is_held
 
 PREFIX = "os-doctor-"
 _BASE_MAX = 18
@@ -35,26 +35,27 @@ class Place:
         self.conversations = directory / "conversations"
         self.workspaces = directory / "workspaces"
         self.home = directory / "home"
-        self._held: int | None = None
+        self.held = -1
+        """An open descriptor of the directory, by which it is known again."""
 
     def make(self) -> None:
         """Below the directory, which is there. Raises `OSError`. Blocking."""
-        self._held = hold(self.directory)
+        self.held = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         for directory in (self.state, self.conversations, self.workspaces, self.home):
             directory.mkdir(mode=0o700)
 
     async def remove(self) -> None:
         """End what is left, and take the directory away, if it is still ours. Raises `OSError` and `OpenSymphonyError`."""
         await processes.end_all(self.nonce)
-        if is_held(self.directory, self._held):
+        if is_held(self.directory, self.held):
             await end_left_running(self.state)
             await anyio.to_thread.run_sync(shutil.rmtree, self.directory)
 
     def close(self) -> None:
         """From now on nothing there is ours."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
 
 
 @asynccontextmanager
@@ -92,11 +93,12 @@ async def _start_guard(place: Place) -> tuple[Process, int]:
     output = os.open(os.devnull, os.O_WRONLY)
     try:
         guard = await processes.start(
-            [sys.executable, "-m", "opensymphony.doctor.guard", str(place.directory), place.nonce],
+            [sys.executable, "-m", "opensymphony.doctor.guard", str(place.directory), str(place.held), place.nonce],
             cwd="/",
             env=processes.scrubbed_environment(new_id()),
             stdin=stdin,
             output=output,
+            pass_fds=(place.held,),
         )
     except BaseException:
         os.close(ours)

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from opensymphony.clock import new_id
 from opensymphony.doctor import place as places
 from opensymphony.doctor.place import _BASE_MAX, PREFIX, open_place
 
@@ -53,7 +54,7 @@ async def test_it_is_gone_when_it_is_left_in_a_hurry(base: Path) -> None:
 
 async def test_what_others_made_is_not_cleared_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its name: neither what was there before, nor what comes when ours is gone."""
-    monkeypatch.setattr(places, "new_id", lambda: "of-the-same-123456")
+    monkeypatch.setattr(places, "new_id", lambda: f"{new_id()}-123456")
     before = base / f"{PREFIX}123456" / "file"
     before.parent.mkdir()
     before.write_text("x")
