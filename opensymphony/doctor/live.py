@@ -32,6 +32,7 @@ from opensymphony.doctor.trial import (
     Turn,
     for_trial,
     messages_read,
+    read_trace,
     replace,
     scripted,
 )
@@ -249,10 +250,11 @@ class _Visit:
     async def _look_at_trace(self, lines: int) -> None:
         if not self._has_terminal or self._workspace is None:
             return
-        path = anyio.Path(self._workspace.path) / TRACE
-        text = await path.read_text() if await path.exists() else ""
-        if text.split() != [LINE] * lines:
+        text = await anyio.to_thread.run_sync(read_trace, self._workspace.path)
+        if text is None:
             raise StepFailed("what the agent did in the terminal did not reach its workspace")
+        if text.split() != [LINE] * lines:
+            raise StepFailed(f"the agent worked, but its file {TRACE} does not hold what was asked for")
 
 
 def _read_manifest(workspace: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from opensymphony.daemon.model_prices import look_up
 from opensymphony.doctor.place import Place
 from opensymphony.doctor.steps import Found, StepFailed, Steps
 from opensymphony.isolation import Isolation
+from opensymphony.logs import redacted
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import Policy
 
@@ -54,7 +55,7 @@ async def _ask(place: Place, settings: Settings, policy: Policy, isolation: Isol
     tokens = f"{answer.prompt_tokens:,} tokens read and {answer.completion_tokens:,} written"
     cost = "its price is not known" if answer.cost_micros is None else f"cost {answer.cost_micros / 1_000_000:.6f}"
     if not answer.tools:
-        said = f", and said: {answer.text[:200]}" if answer.text else ""
+        said = f", and said: {redacted(answer.text)[:200]}" if answer.text else ""
         raise StepFailed(f"{llm.model} answered without calling the tool that it was asked to call{said}", _NO_TOOLS)
     figures = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
     if answer.cost_micros is not None:

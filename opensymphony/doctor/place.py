@@ -17,10 +17,10 @@ from anyio.abc import Process
 from opensymphony import processes
 from opensymphony.agents import end_left_running
 from opensymphony.clock import new_id
-from opensymphony.doctor.guard import STATE
+from opensymphony.doctor.guard import STATE, is_held
 
 PREFIX = "os-doctor-"
-_BASE_MAX = 20
+_BASE_MAX = 18
 """Characters of the directory for temporary files: below a longer one the sockets of tmux have no room for their paths."""
 _GUARD_S = 10.0
 
@@ -35,41 +35,49 @@ class Place:
         self.conversations = directory / "conversations"
         self.workspaces = directory / "workspaces"
         self.home = directory / "home"
+        self.held = -1
+        """An open descriptor of the directory, by which it is known again."""
 
     def make(self) -> None:
-        """Raises `OSError`. Blocking."""
-        for directory in (self.directory, self.state, self.conversations, self.workspaces, self.home):
+        """Below the directory, which is there. Raises `OSError`. Blocking."""
+        self.held = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        for directory in (self.state, self.conversations, self.workspaces, self.home):
             directory.mkdir(mode=0o700)
 
     async def remove(self) -> None:
-        """End what is left, and take the directory away. Raises `OSError` and `OpenSymphonyError`."""
+        """End what is left, and take the directory away, if it is still ours. Raises `OSError` and `OpenSymphonyError`."""
         await processes.end_all(self.nonce)
-        if self.directory.exists():
+        if is_held(self.directory, self.held):
             await end_left_running(self.state)
             await anyio.to_thread.run_sync(shutil.rmtree, self.directory)
+
+    def close(self) -> None:
+        """From now on nothing there is ours."""
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
 
 
 @asynccontextmanager
 async def open_place() -> AsyncGenerator[Place]:
     """Gone at the end, however that comes. Raises `OSError`."""
-    place = Place(_base() / f"{PREFIX}{new_id()[-6:]}", new_id())
-    guards, ours = os.pipe()
+    # Made under a name that nobody has, before anybody can learn it from a command line: what is cleared up is ours.
+    place = Place(Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base())), new_id())
+    guard: Process | None = None
+    ours = -1
     try:
-        guard = await _start_guard(place, guards)  # before there is anything to clear up
-        try:
-            place.make()
-            yield place
-        finally:
-            with anyio.CancelScope(shield=True):
-                with suppress(Exception):  # the guard does it once more
-                    await place.remove()
+        place.make()
+        guard, ours = await _start_guard(place)  # before anything is started
+        yield place
+    finally:
+        with anyio.CancelScope(shield=True):
+            with suppress(Exception):  # the guard does it once more
+                await place.remove()
+            place.close()
+            if guard is not None:
                 os.close(ours)
-                ours = -1
                 with anyio.move_on_after(_GUARD_S):
                     await guard.wait()
-    finally:
-        if ours >= 0:
-            os.close(ours)
 
 
 def _base() -> Path:
@@ -79,16 +87,23 @@ def _base() -> Path:
     return Path(os.path.realpath(base))
 
 
-async def _start_guard(place: Place, stdin: int) -> Process:
+async def _start_guard(place: Place) -> tuple[Process, int]:
+    """With the end of its pipe that is ours."""
+    stdin, ours = os.pipe()
     output = os.open(os.devnull, os.O_WRONLY)
     try:
-        return await processes.start(
-            [sys.executable, "-m", "opensymphony.doctor.guard", str(place.directory), place.nonce],
+        guard = await processes.start(
+            [sys.executable, "-m", "opensymphony.doctor.guard", str(place.directory), str(place.held), place.nonce],
             cwd="/",
             env=processes.scrubbed_environment(new_id()),
             stdin=stdin,
             output=output,
+            pass_fds=(place.held,),
         )
+    except BaseException:
+        os.close(ours)
+        raise
     finally:
         os.close(output)
         os.close(stdin)
+    return guard, ours

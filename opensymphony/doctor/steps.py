@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import anyio
+import msgspec
 from msgspec import Struct
 
 from opensymphony.errors import OpenSymphonyError
+from opensymphony.logs import redacted
 from opensymphony.views import Check
 
 Report = Callable[[Check], None]
+_TEXT_MAX = 4_000
+"""Characters of a detail and of a remedy."""
 
 
 class StepFailed(OpenSymphonyError):
@@ -59,6 +63,8 @@ class Steps:
         except OSError as error:
             detail = f"{error.filename or 'a file'}: {error.strerror}"
             check = Check(name=name, status="fail", detail=detail, fix=fix)
+        except Exception as error:  # a mistake of ours: what has been started is cleared up nevertheless
+            check = Check(name=name, status="fail", detail=f"{type(error).__name__}: {error}", fix=fix)
         else:
             check = Check(
                 name=name,
@@ -75,6 +81,9 @@ class Steps:
         self._add(Check(name=name, status="skip", detail=why))
 
     def _add(self, check: Check) -> None:
+        # What a provider or a server says may hold the key; cut first, half of it would not be recognized.
+        detail, fix = redacted(check.detail)[:_TEXT_MAX], redacted(check.fix)[:_TEXT_MAX]
+        check = msgspec.structs.replace(check, detail=detail, fix=fix)
         if check.status == "fail" and not self.failed:
             self.failed = check.name
         self.checks.append(check)

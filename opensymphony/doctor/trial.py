@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +23,7 @@ from opensymphony.doctor.steps import StepFailed
 from opensymphony.errors import AgentServerError, OpenSymphonyError
 from opensymphony.interfaces import ConversationRequest, WorkspaceRequest
 from opensymphony.isolation import Isolation
+from opensymphony.logs import redacted
 from opensymphony.model import CommandKey, Conversation, ConversationId, TurnEnd, TurnProgress, Workspace
 from opensymphony.settings import Settings
 from opensymphony.workflow.policy import (
@@ -41,6 +45,8 @@ MESSAGE = "This is a test of the agent-server. Nothing is to be done: finish at 
 REQUEST = f"This is a test. Run exactly `echo {LINE} >> {TRACE}` in the terminal, once, then finish. Do nothing else."
 _LOG_HINT = re.compile(r" \(log: [^)]*\)")
 _ANSWERED = "messages read: "
+_TRACE_BYTES_MAX = 4_096
+_NO_FILE = f"{TRACE} in the agent's workspace is no ordinary file"
 
 replace = msgspec.structs.replace
 
@@ -90,6 +96,27 @@ def messages_read(text: str) -> int:
     """What the scripted agent said in the end."""
     found = re.search(rf"{_ANSWERED}(\d+)", text)
     return int(found[1]) if found else 0
+
+
+def read_trace(workspace: str) -> str | None:
+    """What the agent left in its file; None where there is none. A real model may have made anything of it.
+
+    Raises `StepFailed` for what is no ordinary file, and `OSError`. Blocking, but never waits for a pipe.
+    """
+    try:
+        descriptor = os.open(Path(workspace) / TRACE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise StepFailed(_NO_FILE) from error
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StepFailed(_NO_FILE)
+        return os.read(descriptor, _TRACE_BYTES_MAX).decode(errors="replace")
+    finally:
+        os.close(descriptor)
 
 
 class Life:
@@ -214,13 +241,13 @@ class Turn:
         self.over = anyio.Event()
         wait = partial(life.runtime.agents.await_turn, conversation_id, key, self._report, resume=False)
         self._wait = wait
-        self._end: TurnEnd | OpenSymphonyError | None = None
+        self._end: TurnEnd | Exception | None = None
 
     async def run(self) -> None:
         """Wait for its end, which `result` tells."""
         try:
             self._end = await self._wait()
-        except OpenSymphonyError as error:
+        except Exception as error:  # nobody else waits for it: it is the step's that asks for the result
             self._end = error
         finally:
             self.moved.set()
@@ -228,7 +255,7 @@ class Turn:
 
     def raise_if_failed(self) -> None:
         """Raises what has kept the turn from being followed."""
-        if isinstance(self._end, OpenSymphonyError):
+        if isinstance(self._end, Exception):
             raise self._end
 
     def result(self) -> TurnEnd:
@@ -238,7 +265,7 @@ class Turn:
         assert isinstance(end, TurnEnd)
         if end.status != "finished":
             failure = end.failure
-            detail = f"the agent ended as {end.status}" + (f": {failure.detail[:500]}" if failure else "")
+            detail = f"the agent ended as {end.status}" + (f": {redacted(failure.detail)[:500]}" if failure else "")
             raise StepFailed(detail, failure.advice if failure else "")
         return end
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from opensymphony.doctor.steps import Steps
 from opensymphony.isolation import Isolation
 from opensymphony.views import Check
 from opensymphony.workflow.policy import OpenHandsPolicy, TransportPolicy
+from tests.cli.program import argv, write_workflow
 from tests.doctor.conftest import GOOD, WORKS, Project
 from tests.fakes.stub_installation import install_stub
 
@@ -123,6 +125,19 @@ async def test_a_terminal_that_reaches_no_workspace(project: Project, base: Path
     assert (check.status, "did not reach its workspace" in check.detail) == ("fail", True)
 
 
+@pytest.mark.parametrize(
+    "command", ["printf '\\377\\376' > doctor.txt", "echo others > doctor.txt", "mkfifo doctor.txt"]
+)
+async def test_a_file_that_holds_something_else(project: Project, base: Path, command: str) -> None:
+    """Whatever an agent has made of it: the step has failed, and everything is cleared up."""
+    project.script({"run": [command], "says": "messages read: 1"})
+    checks = await tried(project)
+    assert outcome(checks) == [*["pass"] * 3, "fail", "skip", "pass"], checks
+    words = "no ordinary file" if "mkfifo" in command else "does not hold what was asked for"
+    assert words in checks["live-message"].detail
+    assert left(base) == []
+
+
 async def test_an_agent_that_forgets(project: Project, base: Path) -> None:
     """The second message comes into a conversation of which the first one is not known."""
     project.script(GOOD[0], {**WORKS, "says": "messages read: 1"})
@@ -148,3 +163,44 @@ async def test_an_interrupt_at_any_step_leaves_nothing(project: Project, base: P
             await live_checks(steps, place, project.settings, project.policy, Isolation(), with_model=False)
     assert scope.cancelled_caught
     assert left(base) == []
+
+
+def starting(base: Path, told: str) -> bool:
+    return any("--port" in one for one in left(base))
+
+
+def conversing(base: Path, told: str) -> bool:
+    return "live-conversation" in told
+
+
+def following(base: Path, told: str) -> bool:
+    return "live-stream" in told
+
+
+@pytest.mark.parametrize("moment", [starting, conversing, following], ids=lambda one: one.__name__)
+async def test_a_kill_at_any_step_leaves_nothing(
+    project: Project, base: Path, moment: Callable[[Path, str], bool]
+) -> None:
+    """Of the command as people start it: its guard clears up."""
+    project.script(*GOOD)
+    workflow = write_workflow(project.directory, more="isolation: none\n")
+    environment = {
+        **os.environ,
+        "TMPDIR": str(base),
+        "OPENSYMPHONY_TOOL_DIR": str(project.tools),
+        "LLM_MODEL": "openai/m",
+    }
+    out = project.directory / "out"
+    with out.open("wb") as file:
+        doctor = subprocess.Popen(argv("doctor", str(workflow), "--live"), env=environment, stdout=file, stderr=file)
+    try:
+        while not moment(base, out.read_text()):
+            assert doctor.poll() is None, out.read_text()
+            await anyio.sleep(0.02)
+        assert left(base)
+    finally:
+        doctor.kill()
+        doctor.wait()
+    with anyio.fail_after(30):
+        while left(base):
+            await anyio.sleep(0.05)

@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from opensymphony.clock import new_id
+from opensymphony.doctor import place as places
 from opensymphony.doctor.place import _BASE_MAX, PREFIX, open_place
 
 
@@ -50,9 +52,33 @@ async def test_it_is_gone_when_it_is_left_in_a_hurry(base: Path) -> None:
     assert guards() == []
 
 
+async def test_what_others_made_is_not_cleared_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its name: neither what was there before, nor what comes when ours is gone."""
+    monkeypatch.setattr(places, "new_id", lambda: f"{new_id()}-123456")
+    before = base / f"{PREFIX}123456" / "file"
+    before.parent.mkdir()
+    before.write_text("x")
+    async with open_place() as place:
+        await place.remove()
+        place.directory.mkdir()
+        (place.directory / "file").write_text("x")
+    assert before.exists()
+    assert (place.directory / "file").exists()
+    assert guards() == []
+
+
+async def test_nothing_stays_where_no_guard_can_be_started(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something was made, but nothing is tried there."""
+    monkeypatch.setattr(places.sys, "executable", str(base / "no-python"))
+    with pytest.raises(OSError, match="no-python"):
+        async with open_place():
+            raise AssertionError
+    assert os.listdir(base) == []
+
+
 def test_paths_of_sockets_have_room() -> None:
     """As long as the directory for temporary files has a short name; else /tmp is taken."""
     from opensymphony.agents.openhands.environment import _SOCKET_PATH_MAX, _TMUX_TAIL
 
-    longest = f"{'x' * _BASE_MAX}/{PREFIX}123456/state/tmux"
+    longest = f"{'x' * _BASE_MAX}/{PREFIX}12345678/state/tmux"
     assert len(longest) + _TMUX_TAIL <= _SOCKET_PATH_MAX
