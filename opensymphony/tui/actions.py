@@ -12,8 +12,10 @@ from msgspec import Struct
 from opensymphony.api.client import NoAnswer, Rejected, UnknownIssue, request_action
 from opensymphony.clock import new_id
 from opensymphony.errors import InstanceError
+from opensymphony.model import SHORTENED
 from opensymphony.tui.connection import Source, in_thread
-from opensymphony.views import ActionAnswer, TicketView
+from opensymphony.tui.text import EXACT_CHARS_MAX
+from opensymphony.views import ActionAnswer, AskView, TicketView
 
 Action = Literal["stop", "retry", "pause", "resume", "message", "approve", "reject"]
 Asks = Literal["nothing", "reason", "message"]
@@ -92,6 +94,11 @@ def wish_for_all(paused: bool) -> Wish:
 def applies(action: str, view: TicketView) -> bool:
     """Whether the key is worth showing."""
     return isinstance(wish(action, view), Wish)
+
+
+def is_shortened(asked: AskView) -> bool:
+    """Whether there is more to it than is shown; an agent can at most make itself look as if."""
+    return asked.text.endswith(SHORTENED) or len(asked.text) > EXACT_CHARS_MAX
 
 
 class Asking:
@@ -212,7 +219,9 @@ def _approve(view: TicketView) -> Wish | str:
         action="approve",
         identifier=view.identifier,
         title=f"Approve for {view.identifier}?",
-        says="The agent may do exactly this, once:",
+        says="Only the beginning is shown. The agent may do all of it, once:"
+        if is_shortened(view.asked)
+        else "The agent may do exactly this, once:",
         shown=view.asked.text,
         digest=view.asked.digest,
         choices=(Choice(label="Approve"),),
@@ -226,7 +235,8 @@ def _reject(view: TicketView) -> Wish | str:
         action="reject",
         identifier=view.identifier,
         title=f"Reject for {view.identifier}?",
-        says="The agent is told that it may not do this, and goes on without:",
+        says=f"{'Only the beginning is shown. ' if is_shortened(view.asked) else ''}The agent is told that it may not do "
+        "this, and goes on without:",
         shown=view.asked.text,
         digest=view.asked.digest,
         asks="reason",
