@@ -86,7 +86,7 @@ class OpenSymphony(App[None]):
         self._exit_after_s = exit_after_s
         self._told = False
         self._drafts: dict[str, str] = {}
-        self.asking = Asking(source, author)
+        self.asking = Asking(source, author, self.clock)
         self.board = BoardScreen()
 
     @property
@@ -158,7 +158,8 @@ class OpenSymphony(App[None]):
             self._confirm(wanted)
 
     def action_pause_all(self) -> None:
-        self._confirm(wish_for_all(self.paused))
+        snapshot = self.link.snapshot
+        self._confirm(wish_for_all(self.paused, (snapshot and snapshot.paused_since_ms) or 0))
 
     def _confirm(self, wanted: Wish) -> None:
         place = f"{wanted.action} {wanted.identifier}"
@@ -175,6 +176,7 @@ class OpenSymphony(App[None]):
         request = Request(
             action=wanted.action,
             identifier=wanted.identifier,
+            situation=wanted.situation,
             text=said.text,
             digest=wanted.digest,
             finish=said.choice.finish,
@@ -186,7 +188,7 @@ class OpenSymphony(App[None]):
                 request, lambda: self.tell(f"{name}the answer was lost, asking again…", "warning")
             )
         except NoAnswer as error:
-            self.tell(f"{name}{error}; whether it was done, the same once more tells", "error")
+            self.tell(f"{name}{error}; it may have been done: look before you ask again", "error")
         except InstanceError as error:
             self.tell(f"{name}{error}", "error")
         else:
