@@ -108,6 +108,16 @@ def wish_for_all(paused: bool, since_ms: int = 0) -> Wish:
     )
 
 
+def outdated(wanted: Wish, view: TicketView | None) -> str | None:
+    """Why an answer must not be sent any more: by now the ticket asks something else than was shown."""
+    if view is None or wanted.action not in ("message", "approve", "reject"):
+        return None  # the daemon tells that it does not know it
+    now = _situation(view).asked_digest
+    if now == wanted.situation.asked_digest:
+        return None
+    return "it asks something else by now, nothing was sent: look at it" if now else "it asks no more, nothing was sent"
+
+
 def applies(action: str, view: TicketView) -> bool:
     """Whether the key is worth showing."""
     return isinstance(wish(action, view), Wish)

@@ -125,6 +125,39 @@ async def test_a_refusal_is_told_and_the_text_kept(tmp_path: Path) -> None:
         assert seat.app.screen.query_one(TextArea).text == "hi"
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "yes", "told"),
+    [
+        ("SHOP-131", "m h i", "ctrl+s", "something else"),
+        ("SHOP-127", "a", "y", "something else"),
+        ("SHOP-127", "d h i", "enter", "something else"),
+        ("SHOP-118", "m h i", "ctrl+s", "something else"),
+        ("SHOP-131", "m h i", "ctrl+s", "no more"),
+    ],
+)
+async def test_an_answer_goes_to_what_was_shown_only(tmp_path: Path, name: str, keys: str, yes: str, told: str) -> None:
+    """When another thing is asked meanwhile, or nothing, it is not sent, and what was written is kept."""
+    async with seated(tmp_path) as seat:
+        await at(seat, name)
+        await seat.press(*keys.split())
+        other = structs.replace(scenes.QUESTION, digest="another", text="Another one?")
+        asked = other if told == "something else" else None
+        tickets = (structs.replace(one, asked=asked) if one.identifier == name else one for one in scenes.TICKETS)
+        seat.show(tickets=tuple(tickets))
+        await seat.until(lambda: any(one.asked == asked and one.identifier == name for one in newest(seat)))
+        await seat.press(yes)
+        await seat.until(lambda: any(f"{name}: it asks {told}" in one for one in seat.told))
+        assert seat.desk.asked == []
+        if keys[0] == "m":
+            await seat.press("m")
+            assert seat.app.screen.query_one(TextArea).text == "hi"
+
+
+def newest(seat: Seat) -> Any:
+    """The tickets of the newest picture."""
+    return seat.app.link.snapshot.tickets if seat.app.link.snapshot is not None else ()
+
+
 async def test_an_answer_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
     """The person is told so, and the daemon does it once."""
     async with seated(tmp_path) as seat:
