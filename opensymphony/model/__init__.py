@@ -178,6 +178,10 @@ class AgentFailure(Struct, frozen=True, kw_only=True):
     """Which row of the runtime's table it was."""
 
 
+SHORTENED = "(shortened; the digest is over all of it)"
+"""How the text of an `Asked` ends that is only the beginning of what is asked."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """What an agent waits for from a person."""
 

@@ -10,10 +10,12 @@ import anyio
 from msgspec import Struct
 
 from opensymphony.api.client import NoAnswer, Rejected, UnknownIssue, request_action
-from opensymphony.clock import new_id
+from opensymphony.clock import Clock, new_id
 from opensymphony.errors import InstanceError
+from opensymphony.model import SHORTENED, TicketId
 from opensymphony.tui.connection import Source, in_thread
-from opensymphony.views import ActionAnswer, TicketView
+from opensymphony.tui.text import EXACT_CHARS_MAX
+from opensymphony.views import ActionAnswer, AskView, TicketView
 
 Action = Literal["stop", "retry", "pause", "resume", "message", "approve", "reject"]
 Asks = Literal["nothing", "reason", "message"]
@@ -22,6 +24,18 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Between asking again for an answer that was lost."""
 MESSAGE_CHARS_MAX = 20_000
 _UNANSWERED_MAX = 100
+_UNANSWERED_MS = 120_000
+"""What is asked later than that is another request, although it is in the same words."""
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """In which something is asked: the same words in another one are another request."""
+
+    ticket_id: TicketId | None = None
+    generation: int = 0
+    since_ms: int = 0
+    asked_digest: str = ""
+    """Of what the ticket waits for."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -44,6 +58,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     """What is approved or rejected: an agent's words."""
     digest: str = ""
     asks: Asks = "nothing"
+    situation: Situation
     choices: tuple[Choice, ...]
     careful: bool = True
     """A key too many must not do it: the way out is chosen at first."""
@@ -54,6 +69,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
     action: Action
     identifier: str | None
+    situation: Situation = Situation()
     text: str = ""
     digest: str = ""
     finish: bool = False
@@ -67,14 +83,16 @@ def wish(action: str, view: TicketView | None) -> Wish | str:
     return make(view) if make is not None else f"there is no action {action}"
 
 
-def wish_for_all(paused: bool) -> Wish:
-    """Pause everything, or go on."""
+def wish_for_all(paused: bool, since_ms: int = 0) -> Wish:
+    """Pause everything, or go on. `since_ms`: when it was paused."""
+    situation = Situation(since_ms=since_ms)
     if paused:
         return Wish(
             action="resume",
             identifier=None,
             title="Resume everything?",
             says="Tickets start again, and what was stopped by the pause goes on.",
+            situation=situation,
             choices=(Choice(label="Resume"),),
             careful=False,
         )
@@ -82,6 +100,7 @@ def wish_for_all(paused: bool) -> Wish:
         action="pause",
         identifier=None,
         title="Pause everything?",
+        situation=situation,
         says="No ticket starts until it is resumed, also after a restart of the daemon. What is at work is stopped now and "
         "goes on then, or may come to its end first.",
         asks="reason",
@@ -89,23 +108,39 @@ def wish_for_all(paused: bool) -> Wish:
     )
 
 
+def outdated(wanted: Wish, view: TicketView | None) -> str | None:
+    """Why an answer must not be sent any more: by now the ticket asks something else than was shown."""
+    if view is None or wanted.action not in ("message", "approve", "reject"):
+        return None  # the daemon tells that it does not know it
+    now = _situation(view).asked_digest
+    if now == wanted.situation.asked_digest:
+        return None
+    return "it asks something else by now, nothing was sent: look at it" if now else "it asks no more, nothing was sent"
+
+
 def applies(action: str, view: TicketView) -> bool:
     """Whether the key is worth showing."""
     return isinstance(wish(action, view), Wish)
 
 
-class Asking:
-    """Asks, and asks again with the same id when an answer was lost; what stays unanswered is asked for under its id later."""
+def is_shortened(asked: AskView) -> bool:
+    """Whether there is more to it than is shown; an agent can at most make itself look as if."""
+    return asked.text.endswith(SHORTENED) or len(asked.text) > EXACT_CHARS_MAX
 
-    def __init__(self, source: Source, author: str, *, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
+
+class Asking:
+    """Asks, and asks again with the same id when an answer was lost; what stays unanswered keeps its id for two minutes."""
+
+    def __init__(self, source: Source, author: str, clock: Clock, *, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
         self._source = source
         self._author = author
+        self._clock = clock
         self._pauses_s = pauses_s
-        self._unanswered: dict[Request, str] = {}
+        self._unanswered: dict[Request, tuple[str, int]] = {}
 
     async def ask(self, request: Request, lost: Callable[[], object] = lambda: None) -> ActionAnswer:
         """The daemon's answer, which may be a refusal. `lost` is called before it is asked again. Raises `InstanceError`."""
-        request_id = self._unanswered.get(request) or new_id()
+        request_id = self._kept(request) or new_id()
         for pause_s in (*self._pauses_s, None):
             try:
                 answer = await in_thread(partial(self._send, request, request_id))
@@ -135,10 +170,19 @@ class Asking:
             digest=request.digest,
         )
 
+    def _kept(self, request: Request) -> str | None:
+        request_id, asked_ms = self._unanswered.get(request, (None, 0))
+        return request_id if self._clock.now_ms() - asked_ms < _UNANSWERED_MS else None
+
     def _keep(self, request: Request, request_id: str) -> None:
-        self._unanswered[request] = request_id
+        self._unanswered[request] = (request_id, self._clock.now_ms())
         while len(self._unanswered) > _UNANSWERED_MAX:
             self._unanswered.pop(next(iter(self._unanswered)))
+
+
+def _situation(view: TicketView) -> Situation:
+    digest = view.asked.digest if view.asked is not None else ""
+    return Situation(ticket_id=view.id, generation=view.generation, since_ms=view.since_ms, asked_digest=digest)
 
 
 def _stop(view: TicketView) -> Wish | str:
@@ -147,6 +191,7 @@ def _stop(view: TicketView) -> Wish | str:
     return Wish(
         action="stop",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"Stop {view.identifier}?",
         says="The agent is interrupted; what it did stays in its workspace. The ticket then waits for a person: a retry, a "
         "message or a change of the ticket starts it again.",
@@ -163,6 +208,7 @@ def _retry(view: TicketView) -> Wish | str:
     return Wish(
         action="retry",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"Retry {view.identifier}?",
         says="It starts again as soon as there is a place, without waiting for its time or for a person.",
         choices=(Choice(label="Retry"),),
@@ -175,6 +221,7 @@ def _pause(view: TicketView) -> Wish | str:
         return Wish(
             action="resume",
             identifier=view.identifier,
+            situation=_situation(view),
             title=f"Resume {view.identifier}?",
             says="It may start again, and what the pause has stopped goes on.",
             choices=(Choice(label="Resume"),),
@@ -183,6 +230,7 @@ def _pause(view: TicketView) -> Wish | str:
     return Wish(
         action="pause",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"Pause {view.identifier}?",
         says="It does not start until it is resumed, also after a restart of the daemon. What is at work is stopped now and "
         "goes on then, or may come to its end first.",
@@ -196,6 +244,7 @@ def _message(view: TicketView) -> Wish | str:
     return Wish(
         action="message",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"{'Answer' if question else 'Message to'} {view.identifier}",
         says="The agent gets it with its next turn. A ticket that waits for a person or is in review is started again by it.",
         shown=question.text if question else "",
@@ -211,8 +260,11 @@ def _approve(view: TicketView) -> Wish | str:
     return Wish(
         action="approve",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"Approve for {view.identifier}?",
-        says="The agent may do exactly this, once:",
+        says="Only the beginning is shown. The agent may do all of it, once:"
+        if is_shortened(view.asked)
+        else "The agent may do exactly this, once:",
         shown=view.asked.text,
         digest=view.asked.digest,
         choices=(Choice(label="Approve"),),
@@ -225,8 +277,10 @@ def _reject(view: TicketView) -> Wish | str:
     return Wish(
         action="reject",
         identifier=view.identifier,
+        situation=_situation(view),
         title=f"Reject for {view.identifier}?",
-        says="The agent is told that it may not do this, and goes on without:",
+        says=f"{'Only the beginning is shown. ' if is_shortened(view.asked) else ''}The agent is told that it may not do "
+        "this, and goes on without:",
         shown=view.asked.text,
         digest=view.asked.digest,
         asks="reason",

@@ -17,7 +17,8 @@ from textual.binding import Binding, BindingType
 from opensymphony.api.client import NoAnswer, request_refresh
 from opensymphony.clock import Clock
 from opensymphony.errors import InstanceError
-from opensymphony.tui.actions import Asking, Request, Wish, wish, wish_for_all
+from opensymphony.tui import grouping
+from opensymphony.tui.actions import Asking, Request, Wish, outdated, wish, wish_for_all
 from opensymphony.tui.blocks import BlockView
 from opensymphony.tui.board import BoardScreen
 from opensymphony.tui.connection import PAUSES_S, Connection, Link, Source, in_thread
@@ -86,7 +87,7 @@ class OpenSymphony(App[None]):
         self._exit_after_s = exit_after_s
         self._told = False
         self._drafts: dict[str, str] = {}
-        self.asking = Asking(source, author)
+        self.asking = Asking(source, author, self.clock)
         self.board = BoardScreen()
 
     @property
@@ -158,7 +159,8 @@ class OpenSymphony(App[None]):
             self._confirm(wanted)
 
     def action_pause_all(self) -> None:
-        self._confirm(wish_for_all(self.paused))
+        snapshot = self.link.snapshot
+        self._confirm(wish_for_all(self.paused, (snapshot and snapshot.paused_since_ms) or 0))
 
     def _confirm(self, wanted: Wish) -> None:
         place = f"{wanted.action} {wanted.identifier}"
@@ -175,24 +177,34 @@ class OpenSymphony(App[None]):
         request = Request(
             action=wanted.action,
             identifier=wanted.identifier,
+            situation=wanted.situation,
             text=said.text,
             digest=wanted.digest,
             finish=said.choice.finish,
         )
         name = f"{wanted.identifier}: " if wanted.identifier is not None else ""
         self._keep_draft(place, said.text)
+        why_not = outdated(wanted, self._newest(wanted))
+        if why_not is not None:
+            self.tell(f"{name}{why_not}", "error")
+            return
         try:
             answer = await self.asking.ask(
                 request, lambda: self.tell(f"{name}the answer was lost, asking again…", "warning")
             )
         except NoAnswer as error:
-            self.tell(f"{name}{error}; whether it was done, the same once more tells", "error")
+            self.tell(f"{name}{error}; it may have been done: look before you ask again", "error")
         except InstanceError as error:
             self.tell(f"{name}{error}", "error")
         else:
             if answer.accepted:
                 self._drafts.pop(place, None)
             self.tell(f"{name}{answer.answer}", "information" if answer.accepted else "error")
+
+    def _newest(self, wanted: Wish) -> TicketView | None:
+        """The ticket as it is in the newest picture."""
+        ticket_id, snapshot = wanted.situation.ticket_id, self.link.snapshot
+        return grouping.find(snapshot.tickets, ticket_id) if snapshot is not None and ticket_id is not None else None
 
     def _keep_draft(self, place: str, text: str) -> None:
         self._drafts.pop(place, None)

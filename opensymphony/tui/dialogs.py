@@ -16,9 +16,7 @@ from textual.widgets import Button, Input, Static, TextArea
 from opensymphony.tui.actions import MESSAGE_CHARS_MAX, Choice, Wish
 from opensymphony.tui.owner import owner
 from opensymphony.tui.palette import paint
-from opensymphony.tui.text import lines, one_line, styled
-
-_SHOWN_LINES_MAX = 500
+from opensymphony.tui.text import exact_lines, one_line, styled
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -38,6 +36,10 @@ class Dialog(ModalScreen[Said | str]):
         Binding("ctrl+s", "confirm", "send", show=False, priority=True),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("down", "scroll(1)", show=False),
+        Binding("pageup", "scroll_page(-1)", show=False),
+        Binding("pagedown", "scroll_page(1)", show=False),
     ]
     AUTO_FOCUS = None
 
@@ -53,7 +55,7 @@ class Dialog(ModalScreen[Said | str]):
             yield Static(Text(wish.says), markup=False, classes="says")
             if wish.shown:
                 with VerticalScroll(id="shown", can_focus=True):
-                    shown = [Text(line) for line in lines(wish.shown, _SHOWN_LINES_MAX)]
+                    shown = [Text(line) for line in exact_lines(wish.shown)]
                     yield Static(Text("\n").join(shown), markup=False)
             if wish.digest:
                 yield Static(paint(styled(f"digest {one_line(wish.digest, 24)}", "quiet"), theme), markup=False)
@@ -107,6 +109,15 @@ class Dialog(ModalScreen[Said | str]):
 
     def action_cancel(self) -> None:
         self.dismiss(self._text)
+
+    def action_scroll(self, by: int) -> None:
+        """Through what is asked, wherever the focus is."""
+        for shown in self.query("#shown"):
+            shown.scroll_relative(y=by, animate=False)
+
+    def action_scroll_page(self, by: int) -> None:
+        for shown in self.query("#shown"):
+            shown.scroll_relative(y=by * max(1, shown.size.height - 1), animate=False)
 
     @property
     def _text(self) -> str:

@@ -7,9 +7,21 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from opensymphony.model import Usage
+from opensymphony.tui.actions import is_shortened
 from opensymphony.tui.blocks import Block
 from opensymphony.tui.header import budget_short, budget_style
-from opensymphony.tui.text import clock_time, count, day_and_time, duration, lines, money, one_line, plural, styled
+from opensymphony.tui.text import (
+    clock_time,
+    count,
+    day_and_time,
+    duration,
+    exact_lines,
+    lines,
+    money,
+    one_line,
+    plural,
+    styled,
+)
 from opensymphony.tui.transcript import diff_lines
 from opensymphony.views import (
     AskView,
@@ -143,8 +155,9 @@ def _asked(asked: AskView, now_ms: int) -> Block:
     verb = "asks" if asked.kind == "question" else "wants an approval for"
     left = f"{duration(asked.expires_ms - now_ms)} left" if asked.expires_ms > now_ms else "expired"
     head = styled(f"the agent {verb}", "warn").append(f"  {left}", "quiet")
+    head.append("  only the beginning is shown" if is_shortened(asked) else "", "warn")
     answer = "m answers it" if asked.kind == "question" else f"a approves, d rejects  (digest {asked.digest[:12]})"
-    body = (*_texts(asked.text, ""), styled(f"  {answer}", "link"))
+    body = (*(Text(f"  {line}") for line in exact_lines(asked.text)), styled(f"  {answer}", "link"))
     return Block(key="asked", head=(Text(), head), body=body, first=20, last=1)
 
 

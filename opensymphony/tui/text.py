@@ -17,11 +17,16 @@ from opensymphony.printable import escaped
 
 LINE_CHARS_MAX = 2_000
 """What is longer is cut: nobody reads it on a screen."""
+EXACT_CHARS_MAX = 20_000
+"""Several times what an agent may ask at once."""
 _MARKS_MAX = 2
 """Combining marks on one character: enough for every language, too few to climb over other lines."""
 _DROPPED = frozenset("\u200d\ufe0e\ufe0f")
 """Join or vary glyphs: terminals do not agree on how wide the outcome is."""
 _TONES = range(0x1F3FB, 0x1F400)
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Printable by their category, yet there is nothing to see."""
+_VARIATIONS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _TAB_CELLS = 4
 
 
@@ -39,6 +44,13 @@ def lines(text: str, lines_max: int = 5_000) -> list[str]:
     if left is not None:
         shown.append(f"… {left.count(chr(10)) + 1:,} more lines are not shown here")
     return shown
+
+
+def exact_lines(text: str) -> list[str]:
+    """The text line by line with nothing left out, for what a person consents to: what cannot be seen is an escape."""
+    shown = [_exact(line) for line in text[:EXACT_CHARS_MAX].split("\n")]
+    left = len(text) - EXACT_CHARS_MAX
+    return [*shown, f"… {left:,} more characters are not shown here"] if left > 0 else shown
 
 
 def cells(text: str, width: int, *, right: bool = False) -> str:
@@ -119,3 +131,18 @@ def _harmless(text: str) -> str:
         if marks <= _MARKS_MAX and char not in _DROPPED and ord(char) not in _TONES:
             kept.append(char)
     return escaped("".join(kept))
+
+
+def _exact(line: str) -> str:
+    if line.isascii() and line.isprintable():
+        return line
+    shown: list[str] = []
+    marks = 0
+    for char in line:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        hidden = marks > _MARKS_MAX or char in _BLANK or ord(char) in _TONES
+        if hidden or any(ord(char) in part for part in _VARIATIONS):
+            shown.append(char.encode("unicode_escape").decode())
+        else:
+            shown.append(escaped(char))
+    return "".join(shown)

@@ -31,7 +31,7 @@ from opensymphony.tui.owner import owner
 from opensymphony.tui.text import duration, one_line, spent, styled
 from opensymphony.tui.transcript import Talk
 from opensymphony.tui.written import Written
-from opensymphony.views import TicketView, TimelineEntry
+from opensymphony.views import Explanation, TicketView, TimelineEntry
 
 Section = Literal["overview", "transcript", "timeline", "changes", "checks", "cost"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
@@ -66,6 +66,7 @@ class TicketScreen(Screen[None]):
         self._talk = Talk()
         self._timeline: list[TimelineEntry] = []
         self._timeline_before: int | None = None
+        self._found: Explanation | None = None
         self._blocks: dict[Section, list[Block]] = {}
         self._trouble: dict[Section, str] = {}
         self._stale: set[Section] = set(SECTIONS)
@@ -105,12 +106,24 @@ class TicketScreen(Screen[None]):
         self.query("#header").set_class(owner(self).link.lost_ms is not None, "-stale")
         for written in self.query(Written):
             written.write()
+        self._age()
         self._seconds += seconds
         due = seconds and self._seconds % _EVERY_S == 0 and owner(self).link.lost_ms is None
         if due:
             if self.section == "transcript" or self.section in self._trouble:
                 self._stale.add(self.section)
             self._load()
+
+    def _age(self) -> None:
+        """What the overview says of times, while it is looked at; blocks that say the same are kept, and not laid out anew."""
+        if self.section != "overview" or self._found is None:
+            return
+        old = {block.key: block for block in self._blocks["overview"]}
+        aged = sections.overview(self._found, owner(self).now_ms)
+        blocks = [old[block.key] if old.get(block.key) == block else block for block in aged]
+        if blocks != self._blocks["overview"]:
+            self._blocks["overview"] = blocks
+            self._show()
 
     def reload(self) -> None:
         """Everything anew."""
@@ -182,6 +195,7 @@ class TicketScreen(Screen[None]):
         name = self.view.identifier
         if section in ("overview", "cost"):
             found = await self._ask(lambda address: fetch_explanation(address, name))
+            self._found = found
             self._blocks["overview"] = sections.overview(found, owner(self).now_ms)
             self._blocks["cost"] = sections.cost(found)
         elif section == "transcript":

@@ -11,9 +11,10 @@ from msgspec import structs
 
 from opensymphony.api.client import NoAnswer, UnknownIssue
 from opensymphony.errors import InstanceError
-from opensymphony.tui.actions import Asking, Request, Wish, applies, wish, wish_for_all
+from opensymphony.tui.actions import Asking, Request, Situation, Wish, applies, wish, wish_for_all
 from opensymphony.tui.connection import StoreSource
 from tests.tui.scenes import DIGEST, TICKETS, ticket
+from tests.tui.screens import Still
 from tests.tui.stand_in import StandIn, served
 
 ACTIONS = ("approve", "reject", "message", "stop", "retry", "pause")
@@ -65,7 +66,7 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_id(tmp_path: Path
     lost: list[str] = []
     async with served(StandIn(), tmp_path) as (house, _):
         house.desk.lost = 2
-        asking = Asking(StoreSource(str(tmp_path)), "ana", pauses_s=(0.01, 0.01, 0.01))
+        asking = Asking(StoreSource(str(tmp_path)), "ana", Still(), pauses_s=(0.01, 0.01, 0.01))
         answer = await asking.ask(STOP, lambda: lost.append("lost"))
         ids = {given["request_id"] for _, _, given in house.desk.asked}
         assert answer.accepted and len(house.desk.asked) == 3 and len(ids) == 1 and lost == ["lost", "lost"]
@@ -80,7 +81,7 @@ async def test_what_stays_unanswered_is_asked_for_later_under_its_id(tmp_path: P
     """The same request of a person is the same request; another one, or one that was answered, is not."""
     async with served(StandIn(), tmp_path) as (house, _):
         house.desk.lost = 2
-        asking = Asking(StoreSource(str(tmp_path)), "ana", pauses_s=(0.01,))
+        asking = Asking(StoreSource(str(tmp_path)), "ana", Still(), pauses_s=(0.01,))
         with pytest.raises(NoAnswer):
             await asking.ask(STOP)
         await asking.ask(structs.replace(STOP, text="another"))
@@ -90,11 +91,48 @@ async def test_what_stays_unanswered_is_asked_for_later_under_its_id(tmp_path: P
         assert ids[0] == ids[1] == ids[3] and len(set(ids)) == 3
 
 
+async def test_the_same_words_in_another_situation_are_another_request(tmp_path: Path) -> None:
+    """Else the old answer came, and nothing was done."""
+    here = Situation(generation=1, since_ms=5, asked_digest="a")
+    others = [structs.replace(here, **change) for change in ({"generation": 2}, {"since_ms": 6}, {"asked_digest": "b"})]
+    async with served(StandIn(), tmp_path) as (house, _):
+        house.desk.lost = 5
+        asking = Asking(StoreSource(str(tmp_path)), "ana", Still(), pauses_s=())
+        for situation in (here, here, *others):
+            with pytest.raises(NoAnswer):
+                await asking.ask(structs.replace(STOP, situation=situation))
+        ids = [given["request_id"] for _, _, given in house.desk.asked]
+        assert ids[0] == ids[1] and len(set(ids)) == 4
+
+
+async def test_what_stays_unanswered_is_forgotten(tmp_path: Path) -> None:
+    """After two minutes a person means something new."""
+    clock = Still()
+    async with served(StandIn(), tmp_path) as (house, _):
+        house.desk.lost = 3
+        asking = Asking(StoreSource(str(tmp_path)), "ana", clock, pauses_s=())
+        for later_ms in (0, 119_000, 121_000):
+            clock.ms += later_ms
+            with pytest.raises(NoAnswer):
+                await asking.ask(STOP)
+        ids = [given["request_id"] for _, _, given in house.desk.asked]
+        assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_wish_knows_its_situation() -> None:
+    """The run, since when, and what is asked; of a pause of everything since when it lasts."""
+    found = wish("approve", BY_NAME["SHOP-127"])
+    assert isinstance(found, Wish)
+    view = BY_NAME["SHOP-127"]
+    assert found.situation == Situation(ticket_id=view.id, generation=1, since_ms=view.since_ms, asked_digest=DIGEST)
+    assert wish_for_all(True, 5).situation != wish_for_all(True, 6).situation
+
+
 async def test_a_refusal_is_an_answer(tmp_path: Path) -> None:
     """Told as the daemon says it; an unknown ticket is raised, and so is a daemon that is not there."""
     async with served(StandIn(), tmp_path) as (house, _):
         house.desk.accepts = False
-        asking = Asking(StoreSource(str(tmp_path)), "", pauses_s=())
+        asking = Asking(StoreSource(str(tmp_path)), "", Still(), pauses_s=())
         assert not (await asking.ask(STOP)).accepted
         with pytest.raises(UnknownIssue):
             await asking.ask(structs.replace(STOP, identifier="NO-1"))
@@ -106,7 +144,7 @@ async def test_a_refusal_is_an_answer(tmp_path: Path) -> None:
 async def test_a_request_goes_to_the_daemon_that_is_there_now(tmp_path: Path) -> None:
     """Its address is looked up for each try."""
     async with served(StandIn(), tmp_path) as (house, tasks):
-        asking = Asking(StoreSource(str(tmp_path)), "", pauses_s=())
+        asking = Asking(StoreSource(str(tmp_path)), "", Still(), pauses_s=())
         await house.close()
         await anyio.sleep(0.05)
         await house.open(tasks)

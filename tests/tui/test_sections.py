@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from opensymphony.model import Usage
+from opensymphony.model import SHORTENED, Usage
 from opensymphony.tui import sections
 from opensymphony.tui.blocks import Block, seen_lines
 from opensymphony.views import Changes, PullRequestView
@@ -26,6 +26,15 @@ def test_the_overview_says_why() -> None:
     approval = structs.replace(TICKETS[1], asked=structs.replace(APPROVAL, expires_ms=NOW_MS))
     said = text(sections.overview(explained(approval), NOW_MS))
     assert "wants an approval for  expired" in said and "a approves, d rejects  (digest 4f1c2a9be07d)" in said
+
+
+def test_what_is_asked_is_shown_whole() -> None:
+    """However long it is, with nothing dropped; where its beginning is all there is, that is said."""
+    long = structs.replace(TICKETS[1], asked=structs.replace(APPROVAL, text=f"run {'x' * 3_900}\ufe0f last"))
+    said = text(sections.overview(explained(long), NOW_MS))
+    assert r"x\ufe0f last" in said and "beginning" not in said
+    cut = structs.replace(TICKETS[1], asked=structs.replace(APPROVAL, text=f"run ... {SHORTENED}"))
+    assert "57m left  only the beginning is shown" in text(sections.overview(explained(cut), NOW_MS))
 
 
 def test_facts_that_are_known_are_told() -> None:

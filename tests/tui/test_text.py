@@ -11,12 +11,14 @@ from rich.cells import cell_len
 
 from opensymphony.model import Usage
 from opensymphony.tui.text import (
+    EXACT_CHARS_MAX,
     LINE_CHARS_MAX,
     cells,
     clock_time,
     count,
     day_and_time,
     duration,
+    exact_lines,
     lines,
     money,
     one_line,
@@ -31,7 +33,7 @@ ANY = st.text(st.characters(), max_size=200)
 @given(ANY)
 def test_no_text_has_anything_that_a_terminal_obeys(text: str) -> None:
     """Whatever was written: nothing but what is printable, and few marks on one character."""
-    for shown in (one_line(text), *lines(text)):
+    for shown in (one_line(text), *lines(text), *exact_lines(text)):
         assert shown.isprintable()
         assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in shown)
 
@@ -59,6 +61,14 @@ def test_glyphs_that_terminals_measure_differently_are_taken_apart() -> None:
         == "\U0001f468\U0001f469 \U0001f44d \u2764"
     )
     assert one_line("e" + "\u0301" * 40) == "e\u0301\u0301"
+
+
+def test_what_is_consented_to_is_shown_whole() -> None:
+    """However long a line is; what cannot be seen is an escape, and what is left out of a flood is counted."""
+    assert exact_lines("x" * 5_000 + "\n\n\ty\r\n") == ["x" * 5_000, "", "\\ty\\r", ""]
+    assert exact_lines("a\u200d\ufe0f\u3164\U0001f3fd\u202e") == [r"a\u200d\ufe0f\u3164\U0001f3fd\u202e"]
+    assert exact_lines("e" + "\u0301" * 3 + " Zürich 日本") == ["e\u0301\u0301\\u0301 Zürich 日本"]
+    assert exact_lines("x" * (EXACT_CHARS_MAX + 5))[-1] == "… 5 more characters are not shown here"
 
 
 def test_lines_keep_their_shape_and_nothing_else() -> None:

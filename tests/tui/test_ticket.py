@@ -136,6 +136,23 @@ async def test_a_change_of_the_ticket_is_shown(tmp_path: Path) -> None:
         assert seat.told[-1] == "no ticket is chosen"
 
 
+async def test_times_on_a_page_go_on(tmp_path: Path) -> None:
+    """Without another picture, without asking the daemon, and only what says something else is laid out anew."""
+    async with seated(tmp_path, size=(100, 40)) as seat:
+        await seat.press("enter")
+        await seat.sees("48m left", "all 3 places are taken  for 2m")
+        kept = {block.key: block for block in screen(seat)._blocks["overview"]}
+        seat.clock.ms += 60_000
+        await seat.sees("47m left", "all 3 places are taken  for 3m")
+        now = {block.key: block for block in screen(seat)._blocks["overview"]}
+        assert now["pending"] is kept["pending"] and now["history"] is kept["history"]
+        seat.clock.ms += 60_000
+        await seat.press("j", "j")
+        await seat.sees("46m left")
+        chosen = screen(seat).query_one(BlockView).current
+        assert chosen is not None and chosen.key == "facts"
+
+
 async def test_a_lost_connection_marks_the_page_too(tmp_path: Path) -> None:
     """It keeps what was read, and reads on when the daemon is there again."""
     async with seated(tmp_path) as seat:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from opensymphony.agents.openhands.messages import Event, arguments, read
-from opensymphony.model import Asked
+from opensymphony.model import SHORTENED, Asked
 
 TOOL = "ask_person"
 ASK_PERSON: Mapping[str, Any] = {
@@ -56,7 +56,7 @@ def question_of(event: Event) -> Asked | None:
     if asked.options:
         text += "\n\n" + "\n".join(f"- {option}" for option in asked.options)
     digest = hashlib.sha256(event.id.encode() + arguments(event)).hexdigest()
-    return Asked(kind="question", text=text[:_TEXT_MAX], digest=digest)
+    return Asked(kind="question", text=_shortened(text), digest=digest)
 
 
 def approval_of(calls: Sequence[Event]) -> Asked:
@@ -69,11 +69,14 @@ def approval_of(calls: Sequence[Event]) -> Asked:
         if len(told) < _CALLS_MAX:
             told.append(f"{call.tool_name or 'unknown tool'} {action.decode(errors='replace')}")
     if len(calls) > _CALLS_MAX:
-        told.append(f"and {len(calls) - _CALLS_MAX} more")
-    text = "\n".join(told)
-    if len(text) > _TEXT_MAX:
-        text = f"{text[:_TEXT_MAX]}... (shortened; the digest is over all of it)"
+        told.append(f"and {len(calls) - _CALLS_MAX} more {SHORTENED}")
+    text = _shortened("\n".join(told))
     return Asked(kind="approval", text=text or "(the server does not tell what it is)", digest=made.hexdigest())
+
+
+def _shortened(text: str) -> str:
+    mark = f"... {SHORTENED}"
+    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - len(mark)] + mark
 
 
 def _canonical(raw: bytes) -> bytes:

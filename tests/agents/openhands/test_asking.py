@@ -8,6 +8,7 @@ import msgspec
 
 from opensymphony.agents.openhands.asking import ASK_PERSON, approval_of, question_of
 from opensymphony.agents.openhands.messages import Event
+from opensymphony.model import SHORTENED
 
 
 def action(tool: str, event_id: str = "e1", **fields: Any) -> Event:
@@ -56,6 +57,10 @@ def test_what_is_long_is_shortened_and_still_told_apart() -> None:
     long = [approval_of([action("terminal", command="x" * 10_000 + end)]) for end in "ab"]
     assert long[0].digest != long[1].digest
     assert all(len(one.text) < 4_200 and "shortened" in one.text for one in long)
+    many = approval_of([action("terminal", command="ls")] * 25)
+    question = question_of(action("ask_person", question="x" * 10_000))
+    assert question is not None and "and 5 more" in many.text
+    assert all(one.text.endswith(SHORTENED) for one in (*long, many, question))
 
 
 def test_the_tool_says_what_it_needs() -> None:
