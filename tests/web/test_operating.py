@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.web.browser import Complaints
 from tests.web.conftest import Open
-from tests.web.picture import APPROVAL
+from tests.web.picture import APPROVAL, ago
 from tests.web.stand_in import Post, StandIn
 
 
@@ -80,6 +81,27 @@ async def test_a_half_written_answer_outlives_a_new_picture(desk: StandIn, open_
     desk.change("SHOP-377", asked=None, phase="running")
     await expect(page.get_by_role("article")).to_have_count(2)
     await expect(field).to_have_value("To the")
+    await expect(field).to_be_focused()
+
+
+async def test_a_half_written_answer_keeps_the_focus_when_cards_go_or_change_places(
+    desk: StandIn, open_tab: Open
+) -> None:
+    """A card before it goes, and then it is moved itself: what is typed next goes on being the answer."""
+    desk.change("SHOP-377", since_ms=ago(200))
+    desk.change("SHOP-351", asked=msgspec.structs.replace(APPROVAL, digest="another"), since_ms=ago(100))
+    page = await open_tab("#/waiting")
+    cards = page.get_by_role("article")
+    await expect(cards.last).to_contain_text("SHOP-385")
+    field = page.get_by_role("textbox", name="Your answer")
+    await field.fill("To ")
+    desk.change("SHOP-377", asked=None, phase="running")
+    await expect(cards).to_have_count(2)
+    await page.keyboard.type("the t")
+    desk.change("SHOP-385", since_ms=ago(300))
+    await expect(cards.first).to_contain_text("SHOP-385")
+    await page.keyboard.type("right")
+    await expect(field).to_have_value("To the tright")
     await expect(field).to_be_focused()
 
 
