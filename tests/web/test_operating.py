@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
+from opensymphony.views import AskView
 from tests.web.browser import Complaints
 from tests.web.conftest import Open
-from tests.web.picture import APPROVAL, ago
+from tests.web.picture import APPROVAL, QUESTION, ago
 from tests.web.stand_in import Post, StandIn
 
 
@@ -103,6 +104,140 @@ async def test_a_half_written_answer_keeps_the_focus_when_cards_go_or_change_pla
     await page.keyboard.type("right")
     await expect(field).to_have_value("To the tright")
     await expect(field).to_be_focused()
+
+
+async def test_an_answer_sent_again_after_silence_is_given_once(
+    desk: StandIn, open_tab: Open, complaints: Complaints
+) -> None:
+    """The same text has the same id; another text, or the same once it was taken or refused, another one."""
+    complaints.expected = ("503", "409")
+    desk.silent = True
+    page = await open_tab("#/waiting")
+    field, send = page.get_by_role("textbox", name="Your answer"), page.get_by_role("button", name="Send the answer")
+    again = page.get_by_role("button", name="Try again")
+    await field.fill("To the product.")
+    await send.click()
+    await expect(again).to_have_count(1)
+    await expect(send).to_be_enabled()
+    await send.click()
+    await expect(send).to_be_enabled()
+    await expect(again).to_have_count(1)
+    desk.silent = False
+    await again.click()
+    await told(page, "so be it")
+    await expect(field).to_have_value("")
+    await expect(send).to_be_disabled()
+    for text in ("To the product.", "To the page."):
+        await field.fill(text)
+        await send.click()
+        await expect(field).to_have_value("")
+    desk.accepts = False
+    for _ in range(2):
+        await field.fill("Neither.")
+        await send.click()
+        await expect(send).to_be_enabled()
+    ids = [given["request_id"] for _, _, given in desk.asked]
+    assert len(ids) == 7
+    assert len(set(ids[:3])) == 1
+    assert len(set(ids[2:])) == 5, "after an answer it is another request"
+
+
+async def test_what_can_be_tried_again_is_not_pushed_away(
+    desk: StandIn, open_tab: Open, complaints: Complaints
+) -> None:
+    """By any number of later lines."""
+    complaints.expected = ("503",)
+    desk.silent = True
+    page = await open_tab("#/waiting")
+    await page.get_by_role("textbox", name="Your answer").fill("x")
+    await page.keyboard.press("Control+Enter")
+    again = page.get_by_role("button", name="Try again")
+    await expect(again).to_be_visible()
+    await page.keyboard.press("Escape")
+    for number in range(6):
+        desk.waits = f"pause {number}"
+        await page.keyboard.press("r")
+        await told(page, f"pause {number}")
+    await expect(page.locator(".toast")).to_have_count(4)
+    await expect(again).to_be_visible()
+
+
+@pytest.mark.parametrize("now", [None, msgspec.structs.replace(QUESTION, text="And the images?", digest="another")])
+async def test_an_answer_is_given_to_the_question_that_was_shown(
+    desk: StandIn, open_tab: Open, now: AskView | None
+) -> None:
+    """In a dialog that is open while the question changes: nothing is sent, and the text is there at the next opening."""
+    page = await open_tab("#/tickets/SHOP-385")
+    await page.keyboard.press("m")
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Your answer").fill("To the product.")
+    desk.change("SHOP-385", asked=now, phase="running" if now is None else "needs_person")
+    await expect(page.locator(".need .quote")).to_have_text([now.text] if now is not None else [])
+    await dialog.get_by_role("button", name="Send the answer").click()
+    await expect(page.locator(".toast.failed")).to_contain_text("your text was not sent, and is kept")
+    await page.locator(".ticket-head").get_by_role("button", name="Message" if now is None else "Answer").click()
+    await expect(dialog.get_by_role("textbox")).to_have_value("To the product.")
+    assert desk.asked == []
+    await dialog.get_by_role("button", name="Send").click()
+    await told(page, "so be it")
+    assert asked(desk) == [("message", "SHOP-385", {"text": "To the product."})]
+
+
+async def test_an_answer_in_a_card_is_given_to_the_question_that_was_shown(desk: StandIn, open_tab: Open) -> None:
+    """Also in the moment before the new question is drawn."""
+    page = await open_tab("#/waiting")
+    field = page.get_by_role("textbox", name="Your answer")
+    await field.fill("To the product.")
+    await page.evaluate("() => { window.held = []; window.requestAnimationFrame = (draw) => window.held.push(draw); }")
+    desk.show_with(
+        paused=True,  # the banner comes with the clock's tick, and says that the picture is there
+        tickets=tuple(
+            msgspec.structs.replace(
+                one, asked=msgspec.structs.replace(QUESTION, text="And the images?", digest="another")
+            )
+            if one.identifier == "SHOP-385"
+            else one
+            for one in desk.picture.tickets
+        ),
+    )
+    await expect(page.locator("#banners")).to_contain_text("Everything is paused")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".toast.failed")).to_contain_text("it asks something else by now")
+    assert desk.asked == []
+    await page.evaluate("() => window.held.forEach((draw) => draw())")
+    await expect(page.get_by_role("article").filter(has_text="And the images?")).to_be_visible()
+    await expect(field).to_have_value("To the product.")
+
+
+@pytest.mark.parametrize("trouble", ["refused", "silent"])
+async def test_a_message_that_was_not_taken_is_kept(
+    desk: StandIn, open_tab: Open, trouble: str, complaints: Complaints
+) -> None:
+    """By ticket, until it is taken."""
+    complaints.expected = ("409", "503")
+    desk.accepts, desk.silent = trouble != "refused", trouble == "silent"
+    page = await open_tab("#/tickets/SHOP-412")
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_label("Message", exact=True)
+    await page.keyboard.press("m")
+    await field.fill("keep the rounding")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".toast.failed")).to_be_visible()
+    await page.goto(page.url.replace("SHOP-412", "SHOP-398"))
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Export orders")
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("")
+    await page.keyboard.press("Escape")
+    await page.goto(page.url.replace("SHOP-398", "SHOP-412"))
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Cart total")
+    desk.accepts, desk.silent = True, False
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("keep the rounding")
+    await page.keyboard.press("Control+Enter")
+    await told(page, "so be it")
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("")
+    assert len({given["request_id"] for _, _, given in desk.asked}) == (1 if trouble == "silent" else 2)
 
 
 async def test_a_run_is_stopped_after_a_confirmation(desk: StandIn, open_tab: Open) -> None:
