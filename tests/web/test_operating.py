@@ -274,7 +274,10 @@ async def test_pause_retry_and_resume_of_a_ticket(desk: StandIn, open_tab: Open)
     await told(page, "so be it")
     desk.change("SHOP-412", paused=True, phase="needs_person", reason="paused")
     await page.get_by_role("button", name="Resume", exact=True).click()
+    await page.get_by_role("button", name="Resume it").click()
+    await expect(page.locator(".toast")).to_have_count(2)
     await page.locator(".ticket-head").get_by_role("button", name="Retry").click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast")).to_have_count(3)
     assert asked(desk) == [
         ("pause", "SHOP-412", {"finish": True}),
@@ -307,8 +310,22 @@ async def test_everything_is_paused_and_resumed(desk: StandIn, open_tab: Open) -
     desk.show_with(paused=True)
     await expect(page.locator("#banners")).to_contain_text("Everything is paused")
     await page.get_by_role("button", name="Resume everything").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Resume everything").click()
     await expect(page.locator(".toast")).to_have_count(2)
     assert asked(desk) == [("pause", None, {}), ("resume", None, {})]
+
+
+async def test_nothing_goes_on_without_a_confirmation(desk: StandIn, open_tab: Open) -> None:
+    """A button can become another one under the pointer: what it does then is asked first."""
+    desk.change("SHOP-412", paused=True, phase="needs_person", reason="paused")
+    desk.show_with(paused=True)
+    page = await open_tab("#/tickets/SHOP-412")
+    for name in ("Resume everything", "Resume", "Retry"):
+        await page.get_by_role("button", name=name, exact=True).first.click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert desk.asked == []
 
 
 async def test_the_tracker_is_looked_at_now(desk: StandIn, open_tab: Open) -> None:
@@ -354,8 +371,10 @@ async def test_a_refusal_is_told_and_nothing_is_asked_twice(
     page = await open_tab("#/tickets/SHOP-351")
     retry = page.locator(".ticket-head").get_by_role("button", name="Retry")
     await retry.click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast.failed")).to_contain_text("SHOP-351: so be it")
     await retry.click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast.failed")).to_have_count(2)
     ids = [given["request_id"] for _, _, given in desk.asked]
     assert len(set(ids)) == 2
@@ -369,7 +388,8 @@ async def test_a_request_without_an_answer_is_asked_again_with_the_same_id(
     desk.silent = True
     page = await open_tab("#/tickets/SHOP-351")
     await page.locator(".ticket-head").get_by_role("button", name="Retry").click()
-    again = page.get_by_role("button", name="Try again")
+    await page.get_by_role("button", name="Try again now").click()
+    again = page.locator(".toast").get_by_role("button", name="Try again")
     await expect(again).to_be_visible()
     desk.silent = False
     await again.click()

@@ -168,7 +168,14 @@ export const ACTIONS = {
     });
     return given && carryOut("stop", view.identifier, given);
   },
-  retry: (view) => carryOut("retry", view.identifier),
+  async retry(view) {
+    const given = await ask({
+      title: `Try ${line(view.identifier, 80)} again?`,
+      text: "It is started again as soon as it may.",
+      confirm: "Try again now",
+    });
+    return given && carryOut("retry", view.identifier);
+  },
   async pause(view) {
     const given = await ask({
       title: `Pause ${line(view.identifier, 80)}?`,
@@ -178,7 +185,14 @@ export const ACTIONS = {
     });
     return given && carryOut("pause", view.identifier, given);
   },
-  resume: (view) => carryOut("resume", view.identifier),
+  async resume(view) {
+    const given = await ask({
+      title: `Resume ${line(view.identifier, 80)}?`,
+      text: "It is worked on again as soon as it may.",
+      confirm: "Resume it",
+    });
+    return given && carryOut("resume", view.identifier);
+  },
   async message(view, app) {
     const question = view.asked?.kind === "question" ? view.asked.text : null;
     const given = await ask({
@@ -243,7 +257,14 @@ export async function pauseAll() {
   return given && carryOut("pause", null, given);
 }
 
-export const resumeAll = () => carryOut("resume", null);
+export async function resumeAll() {
+  const given = await ask({
+    title: "Resume everything?",
+    text: "Tickets start again, up to the limits. Those that are paused by themselves stay paused.",
+    confirm: "Resume everything",
+  });
+  return given && carryOut("resume", null);
+}
 
 const KEYS = [
   ["/", "filter"],
