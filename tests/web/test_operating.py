@@ -354,6 +354,18 @@ async def test_a_delivery_is_shown_and_replayed(desk: StandIn, open_tab: Open) -
     assert post.replayed == [635]
 
 
+async def test_the_newest_five_hundred_deliveries_are_kept(desk: StandIn, open_tab: Open) -> None:
+    """More when they are asked for."""
+    post = desk.ingress
+    assert isinstance(post, Post)
+    post.lying = [msgspec.structs.replace(post.lying[0], number=number) for number in range(620, 0, -1)]
+    page = await open_tab("#/deliveries")
+    rows = page.locator("details.delivery")
+    await expect(rows).to_have_count(500)
+    await page.get_by_role("button", name="Show earlier ones").click()
+    await expect(rows).to_have_count(620)
+
+
 async def test_without_webhooks_it_says_how_to_have_them(desk: StandIn, open_tab: Open, complaints: Complaints) -> None:
     """Instead of an empty list."""
     complaints.expected = ("404",)
