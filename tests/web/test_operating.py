@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import anyio
+import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
+from opensymphony.views import AskView
 from tests.web.browser import Complaints
 from tests.web.conftest import Open
-from tests.web.picture import APPROVAL
+from tests.web.picture import APPROVAL, QUESTION, ago
 from tests.web.stand_in import Post, StandIn
 
 
@@ -83,6 +85,161 @@ async def test_a_half_written_answer_outlives_a_new_picture(desk: StandIn, open_
     await expect(field).to_be_focused()
 
 
+async def test_a_half_written_answer_keeps_the_focus_when_cards_go_or_change_places(
+    desk: StandIn, open_tab: Open
+) -> None:
+    """A card before it goes, and then it is moved itself: what is typed next goes on being the answer."""
+    desk.change("SHOP-377", since_ms=ago(200))
+    desk.change("SHOP-351", asked=msgspec.structs.replace(APPROVAL, digest="another"), since_ms=ago(100))
+    page = await open_tab("#/waiting")
+    cards = page.get_by_role("article")
+    await expect(cards.last).to_contain_text("SHOP-385")
+    field = page.get_by_role("textbox", name="Your answer")
+    await field.fill("To ")
+    desk.change("SHOP-377", asked=None, phase="running")
+    await expect(cards).to_have_count(2)
+    await page.keyboard.type("the t")
+    desk.change("SHOP-385", since_ms=ago(300))
+    await expect(cards.first).to_contain_text("SHOP-385")
+    await page.keyboard.type("right")
+    await expect(field).to_have_value("To the tright")
+    await expect(field).to_be_focused()
+
+
+async def test_an_answer_sent_again_after_silence_is_given_once(
+    desk: StandIn, open_tab: Open, complaints: Complaints
+) -> None:
+    """The same text has the same id; another text, or the same once it was taken or refused, another one."""
+    complaints.expected = ("503", "409")
+    desk.silent = True
+    page = await open_tab("#/waiting")
+    field, send = page.get_by_role("textbox", name="Your answer"), page.get_by_role("button", name="Send the answer")
+    again = page.get_by_role("button", name="Try again")
+    await field.fill("To the product.")
+    await send.click()
+    await expect(again).to_have_count(1)
+    await expect(send).to_be_enabled()
+    await send.click()
+    await expect(send).to_be_enabled()
+    await expect(again).to_have_count(1)
+    desk.silent = False
+    await again.click()
+    await told(page, "so be it")
+    await expect(field).to_have_value("")
+    await expect(send).to_be_disabled()
+    for text in ("To the product.", "To the page."):
+        await field.fill(text)
+        await send.click()
+        await expect(field).to_have_value("")
+    desk.accepts = False
+    for _ in range(2):
+        await field.fill("Neither.")
+        await send.click()
+        await expect(send).to_be_enabled()
+    ids = [given["request_id"] for _, _, given in desk.asked]
+    assert len(ids) == 7
+    assert len(set(ids[:3])) == 1
+    assert len(set(ids[2:])) == 5, "after an answer it is another request"
+
+
+async def test_what_can_be_tried_again_is_not_pushed_away(
+    desk: StandIn, open_tab: Open, complaints: Complaints
+) -> None:
+    """By any number of later lines."""
+    complaints.expected = ("503",)
+    desk.silent = True
+    page = await open_tab("#/waiting")
+    await page.get_by_role("textbox", name="Your answer").fill("x")
+    await page.keyboard.press("Control+Enter")
+    again = page.get_by_role("button", name="Try again")
+    await expect(again).to_be_visible()
+    await page.keyboard.press("Escape")
+    for number in range(6):
+        desk.waits = f"pause {number}"
+        await page.keyboard.press("r")
+        await told(page, f"pause {number}")
+    await expect(page.locator(".toast")).to_have_count(4)
+    await expect(again).to_be_visible()
+
+
+@pytest.mark.parametrize("now", [None, msgspec.structs.replace(QUESTION, text="And the images?", digest="another")])
+async def test_an_answer_is_given_to_the_question_that_was_shown(
+    desk: StandIn, open_tab: Open, now: AskView | None
+) -> None:
+    """In a dialog that is open while the question changes: nothing is sent, and the text is there at the next opening."""
+    page = await open_tab("#/tickets/SHOP-385")
+    await page.keyboard.press("m")
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Your answer").fill("To the product.")
+    desk.change("SHOP-385", asked=now, phase="running" if now is None else "needs_person")
+    await expect(page.locator(".need .quote")).to_have_text([now.text] if now is not None else [])
+    await dialog.get_by_role("button", name="Send the answer").click()
+    await expect(page.locator(".toast.failed")).to_contain_text("your text was not sent, and is kept")
+    await page.locator(".ticket-head").get_by_role("button", name="Message" if now is None else "Answer").click()
+    await expect(dialog.get_by_role("textbox")).to_have_value("To the product.")
+    assert desk.asked == []
+    await dialog.get_by_role("button", name="Send").click()
+    await told(page, "so be it")
+    assert asked(desk) == [("message", "SHOP-385", {"text": "To the product."})]
+
+
+async def test_an_answer_in_a_card_is_given_to_the_question_that_was_shown(desk: StandIn, open_tab: Open) -> None:
+    """Also in the moment before the new question is drawn."""
+    page = await open_tab("#/waiting")
+    field = page.get_by_role("textbox", name="Your answer")
+    await field.fill("To the product.")
+    await page.evaluate("() => { window.held = []; window.requestAnimationFrame = (draw) => window.held.push(draw); }")
+    desk.show_with(
+        paused=True,  # the banner comes with the clock's tick, and says that the picture is there
+        tickets=tuple(
+            msgspec.structs.replace(
+                one, asked=msgspec.structs.replace(QUESTION, text="And the images?", digest="another")
+            )
+            if one.identifier == "SHOP-385"
+            else one
+            for one in desk.picture.tickets
+        ),
+    )
+    await expect(page.locator("#banners")).to_contain_text("Everything is paused")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".toast.failed")).to_contain_text("it asks something else by now")
+    assert desk.asked == []
+    await page.evaluate("() => window.held.forEach((draw) => draw())")
+    await expect(page.get_by_role("article").filter(has_text="And the images?")).to_be_visible()
+    await expect(field).to_have_value("To the product.")
+
+
+@pytest.mark.parametrize("trouble", ["refused", "silent"])
+async def test_a_message_that_was_not_taken_is_kept(
+    desk: StandIn, open_tab: Open, trouble: str, complaints: Complaints
+) -> None:
+    """By ticket, until it is taken."""
+    complaints.expected = ("409", "503")
+    desk.accepts, desk.silent = trouble != "refused", trouble == "silent"
+    page = await open_tab("#/tickets/SHOP-412")
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_label("Message", exact=True)
+    await page.keyboard.press("m")
+    await field.fill("keep the rounding")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".toast.failed")).to_be_visible()
+    await page.goto(page.url.replace("SHOP-412", "SHOP-398"))
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Export orders")
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("")
+    await page.keyboard.press("Escape")
+    await page.goto(page.url.replace("SHOP-398", "SHOP-412"))
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Cart total")
+    desk.accepts, desk.silent = True, False
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("keep the rounding")
+    await page.keyboard.press("Control+Enter")
+    await told(page, "so be it")
+    await page.keyboard.press("m")
+    await expect(field).to_have_value("")
+    assert len({given["request_id"] for _, _, given in desk.asked}) == (1 if trouble == "silent" else 2)
+
+
 async def test_a_run_is_stopped_after_a_confirmation(desk: StandIn, open_tab: Open) -> None:
     """From the ticket's page; the reason goes along."""
     page = await open_tab("#/tickets/SHOP-412")
@@ -117,7 +274,10 @@ async def test_pause_retry_and_resume_of_a_ticket(desk: StandIn, open_tab: Open)
     await told(page, "so be it")
     desk.change("SHOP-412", paused=True, phase="needs_person", reason="paused")
     await page.get_by_role("button", name="Resume", exact=True).click()
+    await page.get_by_role("button", name="Resume it").click()
+    await expect(page.locator(".toast")).to_have_count(2)
     await page.locator(".ticket-head").get_by_role("button", name="Retry").click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast")).to_have_count(3)
     assert asked(desk) == [
         ("pause", "SHOP-412", {"finish": True}),
@@ -150,8 +310,22 @@ async def test_everything_is_paused_and_resumed(desk: StandIn, open_tab: Open) -
     desk.show_with(paused=True)
     await expect(page.locator("#banners")).to_contain_text("Everything is paused")
     await page.get_by_role("button", name="Resume everything").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Resume everything").click()
     await expect(page.locator(".toast")).to_have_count(2)
     assert asked(desk) == [("pause", None, {}), ("resume", None, {})]
+
+
+async def test_nothing_goes_on_without_a_confirmation(desk: StandIn, open_tab: Open) -> None:
+    """A button can become another one under the pointer: what it does then is asked first."""
+    desk.change("SHOP-412", paused=True, phase="needs_person", reason="paused")
+    desk.show_with(paused=True)
+    page = await open_tab("#/tickets/SHOP-412")
+    for name in ("Resume everything", "Resume", "Retry"):
+        await page.get_by_role("button", name=name, exact=True).first.click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert desk.asked == []
 
 
 async def test_the_tracker_is_looked_at_now(desk: StandIn, open_tab: Open) -> None:
@@ -180,6 +354,18 @@ async def test_a_delivery_is_shown_and_replayed(desk: StandIn, open_tab: Open) -
     assert post.replayed == [635]
 
 
+async def test_the_newest_five_hundred_deliveries_are_kept(desk: StandIn, open_tab: Open) -> None:
+    """More when they are asked for."""
+    post = desk.ingress
+    assert isinstance(post, Post)
+    post.lying = [msgspec.structs.replace(post.lying[0], number=number) for number in range(620, 0, -1)]
+    page = await open_tab("#/deliveries")
+    rows = page.locator("details.delivery")
+    await expect(rows).to_have_count(500)
+    await page.get_by_role("button", name="Show earlier ones").click()
+    await expect(rows).to_have_count(620)
+
+
 async def test_without_webhooks_it_says_how_to_have_them(desk: StandIn, open_tab: Open, complaints: Complaints) -> None:
     """Instead of an empty list."""
     complaints.expected = ("404",)
@@ -197,8 +383,10 @@ async def test_a_refusal_is_told_and_nothing_is_asked_twice(
     page = await open_tab("#/tickets/SHOP-351")
     retry = page.locator(".ticket-head").get_by_role("button", name="Retry")
     await retry.click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast.failed")).to_contain_text("SHOP-351: so be it")
     await retry.click()
+    await page.get_by_role("button", name="Try again now").click()
     await expect(page.locator(".toast.failed")).to_have_count(2)
     ids = [given["request_id"] for _, _, given in desk.asked]
     assert len(set(ids)) == 2
@@ -212,7 +400,8 @@ async def test_a_request_without_an_answer_is_asked_again_with_the_same_id(
     desk.silent = True
     page = await open_tab("#/tickets/SHOP-351")
     await page.locator(".ticket-head").get_by_role("button", name="Retry").click()
-    again = page.get_by_role("button", name="Try again")
+    await page.get_by_role("button", name="Try again now").click()
+    again = page.locator(".toast").get_by_role("button", name="Try again")
     await expect(again).to_be_visible()
     desk.silent = False
     await again.click()
@@ -221,20 +410,36 @@ async def test_a_request_without_an_answer_is_asked_again_with_the_same_id(
     assert desk.asked[0] == desk.asked[1]
 
 
-@pytest.mark.parametrize("name", ["a/b c%&?#", "..", "ünï-1"])
-async def test_odd_names_find_their_ticket(desk: StandIn, open_tab: Open, name: str, complaints: Complaints) -> None:
-    """Slashes, blanks and signs of addresses are part of a name. Two dots alone cannot be asked for by a browser."""
-    complaints.expected = ("404", "405") if name == ".." else ()
+@pytest.mark.parametrize("name", ["a/b c%&?#", "...", "ünï-1"])
+async def test_odd_names_find_their_ticket(desk: StandIn, open_tab: Open, name: str) -> None:
+    """Slashes, blanks and signs of addresses are part of a name."""
     desk.change("SHOP-412", identifier=name)
     page = await open_tab("#/board")
     await page.get_by_role("link").filter(has_text="Cart total").click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Cart total")
-    if name != "..":
-        await page.get_by_role("button", name="Message").click()
-        await page.get_by_role("dialog").get_by_label("Message", exact=True).fill("x")
-        await page.get_by_role("dialog").get_by_role("button", name="Send").click()
-        await told(page, "so be it")
-        assert desk.asked[0][:2] == ("message", name)
+    await page.get_by_role("button", name="Message").click()
+    await page.get_by_role("dialog").get_by_label("Message", exact=True).fill("x")
+    await page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    await told(page, "so be it")
+    assert desk.asked[0][:2] == ("message", name)
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+async def test_names_that_browsers_fold_are_never_asked_for(desk: StandIn, open_tab: Open, name: str) -> None:
+    """To pause the ticket `..` would pause everything: nothing leaves the page, reads neither."""
+    desk.change("SHOP-412", identifier=name)
+    page = await open_tab("#/board")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    await page.get_by_role("link").filter(has_text="Cart total").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Cart total")
+    await expect(page.get_by_role("tabpanel")).to_contain_text("A browser cannot ask for a ticket")
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    await page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    await expect(page.locator(".toast.failed")).to_contain_text(f"a ticket with the name “{name}”")
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    assert desk.asked == []
+    assert [url for url in sent if "/api/v1/" in url] == []
 
 
 async def test_asked_in_the_middle_of_many_changes(desk: StandIn, open_tab: Open) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from playwright.async_api import expect
 
-from opensymphony.views import Changes, TranscriptEntry, VerificationList
+from opensymphony.views import Changes, TimelineEntry, TimelinePage, TranscriptEntry, VerificationList
 from tests.web.browser import Complaints
 from tests.web.conftest import Open
 from tests.web.past import TRANSCRIPT
@@ -97,6 +97,38 @@ async def test_older_entries_are_loaded_in_pages(desk: StandIn, open_tab: Open) 
     await expect(more).to_be_hidden()
     await expect(entries.first).to_contain_text("word 0")
     await expect(entries.last).to_contain_text("word 449")
+
+
+async def test_who_follows_a_conversation_has_its_newest_two_thousand_entries(desk: StandIn, open_tab: Open) -> None:
+    """A tab that stays open does not grow. A call and a result that came much later are forgotten, and loaded, together."""
+    words = [TranscriptEntry(seq=number, kind="message", text=f"word {number}") for number in range(2400)]
+    words[390] = TranscriptEntry(seq=390, kind="call", tool="browser", call_id="a")
+    words[420] = TranscriptEntry(seq=420, kind="result", call_id="a", text="found")
+    desk.past.said = tuple(words[:200])
+    page = await open_tab("#/tickets/SHOP-412/transcript")
+    entries = page.locator(".talk > li")
+    await expect(entries).to_have_count(200)
+    desk.past.said = tuple(words)
+    await expect(entries.last).to_contain_text("word 2399", timeout=30_000)
+    await expect(entries.first).to_contain_text("word 421")
+    await expect(entries).to_have_count(1979)
+    await page.get_by_role("button", name="Show what came before").click()
+    await expect(entries.first).to_contain_text("word 221")
+    await expect(page.locator(".entry.call .exit")).to_have_text(["done"])
+
+
+async def test_a_timeline_keeps_its_newest_two_thousand_entries(desk: StandIn, open_tab: Open) -> None:
+    """Those before are asked for from where it ends."""
+    desk.past.happened = TimelinePage(
+        entries=tuple(TimelineEntry(sequence=at, at_ms=at, kind="seen", text=f"word {at}") for at in range(2050, 0, -1))
+    )
+    page = await open_tab("#/tickets/SHOP-412")
+    entries = page.locator(".timeline li")
+    await expect(entries).to_have_count(2000)
+    await expect(entries.last).to_contain_text("word 51")
+    async with page.expect_request("**/timeline?*before=52"):
+        await page.get_by_role("button", name="Show what came before").click()
+    await expect(entries).to_have_count(2050)
 
 
 async def test_changes_are_shown_as_files_with_numbered_lines(desk: StandIn, open_tab: Open) -> None:

@@ -45,8 +45,11 @@ export async function request(path, { method = "GET", body, signal } = {}) {
   throw new Refused(answer.status, told?.code ?? "", told?.message ?? `The daemon answers ${method} ${path} with status ${answer.status}.`, content);
 }
 
-/** The path of a ticket, whatever stands in its name. */
+/** The path of a ticket, whatever stands in its name. Browsers fold `.` and `..`: the request would be about something else. */
 export function ticketPath(identifier, rest = "") {
+  if (identifier === "." || identifier === "..") {
+    throw new Refused(400, "unreachable_name", `A browser cannot ask for a ticket with the name “${identifier}”: use the command line.`);
+  }
   return `/api/v1/issues/${encodeURIComponent(identifier)}${rest}`;
 }
 

@@ -253,7 +253,7 @@ function pressed(event) {
   else if (key === "k") step(-1);
   else if (key === "r") refresh();
   else if (key === "t") switchTheme();
-  else if (key === "m" && view?.ticket?.()) ACTIONS.message(view.ticket());
+  else if (key === "m" && view?.ticket?.()) ACTIONS.message(view.ticket(), app);
   else if (/^[1-9]$/.test(key) && view?.parts) view.parts(Number(key));
   else return;
   event.preventDefault();

@@ -6,6 +6,7 @@ import { button, h, icon, keyed, say, set, show } from "./dom.js";
 import { clean, clock, day, line, moment, plural } from "./format.js";
 
 const LOOK_MS = 5000;
+const EVENTS_MAX = 500; // and as many more as were asked for
 const MATTERS = ["number", "outcome", "detail", "replays", "event", "ticket", "changes"];
 
 export function deliveries(app) {
@@ -24,7 +25,7 @@ export function deliveries(app) {
     older,
   );
   const known = new Map();
-  let [busy, last, ended, none] = [false, 0, false, false];
+  let [busy, last, ended, none, most] = [false, 0, false, false, EVENTS_MAX];
   const oldest = () => Math.min(...known.keys());
 
   async function look(before = null) {
@@ -35,6 +36,7 @@ export function deliveries(app) {
       const page = await request(`/api/v1/deliveries${before === null ? "" : `?before=${before}`}`);
       for (const one of page.deliveries) known.set(one.number, one);
       if (before !== null || known.size === page.deliveries.length) ended = page.deliveries.length === 0;
+      if (before !== null) most = Math.max(EVENTS_MAX, known.size);
       const reasons = Object.entries(page.refused).map(([reason, number]) => `${number} ${reason.replaceAll("_", " ")}`);
       show(refused, reasons.length > 0);
       say(refused, `Turned away since the start: ${line(reasons.join(", "), 300)}`);
@@ -51,6 +53,10 @@ export function deliveries(app) {
 
   function draw() {
     const all = [...known.values()].sort((a, b) => b.number - a.number);
+    if (all.length > most) {
+      for (const one of all.splice(most)) known.delete(one.number);
+      ended = false;
+    }
     keyed(list, all, (one) => one.number, () => row(() => look()), (made, one) => made.update(one));
     say(summary, all.length ? plural(all.length, "event") : "");
     show(empty, all.length === 0);

@@ -5,6 +5,7 @@ import { button, h } from "./dom.js";
 import { clean, line } from "./format.js";
 
 const TOAST_MS = 8000;
+const TOASTS_MAX = 4;
 const TEXT_MAX = 16_000;
 
 let numbers = 0;
@@ -75,37 +76,82 @@ function made(field, id) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) input.form.requestSubmit();
     },
   });
+  input.value = field.value ?? "";
   const label = h("label", { for: input.id }, field.label);
   return { name, input, required: field.required, read: () => input.value, element: h("div", { class: "field" }, label, input) };
 }
 
-/** One line that goes away by itself; with `again` it stays until it is dealt with. */
-export function toast(text, { failed = false, again = null } = {}) {
+/** One line that goes away by itself; with `again` it stays until it is dealt with, or the same request (`about`) has other news. */
+export function toast(text, { failed = false, again = null, about = null } = {}) {
   const stack = document.getElementById("toasts");
+  for (const old of [...stack.children]) if (about !== null && old.about === about) old.remove();
   const one = h("div", { class: failed ? "toast failed" : "toast" }, h("p", {}, line(text, 600)));
   const gone = () => one.remove();
   if (again) one.append(button("Try again", () => (gone(), again())));
   one.append(button("×", gone, { class: "quiet", "aria-label": "Dismiss" }));
+  one.about = about;
+  one.stays = again !== null;
+  const passing = [...stack.children].filter((old) => !old.stays);
+  const many = stack.children.length - TOASTS_MAX + 1;
+  if (many > 0) for (const old of passing.slice(0, many)) old.remove();
   stack.append(one);
-  while (stack.children.length > 4) stack.firstChild.remove();
   if (!again) setTimeout(gone, failed ? 2 * TOAST_MS : TOAST_MS);
 }
 
-/** Carry something out and tell how it went; with the same id again where nobody knows whether it was done. */
-export async function carryOut(action, identifier, fields = {}) {
+const NOTHING = { objection: () => "", done: () => {}, refused: () => {} };
+
+/**
+ * Carry something out and tell how it went; with the same id again where nobody knows whether it was done. `hooks`: what stands
+ * against it at each sending, and what follows when it was done, or was certainly not.
+ */
+export async function carryOut(action, identifier, fields = {}, hooks = NOTHING) {
   const requestId = fields.requestId ?? newRequestId();
   const where = identifier === null ? "" : `${line(identifier, 80)}: `;
+  const objection = hooks.objection();
+  if (objection) {
+    toast(where + objection, { failed: true, about: requestId });
+    hooks.refused();
+    return;
+  }
   try {
     const answer = await act(action, identifier, { ...fields, requestId });
-    toast(where + answer.answer);
-    return true;
+    toast(where + answer.answer, { about: requestId });
+    hooks.done();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const unsure = error.status === 0 || error.status === 503;
-    const again = unsure ? () => carryOut(action, identifier, { ...fields, requestId }) : null;
-    toast(where + error.message, { failed: true, again });
-    return false;
+    const again = unsure ? () => carryOut(action, identifier, { ...fields, requestId }, hooks) : null;
+    toast(where + error.message, { failed: true, again, about: requestId });
+    if (!unsure) hooks.refused();
   }
+}
+
+/** By ticket: what was written and not taken yet, to which question, and the id under which nobody knows whether it was done. */
+const drafts = new Map();
+
+export const draftOf = (view) => drafts.get(view.id)?.text ?? "";
+
+/** The digest of the question that a ticket asks, null without one. */
+export const questionOf = (view) => (view?.asked?.kind === "question" ? view.asked.digest : null);
+
+/** Send what was written while `question` (a digest, or null) was shown. What is not taken is kept for the next opening. */
+export function sendMessage(app, view, question, text, done = () => {}) {
+  const kept = drafts.get(view.id);
+  const same = kept?.text === text && kept.question === question;
+  const draft = { text, question, requestId: (same && kept.requestId) || newRequestId() };
+  drafts.set(view.id, draft);
+  return carryOut("message", view.identifier, { text, requestId: draft.requestId }, {
+    objection() {
+      const now = questionOf(app.snapshot?.tickets.find((one) => one.id === view.id));
+      if (now === question) return "";
+      return `${now === null ? "it does not ask this any more" : "it asks something else by now"}: your text was not sent, and is kept.`;
+    },
+    done() {
+      if (drafts.get(view.id) === draft) drafts.delete(view.id);
+      done();
+    },
+    refused: () => (draft.requestId = null),
+  });
 }
 
 const REASON = { name: "text", label: "Why (shown with the ticket)" };
@@ -122,7 +168,14 @@ export const ACTIONS = {
     });
     return given && carryOut("stop", view.identifier, given);
   },
-  retry: (view) => carryOut("retry", view.identifier),
+  async retry(view) {
+    const given = await ask({
+      title: `Try ${line(view.identifier, 80)} again?`,
+      text: "It is started again as soon as it may.",
+      confirm: "Try again now",
+    });
+    return given && carryOut("retry", view.identifier);
+  },
   async pause(view) {
     const given = await ask({
       title: `Pause ${line(view.identifier, 80)}?`,
@@ -132,17 +185,24 @@ export const ACTIONS = {
     });
     return given && carryOut("pause", view.identifier, given);
   },
-  resume: (view) => carryOut("resume", view.identifier),
-  async message(view) {
+  async resume(view) {
+    const given = await ask({
+      title: `Resume ${line(view.identifier, 80)}?`,
+      text: "It is worked on again as soon as it may.",
+      confirm: "Resume it",
+    });
+    return given && carryOut("resume", view.identifier);
+  },
+  async message(view, app) {
     const question = view.asked?.kind === "question" ? view.asked.text : null;
     const given = await ask({
       title: question ? `Answer ${line(view.identifier, 80)}` : `Message to the agent of ${line(view.identifier, 80)}`,
       text: question ? null : "It reads this with its next turn. A ticket that waits or is in review is started again.",
       quote: question,
-      fields: [{ name: "text", label: question ? "Your answer" : "Message", rows: 5, required: true }],
+      fields: [{ name: "text", label: question ? "Your answer" : "Message", rows: 5, required: true, value: draftOf(view) }],
       confirm: question ? "Send the answer" : "Send",
     });
-    return given && carryOut("message", view.identifier, given);
+    return given && sendMessage(app, view, questionOf(view), given.text);
   },
   async rehydrate(view) {
     const given = await ask({
@@ -197,7 +257,14 @@ export async function pauseAll() {
   return given && carryOut("pause", null, given);
 }
 
-export const resumeAll = () => carryOut("resume", null);
+export async function resumeAll() {
+  const given = await ask({
+    title: "Resume everything?",
+    text: "Tickets start again, up to the limits. Those that are paused by themselves stay paused.",
+    confirm: "Resume everything",
+  });
+  return given && carryOut("resume", null);
+}
 
 const KEYS = [
   ["/", "filter"],

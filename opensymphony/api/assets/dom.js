@@ -41,15 +41,23 @@ export function show(element, wanted) {
   if (element.hidden === Boolean(wanted)) element.hidden = !wanted;
 }
 
-/** Make the children of `parent` one for each item, by key: what is there already is moved and updated, never made again. */
+/**
+ * Make the children of `parent` one for each item, by key: what is there already is moved and updated, never made again, and
+ * what has the focus keeps it.
+ */
 export function keyed(parent, items, key, create, update) {
   const rows = (parent.keyedRows ??= new Map());
-  const wanted = new Set();
-  let place = parent.firstChild;
-  for (const item of items) {
-    const id = key(item);
+  const wanted = new Map();
+  for (const item of items) if (!wanted.has(key(item))) wanted.set(key(item), item);
+  // What goes, goes first: else every row behind it would be moved.
+  for (const [id, row] of rows) {
     if (wanted.has(id)) continue;
-    wanted.add(id);
+    (row.element ?? row).remove();
+    rows.delete(id);
+  }
+  const active = document.activeElement;
+  let place = parent.firstChild;
+  for (const [id, item] of wanted) {
     let row = rows.get(id);
     if (row === undefined) {
       row = create(item);
@@ -60,11 +68,8 @@ export function keyed(parent, items, key, create, update) {
     if (element === place) place = place.nextSibling;
     else parent.insertBefore(element, place);
   }
-  for (const [id, row] of rows) {
-    if (wanted.has(id)) continue;
-    (row.element ?? row).remove();
-    rows.delete(id);
-  }
+  // An element that is moved loses the focus.
+  if (active !== document.activeElement && parent.contains(active)) active.focus({ preventScroll: true });
 }
 
 /** A link to another place, only over HTTP: anything else of a ticket is shown as text. */

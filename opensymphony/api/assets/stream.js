@@ -3,7 +3,6 @@
 import { token } from "./api.js";
 
 const SILENCE_MS = 40_000; // the daemon says something every 15 s
-const FRESH_MS = 300;
 const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
 const HIDDEN_MS = 60_000; // a tab in the background costs nothing after this
@@ -81,7 +80,6 @@ export class Stream {
   async #read(abort) {
     const headers = { Authorization: `Bearer ${token}`, Accept: "text/event-stream" };
     if (this.lastId !== null) headers["Last-Event-ID"] = this.lastId;
-    let fresh = null;
     let silence = setTimeout(() => abort.abort(), SILENCE_MS);
     try {
       const answer = await fetch("/api/v1/events", { headers, signal: abort.signal, cache: "no-store" });
@@ -90,8 +88,6 @@ export class Stream {
       if (!answer.ok || answer.body === null) return "lost";
       this.connected = true;
       this.wait = FIRST_MS;
-      // Who has the newest picture already is sent nothing; a newer one would have come at once.
-      if (this.lastId !== null) fresh = setTimeout(() => this.onState("live"), FRESH_MS);
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let waiting = [];
       let event = { data: "", id: null };
@@ -108,13 +104,14 @@ export class Stream {
       }
     } finally {
       clearTimeout(silence);
-      clearTimeout(fresh);
     }
   }
 
   #take(text, event) {
     if (text.startsWith("data:")) return { ...event, data: text.slice(5) };
-    if (text.startsWith("id:")) return { ...event, id: text.slice(3).trim() };
+    if (text.startsWith("id:")) return { ...event, id: text.slice(3).replace(/^ /, "") }; // means something to the daemon alone
+    // A heartbeat, also the first one: the picture that is here is the newest.
+    if (text.startsWith(":") && this.lastId !== null) this.onState("live");
     if (text !== "" || event.data === "") return event;
     const picture = JSON.parse(event.data);
     this.lastId = event.id;

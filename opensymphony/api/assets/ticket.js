@@ -16,7 +16,7 @@ const PARTS = { timeline: "Timeline", transcript: "Transcript", changes: "Change
 
 export function ticket(app, identifier) {
   const path = `#/tickets/${encodeURIComponent(identifier)}`;
-  const head = heading(identifier);
+  const head = heading(app, identifier);
   const facts = h("dl", { class: "facts" });
   const missing = h("p", { class: "empty", hidden: true });
   const need = h("div", { class: "need", hidden: true });
@@ -126,7 +126,7 @@ export function ticket(app, identifier) {
   };
 }
 
-function heading(identifier) {
+function heading(app, identifier) {
   const title = h("h1", { dir: "auto" });
   const dot = h("span", { class: "dot", "aria-hidden": "true" });
   const phase = h("span", { class: "phase" });
@@ -143,7 +143,7 @@ function heading(identifier) {
       ["budget", "Spend more…"],
       ["rehydrate", "New conversation…"],
       ["stop", "Stop"],
-    ].map(([name, label]) => [name, button(label, () => ACTIONS[name](view), { class: name === "stop" ? "danger" : "" })]),
+    ].map(([name, label]) => [name, button(label, () => ACTIONS[name](view, app), { class: name === "stop" ? "danger" : "" })]),
   );
   tools.append(...Object.values(buttons));
   const element = h(

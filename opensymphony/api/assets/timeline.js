@@ -7,6 +7,7 @@ import { clock, day, duration, line, moment } from "./format.js";
 
 const PAGE = 100;
 const LOOK_MS = 2000;
+const ENTRIES_MAX = 2000; // and as many more as were asked for
 
 export function timeline(app, identifier) {
   const list = h("ol", { class: "timeline" });
@@ -14,7 +15,7 @@ export function timeline(app, identifier) {
   const older = h("div", { class: "older", hidden: true }, button("Show what came before", () => look(before)));
   const element = h("div", {}, list, note, older);
   const known = new Map();
-  let [before, begun, busy, dirty, last] = [null, false, false, true, 0];
+  let [before, begun, busy, dirty, last, most] = [null, false, false, true, 0, ENTRIES_MAX];
 
   async function look(place = null) {
     if (busy || document.hidden || app.lostSince !== null) return;
@@ -29,6 +30,7 @@ export function timeline(app, identifier) {
       for (const one of page.entries) known.set(sign(one), one);
       if (!begun || place !== null || known.size === page.entries.length) before = page.before ?? null;
       begun = true;
+      if (place !== null) most = Math.max(ENTRIES_MAX, known.size);
       draw();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -41,6 +43,10 @@ export function timeline(app, identifier) {
 
   function draw() {
     const entries = [...known.values()].sort((a, b) => b.sequence - a.sequence);
+    if (entries.length > most) {
+      for (const one of entries.splice(most)) known.delete(sign(one));
+      before = entries.at(-1).sequence + 1; // others can have the same sequence
+    }
     keyed(list, entries, sign, entryOf, () => {});
     show(note, entries.length === 0);
     say(note, "Nothing has happened yet.");

@@ -7,6 +7,7 @@ import { clean, line, plural } from "./format.js";
 
 const PAGE = 200;
 const LOOK_MS = 1500;
+const ENTRIES_MAX = 2000; // of who follows; what came before is loaded again on demand
 const PREVIEW_LINES = 10;
 const PREVIEW_CHARS = 2000;
 const WHOLE_CHARS = 200_000;
@@ -38,6 +39,7 @@ export function transcript(app, identifier) {
       const near = first || isNear();
       append(page.entries, list);
       after = page.after ?? after;
+      if (near) forget();
       if (page.entries.length === 500) dirty = true;
       show(note, list.children.length === 0);
       say(note, "Nothing was said yet.");
@@ -63,14 +65,30 @@ export function transcript(app, identifier) {
     let thought = "";
     for (const entry of entries) {
       const call = entry.kind !== "call" && entry.call_id ? calls.get(entry.call_id) : null;
-      if (call) call.result(entry);
-      else {
+      if (call) {
+        call.result(entry);
+        call.element.lastSeq = entry.seq;
+      } else {
         // A call that repeats the thought before it has nothing to add.
         const made = entryOf(entry.kind === "call" && entry.text === thought ? { ...entry, text: "" } : entry);
         thought = entry.kind === "thought" ? entry.text : "";
         if (entry.kind === "call" && entry.call_id) calls.set(entry.call_id, made);
+        [made.element.seq, made.element.lastSeq] = [entry.seq, entry.seq];
+        if (entry.kind === "call") made.element.callId = entry.call_id;
         place.append(made.element);
       }
+    }
+  }
+
+  /** A call whose result stands behind others goes with them: what is loaded again has both. */
+  function forget() {
+    let newest = -1;
+    while (list.children.length > ENTRIES_MAX || (list.children.length > PAGE && newest >= list.firstChild.seq)) {
+      const one = list.firstChild;
+      newest = Math.max(newest, one.lastSeq);
+      calls.delete(one.callId);
+      one.remove();
+      before = list.firstChild.seq;
     }
   }
 

@@ -1,6 +1,6 @@
 // What waits for a person: approvals, questions, and tickets that cannot go on by themselves.
 
-import { ACTIONS, carryOut } from "./dialogs.js";
+import { ACTIONS, draftOf, questionOf, sendMessage } from "./dialogs.js";
 import { button, h, keyed, say, set, show } from "./dom.js";
 import { clean, duration, line, plural, waits } from "./format.js";
 
@@ -47,7 +47,7 @@ export function asked(app, named) {
     rows: 2,
     maxlength: 16_000,
     placeholder: "Your answer; Ctrl+Enter sends it",
-    oninput: () => set(send, "disabled", !answer.value.trim()),
+    oninput: ready,
     onkeydown: (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && sendAnswer(),
   });
   const send = button("Send the answer", sendAnswer, { class: "primary", disabled: true });
@@ -55,7 +55,7 @@ export function asked(app, named) {
   const approve = button("Approve…", () => ACTIONS.approve(view), { class: "primary" });
   const reject = button("Refuse…", () => ACTIONS.reject(view), { class: "danger" });
   const retry = button("Retry", () => ACTIONS.retry(view), { class: "primary" });
-  const message = button("Message…", () => ACTIONS.message(view));
+  const message = button("Message…", () => ACTIONS.message(view, app));
   const actions = h("div", { class: "actions" }, approve, reject, retry, message);
   const element = h(
     "article",
@@ -66,19 +66,35 @@ export function asked(app, named) {
     field,
     actions,
   );
-  let view = null;
+  let [view, busy] = [null, false];
+
+  function ready() {
+    set(send, "disabled", busy || !answer.value.trim());
+  }
 
   async function sendAnswer() {
     const text = answer.value;
-    if (!text.trim() || send.disabled) return;
-    set(send, "disabled", true);
-    if (await carryOut("message", view.identifier, { text })) answer.value = "";
-    set(send, "disabled", !answer.value.trim());
+    if (!text.trim() || busy) return;
+    busy = true;
+    ready();
+    try {
+      await sendMessage(app, view, questionOf(view), text, () => {
+        if (answer.value === text) answer.value = "";
+        ready();
+      });
+    } finally {
+      busy = false;
+      ready();
+    }
   }
 
   return {
     element,
     update(one) {
+      if (view === null) {
+        answer.value = draftOf(one);
+        ready();
+      }
       view = one;
       const want = one.asked;
       if (named) {
