@@ -19,6 +19,7 @@ from opensymphony.model import (
 )
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.merging import why_unmerged
 
 if TYPE_CHECKING:
     from tests.simulation.daemon import Daemon, Flight
@@ -210,6 +211,12 @@ def _merge(daemon: Daemon, command: c.MergePullRequest) -> e.Event:
     card = daemon.world.board.cards[command.ticket_id]
     pull = card.pull
     if pull is not None and pull.id == command.pull_request_id and pull.state == "open":
+        entry, policy = daemon.state.entries[command.ticket_id], daemon.state.policy
+        reading = daemon.world.board.reading(command.ticket_id)
+        assert policy is not None and reading is not None
+        against = why_unmerged(daemon.state, entry, policy, reading)
+        if against:
+            return failed(daemon, command, against, "retry")
         if card.head != command.head:
             return failed(daemon, command, "the branch is elsewhere by now", "person")
         draw = daemon.world.random.random()
