@@ -5,8 +5,10 @@ from __future__ import annotations
 import anyio
 import msgspec
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import Page, expect
 
+from opensymphony.model import SHORTENED
 from opensymphony.views import AskView
 from tests.web.browser import Complaints
 from tests.web.conftest import Open
@@ -39,6 +41,19 @@ async def test_an_approval_is_given_for_exactly_what_was_shown(desk: StandIn, op
     await told(page, "SHOP-377: so be it")
     assert asked(desk) == [("approve", "SHOP-377", {"digest": APPROVAL.digest})]
     assert desk.asked[0][2]["author"] == "dashboard"
+
+
+async def test_of_an_approval_that_is_shortened_only_the_beginning_is_shown(desk: StandIn, open_tab: Open) -> None:
+    """And that is said: nobody approves what they believe to have seen whole."""
+    desk.change("SHOP-377", asked=replace(APPROVAL, text=f"terminal: rm {SHORTENED}"))
+    page = await open_tab("#/waiting")
+    await page.get_by_role("article").filter(has_text="SHOP-377").get_by_role("button", name="Approve").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Only the beginning is shown")
+    await expect(dialog).not_to_contain_text("Exactly this")
+    await dialog.get_by_role("button", name="Approve all of it").click()
+    await told(page, "SHOP-377: so be it")
+    assert asked(desk) == [("approve", "SHOP-377", {"digest": APPROVAL.digest})]
 
 
 async def test_an_approval_is_refused_with_a_reason(desk: StandIn, open_tab: Open) -> None:

@@ -131,6 +131,9 @@ const drafts = new Map();
 
 export const draftOf = (view) => drafts.get(view.id)?.text ?? "";
 
+/** Whether what an agent wants is longer than what is shown of it; the digest is over all of it. */
+const isShortened = (text) => text.endsWith("(shortened; the digest is over all of it)");
+
 /** The digest of the question that a ticket asks, null without one. */
 export const questionOf = (view) => (view?.asked?.kind === "question" ? view.asked.digest : null);
 
@@ -226,9 +229,11 @@ export const ACTIONS = {
     const { text, digest } = view.asked;
     const given = await ask({
       title: `Let ${line(view.identifier, 80)} do this?`,
-      text: `Exactly this is approved, once (digest ${digest.slice(0, 12)}):`,
+      text: isShortened(text)
+        ? `Only the beginning is shown. All of it is approved, once (digest ${digest.slice(0, 12)}):`
+        : `Exactly this is approved, once (digest ${digest.slice(0, 12)}):`,
       quote: text,
-      confirm: "Approve exactly this",
+      confirm: isShortened(text) ? "Approve all of it" : "Approve exactly this",
     });
     return given && carryOut("approve", view.identifier, { digest });
   },
