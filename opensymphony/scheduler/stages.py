@@ -145,7 +145,7 @@ def _moved_back(plan: Plan, event: e.TicketTransitioned) -> None:
     plan.add(d.TicketTracked(at_ms=plan.at_ms, ticket=ticket, was=plan.ticket.state))
     if is_terminal(ticket, plan.policy.tracker) and plan.entry.phase != "closed":
         close_ticket(plan, ticket, f"it is closed: its state is {ticket.state}")
-    elif why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review"):
+    elif why_not_ours(ticket, plan.policy) is None and plan.entry.phase in ("needs_person", "in_review", "closed"):
         plan.add(d.TicketWoken(at_ms=plan.at_ms, ticket_id=ticket.id))
 
 

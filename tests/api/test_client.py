@@ -110,12 +110,12 @@ def test_another_program_at_the_address_is_told(body: bytes, tmp_path: Path) -> 
     assert "\n" not in str(refused.value)
 
 
-def test_a_stream_is_followed_from_where_one_is(tmp_path: Path) -> None:
+def test_a_stream_is_followed(tmp_path: Path) -> None:
     """Comments and names are passed over; what was begun and not ended is no picture; other programs are told."""
     data = msgspec.json.encode(SNAPSHOT)
     body = b":\n\nevent: snapshot\nid: 1\ndata: %b\n\n:\n\ndata: %b\n\ndata: %b" % (data, data, data)
     with answering(200, body, tmp_path) as (address, asked):
-        assert list(follow_snapshots(address, after=1)) == [SNAPSHOT, SNAPSHOT]
+        assert list(follow_snapshots(address)) == [SNAPSHOT, SNAPSHOT]
     assert asked == [("/api/v1/events", "Bearer the-token")]
     for wrong in (b"data: {}\n\n", b"data: \xff\n\n"):
         with (

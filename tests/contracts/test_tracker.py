@@ -177,7 +177,8 @@ class TestClaims:
 
     async def test_of_two_at_once_one_is_granted(self, world: TrackerWorld, tracker: Tracker) -> None:
         """And what stands on the ticket is the one that was told so."""
-        for _ in range(5):
+        granted, tries = 0, 0
+        while granted < 5:
             ticket_id = await world.create()
             answers: dict[str, bool] = {}
 
@@ -188,7 +189,12 @@ class TestClaims:
             async with world.open() as other, anyio.create_task_group() as tasks:
                 tasks.start_soon(attempt, tracker, "here", ticket_id, answers)
                 tasks.start_soon(attempt, other, "there", ticket_id, answers)
-            assert sorted(answers.values()) == [False, True]
+            tries += 1
+            assert sorted(answers.values()) != [True, True]
+            if not any(answers.values()):  # on a slow machine both may have taken too long, and withdraw
+                assert tries < 50
+                continue
+            granted += 1
             (winner,) = [name for name, granted in answers.items() if granted]
             assert (await read(tracker, ticket_id)).claim == claim(winner)
 

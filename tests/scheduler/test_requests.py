@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from opensymphony.model import TicketId
+from opensymphony.model import TicketId, TransitionAnswer
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import events as e
+from opensymphony.workflow.policy import ReportingPolicy, TransitionsPolicy
 from tests.scheduler.playbook import Playbook, policy
 
 
@@ -296,3 +297,18 @@ def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
     assert book.pending(c.RereadTicket).generation == 2
     book.passes(120_000)
     assert "TransitionTicket" not in book.kinds()
+
+
+def test_a_ticket_that_was_taken_for_closed_starts_when_it_was_moved_back() -> None:
+    """Somebody had moved it where we put what needs a person; an operator wants it tried again all the same."""
+    moves = TransitionsPolicy(started="In Progress", needs_attention="Backlog")
+    book = Playbook(policy(reporting=ReportingPolicy(transitions=moves), verify_command=None))
+    book.ticket("A-1")
+    book.until(c.AwaitTurn)
+    book.ticket("A-1", state="Backlog")
+    book.settle_all()
+    assert book.entry("A-1").phase == "closed"
+    assert ask(book, "retry")[0]
+    book.until(c.TransitionTicket)
+    book.answer(c.TransitionTicket, answer=TransitionAnswer(moved=True, state="In Progress"))
+    assert book.entry("A-1").phase == "running"
