@@ -219,7 +219,7 @@ def _merge(daemon: Daemon, command: c.MergePullRequest) -> e.Event:
             return failed(daemon, command, against, "retry")
         if card.head != command.head:
             return failed(daemon, command, "the branch is elsewhere by now", "person")
-        draw = daemon.world.random.random()
+        draw = daemon.world.reviewers.random()
         if draw < 0.2:
             return failed(daemon, command, "no", "retry" if draw < 0.1 else "person")
     elif pull is None or pull.id != command.pull_request_id or pull.state != "merged":

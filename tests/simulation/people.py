@@ -74,14 +74,14 @@ def review_pulls(world: World) -> None:
             card.threads = (*card.threads, ReviewThread(id=said.id, comments=(said,)))
         elif draw < 0.4:
             card.failing = not card.failing
-        elif draw < 0.5:
-            author = random.choice(["boss", "boss", "stranger"])
-            others = [one for one in card.reviews if one.author != author]
-            card.reviews = (*others, Review(author=author, verdict="approved", commit=card.head))
         elif draw < 0.6:
             card.pull = replace(card.pull, state="merged")
         elif draw < 0.65:
             card.pull = replace(card.pull, state="declined")
+        if world.reviewers.random() < 0.15:
+            author = world.reviewers.choice(["boss", "boss", "stranger"])
+            others = [one for one in card.reviews if one.author != author]
+            card.reviews = (*others, Review(author=author, verdict="approved", commit=card.head))
 
 
 def disturb(world: World) -> None:

@@ -36,6 +36,8 @@ class World:
 
         self.scenario = self.given = scenario
         self.random = Random(scenario.seed)
+        self.reviewers = Random(f"reviewers {scenario.seed}")
+        """Of their own, so that days without merges stay as they were."""
         self.timeline = Timeline()
         self.board = Board()
         self.watch = Watch(self)
