@@ -327,7 +327,7 @@ def _shutdown_requested(state: State, event: e.ShutdownRequested) -> tuple[d.Dec
             decisions.extend(plan.decisions)
     for entry in all_deferred(state):
         plan = Plan(state, entry, event.at_ms)
-        say_deferred(plan)
+        say_deferred(plan, at_once=True)
         decisions.extend(plan.decisions)
     return tuple(decisions)
 

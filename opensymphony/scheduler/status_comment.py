@@ -24,26 +24,35 @@ def write_comment(plan: Plan, body: str) -> None:
 
 def defer_comment(plan: Plan, body: str) -> bool:
     """Whether it has to wait; then it is said when its time comes. A daemon that is about to end says everything at once."""
-    due_ms = plan.entry.comment_ms + plan.policy.reporting.comment_interval_ms
-    if not plan.entry.comment_ms or plan.at_ms >= due_ms or plan.state.draining:
+    due_ms = _may_be_edited_ms(plan)
+    if plan.at_ms >= due_ms or plan.state.draining:
         return False
     plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=body, due_ms=due_ms))
     return True
 
 
-def say_deferred(plan: Plan) -> None:
-    """Write what has waited, unless the ticket is another daemon's by now, or nothing is to be said any more."""
+def _may_be_edited_ms(plan: Plan) -> int:
+    """When the last edit is long enough ago, by the policy of now."""
+    written_ms = plan.entry.comment_ms
+    return written_ms + plan.policy.reporting.comment_interval_ms if written_ms else 0
+
+
+def say_deferred(plan: Plan, *, at_once: bool = False) -> None:
+    """Write what has waited, unless the ticket is another daemon's by now, or nothing is to be said any more.
+
+    Its time is asked for again, for a policy that wants a longer pause may have come meanwhile; `at_once` does not wait for it.
+    """
     claim = plan.ticket.claim
-    if plan.policy.reporting.comment and (claim is None or claim.instance == plan.state.instance):
-        plan.issue(c.WriteComment, body=plan.entry.comment)
-    else:
+    if not plan.policy.reporting.comment or (claim is not None and claim.instance != plan.state.instance):
         plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=plan.entry.comment, due_ms=0))
+    elif at_once or not defer_comment(plan, plan.entry.comment):
+        plan.issue(c.WriteComment, body=plan.entry.comment)
 
 
 def comment_failed(plan: Plan, body: str, retry_after_ms: int | None) -> None:
     """It was no stage of a run, and nothing else would say it: it is said later, unless something newer waits."""
     if not plan.entry.comment_due_ms and plan.entry.comment == body:
-        due_ms = plan.at_ms + max(_AGAIN_MS, retry_after_ms or 0)
+        due_ms = max(plan.at_ms + max(_AGAIN_MS, retry_after_ms or 0), _may_be_edited_ms(plan))
         plan.add(d.CommentDeferred(ticket_id=plan.ticket.id, body=body, due_ms=due_ms))
 
 

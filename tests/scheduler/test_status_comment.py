@@ -66,6 +66,19 @@ def test_the_newest_takes_the_place_of_what_waits() -> None:
     assert "Working on it" in book.pending(c.WriteComment).body
 
 
+def test_a_policy_that_wants_a_longer_pause_is_kept_by_what_waits_already() -> None:
+    """The pause that counts is that of the moment at which it would be said."""
+    book = ended()
+    longer = msgspec.structs.replace(A_MINUTE, comment_interval_ms=300_000)
+    book.send(e.PolicyLoaded(at_ms=book.now_ms, policy=policy(reporting=longer)))
+    entry = book.entry("A-1")
+    written_ms = entry.comment_ms
+    book.passes(299_000 - (book.now_ms - written_ms))
+    assert not comments(book) and entry.comment_due_ms == written_ms + 300_000
+    book.passes(1_000)
+    assert "Ready for review" in book.pending(c.WriteComment).body
+
+
 def test_a_daemon_that_ends_says_everything_at_once() -> None:
     """Nobody looks at a comment of the day before that says that somebody works on it."""
     book = ended()
@@ -105,6 +118,15 @@ def test_a_comment_that_could_not_be_written_is_tried_again() -> None:
     book.fail(c.WriteComment, "final")
     book.passes(3_600_000)
     assert not comments(book), "what can never be written is given up"
+
+
+def test_a_comment_that_failed_keeps_the_pause_too() -> None:
+    """It may have been written all the same, and what is said then may be something newer."""
+    book = ended(msgspec.structs.replace(A_MINUTE, comment_interval_ms=300_000))
+    entry = book.entry("A-1")
+    book.passes(300_000)
+    book.fail(c.WriteComment)
+    assert entry.comment_due_ms == entry.comment_ms + 300_000
 
 
 def test_a_failed_comment_does_not_take_the_place_of_a_newer_one() -> None:

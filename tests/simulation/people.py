@@ -78,8 +78,8 @@ def review_pulls(world: World) -> None:
             card.pull = replace(card.pull, state="merged")
         elif draw < 0.65:
             card.pull = replace(card.pull, state="declined")
-        if world.reviewers.random() < 0.15:
-            author = world.reviewers.choice(["boss", "boss", "stranger"])
+        if world.reviewers.random() < 0.3:
+            author = world.reviewers.choice(["boss", "stranger"])
             others = [one for one in card.reviews if one.author != author]
             card.reviews = (*others, Review(author=author, verdict="approved", commit=card.head))
 

@@ -7,7 +7,7 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.shrink import failure
 
 _SEEDS = 24
-_TICKETS, _HOURS = 20, 2.0
+_TICKETS, _HOURS = 60, 4.0
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
