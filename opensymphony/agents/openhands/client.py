@@ -77,9 +77,13 @@ class Client:
     """One agent-server, at whatever address it has at the moment of a call."""
 
     def __init__(
-        self, endpoint: Callable[[], Endpoint], *, renew: Callable[[], Awaitable[bool]] | None = None, tls: bool = False
+        self,
+        endpoint: Callable[[], Endpoint],
+        *,
+        renew: Callable[[str], Awaitable[bool]] | None = None,
+        tls: bool = False,
     ) -> None:
-        """`renew` reads the session key again when the server refuses it, and says whether it has changed."""
+        """`renew` is told which session key the server has refused, reads it again, and says whether it is another one."""
         self._endpoint = endpoint
         self._renew = renew
         # A proxy of the environment must not see it, nor cookies or credentials of ~/.netrc reach it.
@@ -261,10 +265,11 @@ class Client:
                 timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
             )
 
+        asked = request()
         try:
-            return await self._send(request(), repeat=repeat)
+            return await self._send(asked, repeat=repeat)
         except KeyRefused:
-            if keyless or self._renew is None or not await self._renew():
+            if keyless or self._renew is None or not await self._renew(asked.headers.get("X-Session-API-Key", "")):
                 raise
         return await self._send(request(), repeat=repeat)
 

@@ -37,6 +37,7 @@ class ExternalServer:
         self._base_url = base_url.strip().rstrip("/")
         self._read_key = read_key
         self._key = ""
+        self._turn = anyio.Lock()
         self._state = ServerState(status="starting", base_url=self._base_url)
         self._changed = anyio.Event()
         self._client = Client(self.endpoint, renew=self.renew_key, tls=self.tls)
@@ -68,12 +69,14 @@ class ExternalServer:
     def detach(self) -> None:
         """It goes on anyway."""
 
-    async def renew_key(self) -> bool:
-        """Read the key again; whether it is another one now."""
+    async def renew_key(self, refused: str) -> bool:
+        """Read the key again unless another request that was refused has done so; whether it is another one now."""
         if self._read_key is None:
             return False
-        before, self._key = self._key, await self._read_key()
-        return self._key != before
+        async with self._turn:
+            if self._key == refused:
+                self._key = await self._read_key()
+            return self._key != refused
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Look at it until cancelled. Raises `ServerFailed` when it refuses our key or is too old.
@@ -81,7 +84,7 @@ class ExternalServer:
         `ConfigurationError` when the key cannot be read.
         """
         try:
-            await self.renew_key()
+            await self.renew_key("")
             while True:
                 await self._look(task_status)
                 await anyio.sleep(_LOOK_S if not self._state.detail else _LOOK_AGAIN_S)

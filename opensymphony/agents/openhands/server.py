@@ -24,8 +24,8 @@ class Server(Protocol):
         """Whether it is spoken to over TLS."""
         ...
 
-    async def renew_key(self) -> bool:
-        """Read the session key again after it was refused; whether it is another one now."""
+    async def renew_key(self, refused: str) -> bool:
+        """Read the session key again after `refused` was not taken; whether it is another one now."""
         ...
 
     def endpoint(self) -> Endpoint:

@@ -113,7 +113,7 @@ class Supervisor:
     def tls(self) -> bool:
         return False
 
-    async def renew_key(self) -> bool:
+    async def renew_key(self, refused: str) -> bool:
         """Its key is the one that we gave it."""
         return False
 

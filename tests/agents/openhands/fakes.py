@@ -67,7 +67,7 @@ class FakeServer:
 
     tls = False
 
-    async def renew_key(self) -> bool:
+    async def renew_key(self, refused: str) -> bool:
         return False
 
     def endpoint(self) -> Endpoint:

@@ -93,8 +93,12 @@ async def test_one_that_does_not_answer_is_waited_for_and_told(fake: FakeServer)
         tasks.cancel_scope.cancel()
 
 
+async def ready(client: Client) -> None:
+    assert await client.ready()
+
+
 async def test_a_key_that_was_renewed_is_read_again(fake: FakeServer) -> None:
-    """A refusal makes us look once where the key is; the same request is made again with the new one."""
+    """A refusal makes us look once where the key is, however many requests were refused; each is made again with the new one."""
     wanted = ["old"]
     answers(fake, "", wanted)
     keys = Keys("old", "new")
@@ -104,7 +108,9 @@ async def test_a_key_that_was_renewed_is_read_again(fake: FakeServer) -> None:
             await tasks.start(server.run)
             wanted[0] = "new"
             client = Client(server.endpoint, renew=server.renew_key)
-            assert await client.ready()
+            async with anyio.create_task_group() as requests:
+                for _ in range(8):
+                    requests.start_soon(ready, client)
             await client.close()
         tasks.cancel_scope.cancel()
     assert keys.reads == 2
