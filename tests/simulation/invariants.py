@@ -8,6 +8,7 @@ from opensymphony.model import Phase, Ticket, TicketId
 from opensymphony.scheduler import commands as c
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler import events as e
+from opensymphony.scheduler.claims import STALE_AFTER_MS
 from opensymphony.scheduler.machine import PHASES, may_follow
 from opensymphony.workflow.policy import Policy
 from tests.simulation.server import INPUT_MAX, OUTPUT_MAX
@@ -244,14 +245,23 @@ def one_turn_at_a_time(talk: Talk) -> str | None:
 
 
 def one_conversation_of_a_ticket_runs(world: World, talk: Talk) -> str | None:
-    """At most one conversation of a ticket is running, over all daemons."""
+    """At most one conversation of a ticket is running, over all daemons that live or whose claim is fresh."""
     for daemon in world.daemons:
         if talk.ticket_id in daemon.unobserved:
             continue  # its server refuses to stop it, and the daemon still tries
+        if not daemon.alive and not _claims_freshly(daemon, talk.ticket_id):
+            continue  # nobody is there to stop it: docs/operations.md, "Two daemons"
         for other in daemon.books.talks.get(talk.ticket_id, ()):
             if other is not talk and other.running:
                 return f"{talk.ticket_id}: {talk.id}, and {other.id} of {daemon.name}"
     return None
+
+
+def _claims_freshly(daemon: Daemon, ticket_id: TicketId) -> bool:
+    """Whether it died so soon after its last renewal that nobody may take the ticket yet."""
+    entry = daemon.state.entries.get(ticket_id)
+    claim = entry.claim if entry is not None else None
+    return claim is not None and daemon.now_ms - claim.heartbeat_ms < STALE_AFTER_MS
 
 
 def agents_run_only_for_live_runs(daemon: Daemon, talk: Talk) -> str | None:
