@@ -267,8 +267,15 @@ def wake(plan: Plan, *, granted: int = 0) -> tuple[bool, str]:
     back = moves.started or next(iter(policy.tracker.active_states), None)
     if back is None or not among(ticket.state, ours) or is_terminal(ticket, policy.tracker):
         return False, against
-    plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
+    if not _moves_to(plan, back):
+        plan.issue(c.TransitionTicket, from_states=(ticket.state,), to_state=back)
     return True, f"it is moved back to {back} and starts {_when(plan)}"
+
+
+def _moves_to(plan: Plan, state: str) -> bool:
+    """Whether the ticket is on its way there already."""
+    pending = (one for one in plan.state.pending.values() if one.ticket_id == plan.ticket.id)
+    return any(isinstance(one, c.TransitionTicket) and one.to_state == state for one in pending)
 
 
 def is_settling(plan: Plan, command: c.TransitionTicket) -> bool:

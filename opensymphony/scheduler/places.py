@@ -103,7 +103,7 @@ def set_timer(state: State, kind: TimerKind, ticket_id: TicketId, generation: in
         entry.pull.wake_ms = due_ms
     elif kind == "ask":
         entry.ask_expires_ms = due_ms
-    elif kind == "retry":
+    elif kind in ("retry", "move", "settle"):
         entry.due_ms = due_ms
     elif entry.run is not None:
         entry.run.timers[kind] = due_ms

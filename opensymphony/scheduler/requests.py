@@ -86,10 +86,16 @@ def _stop(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
         return True, "it is being stopped and then waits for a person"
     if plan.entry.run is not None:
         return False, "it is ending already"
-    if plan.entry.phase in ("retrying", "waiting_to_start"):
+    if plan.entry.phase in ("retrying", "waiting_to_start") or _is_to_be_moved_back(plan):
         plan.add(d.TicketParked(at_ms=event.at_ms, ticket_id=plan.ticket.id, reason=reason))
         return True, "it waits for a person now"
     return False, "nobody works on it"
+
+
+def _is_to_be_moved_back(plan: Plan) -> bool:
+    """Whether a tracker that was away keeps it from starting again; what follows from a review's end is not meant."""
+    pull = plan.entry.pull
+    return plan.entry.due_ms is not None and (pull is None or pull.pull_request.state == "open")
 
 
 def _retry(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:

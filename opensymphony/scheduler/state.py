@@ -309,7 +309,8 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
     if kind == "ask":
         return entry.asked is not None and entry.ask_expires_ms == item[0]
     if kind in ("move", "settle"):
-        return entry.run is None and entry.phase in ("needs_person", "in_review")
+        at_rest = entry.phase in ("needs_person", "in_review") or (kind == "move" and entry.phase == "closed")
+        return entry.run is None and at_rest and entry.due_ms == item[0]
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 
 

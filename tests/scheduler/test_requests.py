@@ -299,6 +299,37 @@ def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
     assert "TransitionTicket" not in book.kinds()
 
 
+def test_a_ticket_is_moved_back_once_however_often_somebody_asks() -> None:
+    """What is asked meanwhile rides on the same move; a second one would go on by itself after the first has succeeded."""
+    book = at_work()
+    book.settle_all()
+    book.ticket("A-1", "In Review")
+    assert ask(book, "message", text="one more thing")[0]
+    book.fail(c.TransitionTicket)
+    assert ask(book, "message", text="and another")[0]
+    book.pending(c.TransitionTicket)
+    assert ask(book, "message", text="and a third")[0]
+    assert book.kinds().count("TransitionTicket") == 1
+    book.answer(c.TransitionTicket)
+    assert book.entry("A-1").phase == "running"
+    book.passes(60_000)
+    assert "TransitionTicket" not in book.kinds()
+
+
+def test_what_was_parked_meanwhile_is_not_moved_back() -> None:
+    """The move that failed was wanted before a person was asked to decide."""
+    book = at_work()
+    book.settle_all()
+    book.ticket("A-1", "In Review")
+    assert ask(book, "message", text="one more thing")[0]
+    book.fail(c.TransitionTicket)
+    assert book.entry("A-1").due_ms == book.now_ms + 60_000
+    assert ask(book, "stop")[0]
+    assert ask(book, "stop") == (False, "nobody works on it")
+    book.passes(600_000)
+    assert book.entry("A-1").phase == "needs_person" and "TransitionTicket" not in book.kinds()
+
+
 def test_a_ticket_that_was_taken_for_closed_starts_when_it_was_moved_back() -> None:
     """Somebody had moved it where we put what needs a person; an operator wants it tried again all the same."""
     moves = TransitionsPolicy(started="In Progress", needs_attention="Backlog")
@@ -310,5 +341,7 @@ def test_a_ticket_that_was_taken_for_closed_starts_when_it_was_moved_back() -> N
     assert book.entry("A-1").phase == "closed"
     assert ask(book, "retry")[0]
     book.until(c.TransitionTicket)
+    book.fail(c.TransitionTicket)
+    book.passes(60_000)
     book.answer(c.TransitionTicket, answer=TransitionAnswer(moved=True, state="In Progress"))
     assert book.entry("A-1").phase == "running"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop
 
-from opensymphony.model import Usage
+from opensymphony.model import TicketId, Usage
 from opensymphony.scheduler import decisions as d
 from opensymphony.scheduler.places import recount, refresh_ready, set_timer
 from opensymphony.scheduler.state import State, entry_of, is_live_timer, run_of
@@ -86,7 +86,10 @@ def drain_begun(state: State, decision: d.DrainBegun) -> None:
 def timers_taken(state: State, decision: d.TimersTaken) -> None:
     state.now_ms = max(state.now_ms, decision.until_ms)
     while state.timers and (state.timers[0][0] <= decision.until_ms or not is_live_timer(state, state.timers[0])):
-        heappop(state.timers)
+        due_ms, _, kind, ticket_id, _ = heappop(state.timers)
+        entry = state.entries.get(TicketId(ticket_id))
+        if kind in ("move", "settle") and entry is not None and entry.due_ms == due_ms:
+            entry.due_ms = None
 
 
 def timer_set(state: State, decision: d.TimerSet) -> None:
