@@ -103,7 +103,9 @@ def set_timer(state: State, kind: TimerKind, ticket_id: TicketId, generation: in
         entry.pull.wake_ms = due_ms
     elif kind == "ask":
         entry.ask_expires_ms = due_ms
-    elif kind in ("retry", "move", "settle"):
+    elif kind in ("move", "settle"):
+        entry.move_ms = due_ms
+    elif kind == "retry":
         entry.due_ms = due_ms
     elif entry.run is not None:
         entry.run.timers[kind] = due_ms

@@ -95,7 +95,7 @@ def _stop(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:
 def _is_to_be_moved_back(plan: Plan) -> bool:
     """Whether a tracker that was away keeps it from starting again; what follows from a review's end is not meant."""
     pull = plan.entry.pull
-    return plan.entry.due_ms is not None and (pull is None or pull.pull_request.state == "open")
+    return plan.entry.move_ms > 0 and (pull is None or pull.pull_request.state == "open")
 
 
 def _retry(plan: Plan, event: e.OperatorAsked) -> tuple[bool, str]:

@@ -250,6 +250,8 @@ class Entry(Struct, kw_only=True):
     """When the status comment was last written."""
     comment_due_ms: int = 0
     """When `comment` is to be written; 0: it is."""
+    move_ms: int = 0
+    """When a move that the tracker did not take is tried again; 0: none is."""
 
 
 class State(Struct, kw_only=True):
@@ -310,7 +312,7 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         return entry.asked is not None and entry.ask_expires_ms == item[0]
     if kind in ("move", "settle"):
         at_rest = entry.phase in ("needs_person", "in_review") or (kind == "move" and entry.phase == "closed")
-        return entry.run is None and at_rest and entry.due_ms == item[0]
+        return entry.run is None and at_rest and entry.move_ms == item[0]
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
 
 

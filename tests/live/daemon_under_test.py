@@ -64,7 +64,7 @@ class DaemonUnderTest:
     def __init__(self, root: Path, tool_dir: Path, model_url: str) -> None:
         self.root = root
         self.board, self.repository, self.store = root / "board", root / "repository", root / "store"
-        self.workspaces, self.temporary = root / "workspaces", root / "tmp"
+        self.workspaces, self.temporary = root / "workspaces", root / "t"  # short: a doctor takes no long one
         self.marks = root / "marks"
         """The one place beside its workspace where an agent may write, whatever isolates it."""
         key = repository_key(str(self.repository))

@@ -136,6 +136,7 @@ async def test_an_end_leaves_nothing(
     await daemon.lay_out()
     await daemon.start("doctor", "--live")
     await daemon.wait_for(moment.__name__, lambda: moment(daemon))
+    assert left(daemon), "its place is not where this test looks for it"
     await daemon.signal(number)
     code = await daemon.ended()
     if number == signal.SIGINT:

@@ -323,7 +323,7 @@ def test_what_was_parked_meanwhile_is_not_moved_back() -> None:
     book.ticket("A-1", "In Review")
     assert ask(book, "message", text="one more thing")[0]
     book.fail(c.TransitionTicket)
-    assert book.entry("A-1").due_ms == book.now_ms + 60_000
+    assert book.entry("A-1").move_ms == book.now_ms + 60_000
     assert ask(book, "stop")[0]
     assert ask(book, "stop") == (False, "nobody works on it")
     book.passes(600_000)

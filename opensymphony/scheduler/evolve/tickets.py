@@ -43,6 +43,7 @@ def ticket_woken(state: State, decision: d.TicketWoken) -> None:
     entry.phase = "waiting_to_start"
     entry.since_ms = decision.at_ms
     entry.due_ms = None
+    entry.move_ms = 0
     entry.resting_mark = None
     entry.reason = ""
     entry.scope = None
@@ -63,6 +64,7 @@ def _put_down(state: State, decision: d.TicketParked | d.TicketClosed, phase: Ph
     entry.phase = phase
     entry.since_ms = decision.at_ms
     entry.due_ms = None
+    entry.move_ms = 0
     entry.reason = decision.reason
     entry.resting_mark = resting_mark(entry.ticket)
     refresh_ready(state, entry)

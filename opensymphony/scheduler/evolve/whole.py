@@ -88,8 +88,8 @@ def timers_taken(state: State, decision: d.TimersTaken) -> None:
     while state.timers and (state.timers[0][0] <= decision.until_ms or not is_live_timer(state, state.timers[0])):
         due_ms, _, kind, ticket_id, _ = heappop(state.timers)
         entry = state.entries.get(TicketId(ticket_id))
-        if kind in ("move", "settle") and entry is not None and entry.due_ms == due_ms:
-            entry.due_ms = None
+        if kind in ("move", "settle") and entry is not None and entry.move_ms == due_ms:
+            entry.move_ms = 0
 
 
 def timer_set(state: State, decision: d.TimerSet) -> None:
