@@ -34,7 +34,7 @@ class CuttingProxy:
 
     tls = False
 
-    async def renew_key(self) -> bool:
+    async def renew_key(self, refused: str) -> bool:
         return False
 
     async def wait_cleared(self) -> None:
