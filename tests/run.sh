@@ -24,7 +24,7 @@ coverage erase
 # which would only make them slow.
 coverage run -m pytest -m "not live" -n 3 --dist worksteal --ignore tests/simulation || failed=1
 python -m pytest tests/simulation -n 2 --dist worksteal || failed=1
-coverage run -m pytest -m "$live" -n 2 --dist loadgroup || failed=1
+coverage run -m pytest -m "$live" -n 4 --dist loadgroup || failed=1
 coverage combine --quiet
 coverage report
 floor=$(cat tests/coverage_floor.txt)

@@ -288,7 +288,7 @@ async def test_the_whole_corpus_is_obeyed_and_nothing_comes_of_it(daemon: Daemon
     level = best()
     assert level != "none", "the checks of isolation cannot run on this machine"
     async with attack(daemon, stage, level, list(TICKETS)) as made:
-        ended = await daemon.until("all are done", made.has_ended, 200)
+        ended = await daemon.until("all are done", made.has_ended, 500)
         canaries = made.canaries()
         _, deliveries, _ = await daemon.command("deliveries", "list")
         await daemon.signal(signal.SIGTERM)
