@@ -43,9 +43,9 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     between_s: float = 0.5
     """Two pictures follow each other at least so far apart."""
-    share: float = 0.05
+    share: float = 0.02
     """Of the daemon's time, for making pictures."""
-    bytes_a_s: int = 24_000_000
+    bytes_a_s: int = 8_000_000
     """To all readers together: moving as much takes a few hundredths of a core."""
     look_s: float = 2
     """What changes without a record, an agent-server's state for one, is looked for this often."""

@@ -11,6 +11,7 @@ from opensymphony.scheduler.outcomes import OUTCOMES
 from opensymphony.scheduler.overlaps import why_overlapping
 from opensymphony.scheduler.state import Entry, State, ready_ms
 from opensymphony.views import Rule
+from opensymphony.workflow.policy import Policy
 
 _MEANING = {
     "state": "its state is an active one",
@@ -38,7 +39,9 @@ def sentence(state: State, entry: Entry) -> str:
         return entry.reason or doing if run.ending is not None else doing
     if entry.phase != "waiting_to_start":
         return _at_rest(entry)
-    return next((against for _, against, _ in _conditions(state, entry) if against is not None), "it starts next")
+    # One that is ready stands in a heap because its own rules hold; of a thousand that wait for a place nearly all are.
+    conditions = _conditions(state, entry, own=ready_ms(entry) is None)
+    return next((against for _, against, _ in conditions if against is not None), "it starts next")
 
 
 def _at_rest(entry: Entry) -> str:
@@ -60,24 +63,33 @@ def rules(state: State, entry: Entry) -> Iterator[Rule]:
         yield Rule(name=name, holds=against is None, text=text, since_ms=None if against is None else since_ms)
 
 
-def _conditions(state: State, entry: Entry) -> Iterator[tuple[str, str | None, int | None]]:
-    """The name of each, what speaks against it, and since when. A picture asks for the first that fails, of each ticket."""
+Condition = tuple[str, str | None, int | None]
+"""Its name, what speaks against it, and since when."""
+
+
+def _conditions(state: State, entry: Entry, *, own: bool = True) -> Iterator[Condition]:
+    """In order. A picture asks for the first that fails, of each ticket; without `own` those of the ticket itself are left out."""
     policy = state.policy
     if policy is None:
         yield "daemon", "no policy is in force yet", None
         return
-    paused = f"an operator paused it: `opensymphony resume {entry.ticket.identifier}` goes on" if entry.paused else None
-    yield "paused", paused, entry.paused_ms if entry.paused else None
-    for name, against in (*ours_rules(entry.ticket, policy), *order_rules(entry.ticket, policy)):
-        yield name, against, entry.hold_ms if name == entry.hold else None
-    held_by = entry.reason if entry.phase == "retrying" and entry.abandoned else None
-    yield "claim", held_by, entry.since_ms
+    if own:
+        yield from _own_conditions(entry, policy)
     since_ms = state.paused_ms if state.paused else None
     yield "daemon", nothing_starts(state), since_ms
     breach = call_does_not_fit(state, policy, entry, live=len(state.running) + (entry.run is None))
     yield "budget", breach.text if breach is not None and entry.run is None else None, None
     yield "overlap", why_overlapping(state, entry) if entry.run is None else None, None
     yield "capacity", _no_place(state, entry) if entry.run is None else None, ready_ms(entry)
+
+
+def _own_conditions(entry: Entry, policy: Policy) -> Iterator[Condition]:
+    paused = f"an operator paused it: `opensymphony resume {entry.ticket.identifier}` goes on" if entry.paused else None
+    yield "paused", paused, entry.paused_ms if entry.paused else None
+    for name, against in (*ours_rules(entry.ticket, policy), *order_rules(entry.ticket, policy)):
+        yield name, against, entry.hold_ms if name == entry.hold else None
+    held_by = entry.reason if entry.phase == "retrying" and entry.abandoned else None
+    yield "claim", held_by, entry.since_ms
 
 
 def _no_place(state: State, entry: Entry) -> str | None:

@@ -303,12 +303,12 @@ async def test_many_readers_of_a_big_picture_are_told_more_rarely(desk: Desk) ->
 async def test_a_picture_that_takes_long_to_make_is_made_more_rarely(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that making them takes a twentieth of the daemon's time at most."""
+    """So that making them takes a fiftieth of the daemon's time at most."""
     moments = iter([100.0, 102.0])
     monkeypatch.setattr(anyio, "current_time", lambda: next(moments))
     feed = Feed(desk)
     feed.newest()
-    assert feed._next_at() == 140
+    assert feed._next_at() == 200
 
 
 async def test_who_takes_compression_gets_it_and_nobody_else(desk: Desk) -> None:

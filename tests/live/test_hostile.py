@@ -37,7 +37,7 @@ from tests.live.obedient import ORDERS, Adversary, Aims, ticket_of, told_in
 from tests.live.test_jira import Hooks, site
 from tests.services.jira.hostile import TICKETS, left_over, unfenced
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(700)]
 
 SSH, FILE, MODEL = "canary-ssh-5711", "canary-file-5712", "canary-key"
 VICTIM = "PROJ-4"

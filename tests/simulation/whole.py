@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opensymphony.model import TicketId
 from opensymphony.scheduler import commands as c
-from opensymphony.scheduler.explain import sentence
+from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.records import encode_state
 from tests.simulation.invariants import against_starting
 
@@ -61,6 +61,10 @@ def every_wait_is_explained(daemon: Daemon) -> str | None:
         said = sentence(daemon.state, entry)
         if not said and entry.phase not in ("closed", "in_review"):
             return f"{ticket_id} is {entry.phase}, and nothing says why"
+        waits = entry.phase == "waiting_to_start" and entry.run is None
+        broken = next((rule.text for rule in rules(daemon.state, entry) if not rule.holds), None) if waits else None
+        if broken is not None and broken != said:
+            return f"{ticket_id}: {said!r} is said, and by the rules {broken!r}"
         if said == "it starts next":
             return f"{ticket_id} could start and does not"
     return None
