@@ -68,7 +68,7 @@ Condition = tuple[str, str | None, int | None]
 
 
 def _conditions(state: State, entry: Entry, *, own: bool = True) -> Iterator[Condition]:
-    """In order. A picture asks for the first that fails, of each ticket; without `own` those of the ticket itself are left out."""
+    """In order. A picture asks for the first that fails, of each ticket; without `own`, those of the ticket itself are not."""
     policy = state.policy
     if policy is None:
         yield "daemon", "no policy is in force yet", None

@@ -98,7 +98,7 @@ async def ready(client: Client) -> None:
 
 
 async def test_a_key_that_was_renewed_is_read_again(fake: FakeServer) -> None:
-    """A refusal makes us look once where the key is, however many requests were refused; each is made again with the new one."""
+    """However many requests are refused, we look once where the key is, and make each again with the new one."""
     wanted = ["old"]
     answers(fake, "", wanted)
     keys = Keys("old", "new")
