@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from opensymphony.model import Asked, Usage, Verification, Work
+from opensymphony.model import SHORTENED, Asked, Usage, Verification, Work
 
 MARKER = "status"
 """Names our one comment on every ticket."""
@@ -85,7 +85,8 @@ def _asked(asked: Asked, identifier: str, *, here: bool) -> list[str]:
         return [*quoted, "", f'Answer with `opensymphony message {name} "..."`{how}.']
     shown = asked.text.replace("````", "`\u200b```").strip()
     approve = f"`opensymphony approve {name} --digest {asked.digest[:12]}`"
-    how = f"{approve} lets it do exactly this, once; `opensymphony reject {name} --reason ...` does not."
+    what = "all of it, of which this is the beginning" if asked.text.endswith(SHORTENED) else "exactly this"
+    how = f"{approve} lets it do {what}, once; `opensymphony reject {name} --reason ...` does not."
     if here:
         how = f"{how} On the ticket: a comment `/approve {asked.digest[:12]}` or `/reject` with the reason."
     return ["````text", shown, "````", "", how]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from opensymphony.model import Usage, Verification, Work
+from opensymphony.model import SHORTENED, Asked, Usage, Verification, Work
 from opensymphony.reporting import Report, compose
 
 PLAIN = Report(identifier="A-1", headline="Ready for review", generation=1, turns=0, verifications=0)
@@ -121,3 +121,10 @@ def test_long_output_keeps_its_end() -> None:
         verification=msgspec.structs.replace(FAILED, output_tail="x" * 5_000 + "\nthe last line"), verifications=1
     )
     assert "the last line\n````" in body
+
+
+@pytest.mark.parametrize(("text", "what"), [("rm -rf build", "exactly this"), (f"rm ... {SHORTENED}", "all of it")])
+def test_an_approval_says_whether_all_of_it_is_shown(text: str, what: str) -> None:
+    """Who reads a beginning must not take it for the whole."""
+    body = with_(asked=Asked(kind="approval", text=text, digest="3f2a9c81d04e" * 5))
+    assert f"lets it do {what}" in body

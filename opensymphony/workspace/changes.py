@@ -61,12 +61,12 @@ async def changes(workspace: str, base: str | None) -> Changes:
 
 
 def _bounded(diff: str) -> Changes:
-    """What can be sent, up to the last whole line within the limit."""
+    """What can be sent, up to the last whole line within the limit: half a secret would not be known as one."""
     encoded = diff.encode(errors="replace")
     if len(encoded) <= BYTES_MAX:
         return Changes(diff=encoded.decode())
     head = encoded[:BYTES_MAX]
-    return Changes(diff=head[: head.rfind(b"\n") + 1 or None].decode(errors="replace"), truncated=True)
+    return Changes(diff=head[: head.rfind(b"\n") + 1].decode(errors="replace"), truncated=True)
 
 
 def _base(references: dict[str, str], base: str | None) -> str | None:

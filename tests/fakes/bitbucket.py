@@ -315,7 +315,7 @@ class FakeBitbucket:
             faults = []
         faults += self._specification.faults_of_request(request.method, short, query, body)
         # The document wants `type` in everything that is sent, and has none in its own examples.
-        self.violations += [one for one in faults if not one.endswith("'type' is a required property")]
+        self.violations += [one for one in faults if not one.endswith('"type" is a required property')]
 
     def _authorize(self, headers: Mapping[str, str]) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")

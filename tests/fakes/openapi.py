@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft4Validator, validators
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT4
+from jsonschema_rs import Draft4, Draft4Validator, Registry
 
 Json = dict[str, Any]
+_NAME = "urn:specification"
 ROOT = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
-_ORIGINAL = Draft4Validator.VALIDATORS
 
 
-def _type(validator: Any, types: Any, instance: Any, schema: Json) -> Iterator[Any]:
-    if not (instance is None and schema.get("nullable")):
-        yield from _ORIGINAL["type"](validator, types, instance, schema)
-
-
-def _enum(validator: Any, values: Any, instance: Any, schema: Json) -> Iterator[Any]:
-    if not (instance is None and schema.get("nullable")):
-        yield from _ORIGINAL["enum"](validator, values, instance, schema)
-
-
-_Validator = validators.extend(Draft4Validator, {"type": _type, "enum": _enum})
+def _in_draft_4(schema: Any) -> Any:
+    """What may be null, by the words of draft 4; and references into the document by its name."""
+    if isinstance(schema, list):
+        return [_in_draft_4(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _in_draft_4(value) for name, value in schema.items()}
+    if isinstance(made.get("$ref"), str):
+        made["$ref"] = made["$ref"].replace("#/", f"{_NAME}#/", 1)
+    if made.pop("nullable", None) is True:
+        if isinstance(made.get("type"), str):
+            made["type"] = [made["type"], "null"]
+        if isinstance(made.get("enum"), list):
+            made["enum"] = [*made["enum"], None]
+    return made
 
 
 class Specification:
@@ -40,12 +42,11 @@ class Specification:
 
     def __init__(self, document: Json) -> None:
         self._document = document
-        resource = Resource(contents=document, specification=DRAFT4)
-        self._registry: Registry[Json] = Registry().with_resource("urn:specification", resource)
+        self._registry = Registry([(_NAME, _in_draft_4(document))], draft=Draft4)
         self._paths = [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path) for path in document["paths"]]
         # What is named in full is found before what a placeholder would take, too.
         self._paths.sort(key=lambda found: found[1].count("{"))
-        self._validators: dict[str, Any] = {}
+        self._validators: dict[str, Draft4Validator] = {}
 
     def operation(self, method: str, path: str) -> tuple[str, Json] | None:
         for pattern, template in self._paths:
@@ -101,10 +102,11 @@ class Specification:
         key = json.dumps(schema, sort_keys=True)
         validator = self._validators.get(key)
         if validator is None:
-            text = json.loads(key.replace('"$ref": "#/', '"$ref": "urn:specification#/'))
-            validator = self._validators[key] = _Validator(text, registry=self._registry)
+            validator = self._validators[key] = Draft4Validator(
+                _in_draft_4(schema), registry=self._registry, validate_formats=False
+            )
         return [
-            f"{where}: {'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+            f"{where}: {'/'.join(map(str, error.instance_path))}: {error.message[:200]}"
             for error in validator.iter_errors(value)
         ]
 

@@ -41,7 +41,7 @@ async def test_an_answer_that_the_document_does_not_know_is_noted(bitbucket: Fak
     pull = bitbucket.open("b")
     pull.state = "ELSEWHERE"
     await ask(bitbucket, "GET", f"/pullrequests/{pull.id}")
-    assert any("'ELSEWHERE' is not one of" in one for one in bitbucket.violations)
+    assert any('"ELSEWHERE" is not one of' in one for one in bitbucket.violations)
 
 
 async def test_lists_come_in_pages(bitbucket: FakeBitbucket) -> None:

@@ -46,7 +46,7 @@ def test_an_answer_that_invents_something_is_found(needs_specification: None) ->
     path = f"/rest/api/3/issue/{1}/transitions"
     step = {"id": "1", "fields": {"resolution": {"required": True}}}
     assert any(
-        "'key' is a required" in one for one in document.faults_of_answer("GET", path, 200, {"transitions": [step]})
+        '"key" is a required' in one for one in document.faults_of_answer("GET", path, 200, {"transitions": [step]})
     )
     assert document.faults_of_answer("GET", path, 200, {"invented": 1})
     assert document.faults_of_answer("GET", path, 418, {})

@@ -47,7 +47,9 @@ async def test_of_an_approval_that_is_shortened_only_the_beginning_is_shown(desk
     """And that is said: nobody approves what they believe to have seen whole."""
     desk.change("SHOP-377", asked=replace(APPROVAL, text=f"terminal: rm {SHORTENED}"))
     page = await open_tab("#/waiting")
-    await page.get_by_role("article").filter(has_text="SHOP-377").get_by_role("button", name="Approve").click()
+    card = page.get_by_role("article").filter(has_text="SHOP-377")
+    await expect(card).to_contain_text("only the beginning is shown; digest")
+    await card.get_by_role("button", name="Approve").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Only the beginning is shown")
     await expect(dialog).not_to_contain_text("Exactly this")

@@ -71,7 +71,9 @@ def approval_of(calls: Sequence[Event]) -> Asked:
     if len(calls) > _CALLS_MAX:
         told.append(f"and {len(calls) - _CALLS_MAX} more {SHORTENED}")
     text = _shortened("\n".join(told))
-    return Asked(kind="approval", text=text or "(the server does not tell what it is)", digest=made.hexdigest())
+    return Asked(
+        kind="approval", text=text or f"(the server does not tell what it is) {SHORTENED}", digest=made.hexdigest()
+    )
 
 
 def _shortened(text: str) -> str:

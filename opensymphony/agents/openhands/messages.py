@@ -12,6 +12,7 @@ from typing import TypeVar, cast, get_args
 import msgspec
 from msgspec import Raw, Struct, field
 
+from opensymphony.logs import redacted
 from opensymphony.model import AgentFailure, AgentStatus, Usage
 from opensymphony.workflow.policy import LlmPolicy
 
@@ -297,7 +298,7 @@ def to_failure(event: Event) -> AgentFailure:
     classification = read(event.classification, _Classification) or _Classification()
     return AgentFailure(
         code=event.code or "unknown",
-        detail=(event.detail or "")[:2_000],
+        detail=redacted(event.detail or "")[:2_000],  # half a key would not be known as one
         kind=classification.kind,
         retryable=classification.retryable,
     )

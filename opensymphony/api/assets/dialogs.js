@@ -132,7 +132,7 @@ const drafts = new Map();
 export const draftOf = (view) => drafts.get(view.id)?.text ?? "";
 
 /** Whether what an agent wants is longer than what is shown of it; the digest is over all of it. */
-const isShortened = (text) => text.endsWith("(shortened; the digest is over all of it)");
+export const isShortened = (text) => text.endsWith("(shortened; the digest is over all of it)");
 
 /** The digest of the question that a ticket asks, null without one. */
 export const questionOf = (view) => (view?.asked?.kind === "question" ? view.asked.digest : null);

@@ -1,6 +1,6 @@
 // What waits for a person: approvals, questions, and tickets that cannot go on by themselves.
 
-import { ACTIONS, draftOf, questionOf, sendMessage } from "./dialogs.js";
+import { ACTIONS, draftOf, isShortened, questionOf, sendMessage } from "./dialogs.js";
 import { button, h, keyed, say, set, show } from "./dom.js";
 import { clean, duration, line, plural, waits } from "./format.js";
 
@@ -110,7 +110,8 @@ export function asked(app, named) {
       say(words, clean(want ? want.text : one.error || one.reason || "It cannot go on by itself.", 20_000));
       set(words, "class", want?.kind === "approval" ? "quote" : "quote prose");
       show(digest, want?.kind === "approval");
-      say(digest, want ? `digest ${want.digest.slice(0, 12)}` : "");
+      const part = want && isShortened(want.text) ? "only the beginning is shown; " : "";
+      say(digest, want ? `${part}digest ${want.digest.slice(0, 12)}` : "");
       set(digest, "title", want?.digest);
       show(field, want?.kind === "question");
       show(approve, want?.kind === "approval");

@@ -60,7 +60,8 @@ def test_what_is_long_is_shortened_and_still_told_apart() -> None:
     many = approval_of([action("terminal", command="ls")] * 25)
     question = question_of(action("ask_person", question="x" * 10_000))
     assert question is not None and "and 5 more" in many.text
-    assert all(one.text.endswith(SHORTENED) for one in (*long, many, question))
+    untold = approval_of([])
+    assert all(one.text.endswith(SHORTENED) for one in (*long, many, question, untold))
 
 
 def test_the_tool_says_what_it_needs() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from opensymphony import logs
 from opensymphony.agents.openhands.messages import (
     ConversationInfo,
     Event,
@@ -77,6 +78,16 @@ def test_a_failure_without_a_class_may_be_tried_again() -> None:
     assert to_failure(Event(kind="ConversationErrorEvent", detail="x" * 9_000)) == AgentFailure(
         code="unknown", detail="x" * 2_000, kind="unknown", retryable=True
     )
+
+
+def test_a_key_in_a_provider_s_words_is_not_cut_in_two() -> None:
+    """Its first half would not be known as a secret."""
+    logs.know_secret("canary-of-the-provider")
+    try:
+        told = to_failure(Event(kind="ConversationErrorEvent", detail="x" * 1_990 + "canary-of-the-provider"))
+    finally:
+        logs.forget_secret("canary-of-the-provider")
+    assert "canary" not in told.detail
 
 
 def test_tool_classes_become_names() -> None:

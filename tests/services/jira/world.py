@@ -68,7 +68,7 @@ class JiraWorld:
     async def there(self) -> AsyncIterator[FakeJira]:
         async with self.jira.serving():
             yield self.jira
-        assert self.jira.violations == []
+        assert self.jira.violations == [], self.jira.violations[:3]
 
     @asynccontextmanager
     async def open(self, *, assignee: str | None = None, **provider: str) -> AsyncIterator[Tracker]:
