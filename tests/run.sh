@@ -23,7 +23,7 @@ coverage erase
 # More at a time than there are cores: many wait for disks and processes. Days of the simulation say nothing new about coverage,
 # which would only make them slow.
 coverage run -m pytest -m "not live" -n 3 --dist worksteal --ignore tests/simulation || failed=1
-python -m pytest tests/simulation -n 2 --dist worksteal || failed=1
+python -m pytest tests/simulation -n 2 --dist load --maxschedchunk 1 || failed=1
 coverage run -m pytest -m "$live" -n 4 --dist loadgroup || failed=1
 coverage combine --quiet
 coverage report
