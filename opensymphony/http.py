@@ -149,6 +149,11 @@ class Token:
         self._token: str | None = None
         self._turn = anyio.Lock()
 
+    @property
+    def known(self) -> str:
+        """As last read; empty before that."""
+        return self._token or ""
+
     async def get(self) -> str:
         if self._token is None:
             async with self._turn:

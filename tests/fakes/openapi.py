@@ -29,7 +29,7 @@ def _in_draft_4(schema: Any) -> Any:
     made = {name: _in_draft_4(value) for name, value in schema.items()}
     if isinstance(made.get("$ref"), str):
         made["$ref"] = made["$ref"].replace("#/", f"{_NAME}#/", 1)
-    if made.pop("nullable", None) is True:
+    if schema.get("nullable") is True:
         if isinstance(made.get("type"), str):
             made["type"] = [made["type"], "null"]
         if isinstance(made.get("enum"), list):

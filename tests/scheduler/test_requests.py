@@ -281,13 +281,19 @@ def test_a_message_does_not_start_one_run_after_another() -> None:
     assert "try again" in sent.text
 
 
-def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
-    """Whoever asked was told that it starts: a tracker that is away for a minute must not make that untrue."""
+def moved_back() -> Playbook:
+    """In review, and on its way back to work: somebody has said what is left to do."""
     book = at_work()
     book.settle_all()
     assert book.entry("A-1").phase == "in_review"
     book.ticket("A-1", "In Review")
     assert ask(book, "message", text="one more thing")[0]
+    return book
+
+
+def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
+    """Whoever asked was told that it starts: a tracker that is away for a minute must not make that untrue."""
+    book = moved_back()
     for _ in range(3):
         book.fail(c.TransitionTicket)
         assert book.entry("A-1").phase == "in_review"
@@ -301,10 +307,7 @@ def test_a_ticket_that_cannot_be_moved_back_yet_is_moved_later() -> None:
 
 def test_a_ticket_is_moved_back_once_however_often_somebody_asks() -> None:
     """What is asked meanwhile rides on the same move; a second one would go on by itself after the first has succeeded."""
-    book = at_work()
-    book.settle_all()
-    book.ticket("A-1", "In Review")
-    assert ask(book, "message", text="one more thing")[0]
+    book = moved_back()
     book.fail(c.TransitionTicket)
     assert ask(book, "message", text="and another")[0]
     book.pending(c.TransitionTicket)
@@ -318,10 +321,7 @@ def test_a_ticket_is_moved_back_once_however_often_somebody_asks() -> None:
 
 def test_what_was_parked_meanwhile_is_not_moved_back() -> None:
     """The move that failed was wanted before a person was asked to decide."""
-    book = at_work()
-    book.settle_all()
-    book.ticket("A-1", "In Review")
-    assert ask(book, "message", text="one more thing")[0]
+    book = moved_back()
     book.fail(c.TransitionTicket)
     assert book.entry("A-1").move_ms == book.now_ms + 60_000
     assert ask(book, "stop")[0]

@@ -245,11 +245,11 @@ def one_turn_at_a_time(talk: Talk) -> str | None:
 
 
 def one_conversation_of_a_ticket_runs(world: World, talk: Talk) -> str | None:
-    """At most one conversation of a ticket is running, over all daemons that live or whose claim is fresh."""
+    """At most one conversation of a ticket is running, over all daemons but dead ones whose claim is stale."""
     for daemon in world.daemons:
         if talk.ticket_id in daemon.unobserved:
             continue  # its server refuses to stop it, and the daemon still tries
-        if not daemon.alive and not _claims_freshly(daemon, talk.ticket_id):
+        if not daemon.alive and _is_stale(daemon, talk.ticket_id):
             continue  # nobody is there to stop it: docs/operations.md, "Two daemons"
         for other in daemon.books.talks.get(talk.ticket_id, ()):
             if other is not talk and other.running:
@@ -257,11 +257,11 @@ def one_conversation_of_a_ticket_runs(world: World, talk: Talk) -> str | None:
     return None
 
 
-def _claims_freshly(daemon: Daemon, ticket_id: TicketId) -> bool:
-    """Whether it died so soon after its last renewal that nobody may take the ticket yet."""
+def _is_stale(daemon: Daemon, ticket_id: TicketId) -> bool:
+    """Whether its claim was renewed so long ago that somebody else may take the ticket."""
     entry = daemon.state.entries.get(ticket_id)
     claim = entry.claim if entry is not None else None
-    return claim is not None and daemon.now_ms - claim.heartbeat_ms < STALE_AFTER_MS
+    return claim is not None and daemon.now_ms - claim.heartbeat_ms >= STALE_AFTER_MS
 
 
 def agents_run_only_for_live_runs(daemon: Daemon, talk: Talk) -> str | None:

@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 from opensymphony.agents.openhands.client import Client, Endpoint, KeyRefused
 from opensymphony.agents.openhands.supervisor import ServerFailed
 from opensymphony.errors import AgentServerError, OpenSymphonyError
+from opensymphony.http import Token
 from opensymphony.logs import get_logger
 from opensymphony.model import ServerState
 
@@ -35,9 +36,7 @@ class ExternalServer:
     def __init__(self, base_url: str, read_key: ReadKey | None) -> None:
         """`read_key` reads the session key now; None for a server without one."""
         self._base_url = base_url.strip().rstrip("/")
-        self._read_key = read_key
-        self._key = ""
-        self._turn = anyio.Lock()
+        self._key = Token(read_key) if read_key is not None else None
         self._state = ServerState(status="starting", base_url=self._base_url)
         self._changed = anyio.Event()
         self._client = Client(self.endpoint, renew=self.renew_key, tls=self.tls)
@@ -52,7 +51,7 @@ class ExternalServer:
 
     def endpoint(self) -> Endpoint:
         """Its address with our key; always boot 1, since nobody tells us of its restarts."""
-        return Endpoint(base_url=self._base_url, session_key=self._key, boot=1)
+        return Endpoint(base_url=self._base_url, session_key=self._key.known if self._key else "", boot=1)
 
     async def wait_ready(self) -> Endpoint:
         """The address while the server answers; raises `ServerFailed` when it cannot be used at all, or we end."""
@@ -71,12 +70,7 @@ class ExternalServer:
 
     async def renew_key(self, refused: str) -> bool:
         """Read the key again unless another request that was refused has done so; whether it is another one now."""
-        if self._read_key is None:
-            return False
-        async with self._turn:
-            if self._key == refused:
-                self._key = await self._read_key()
-            return self._key != refused
+        return self._key is not None and await self._key.renewed(refused)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Look at it until cancelled. Raises `ServerFailed` when it refuses our key or is too old.
@@ -84,7 +78,8 @@ class ExternalServer:
         `ConfigurationError` when the key cannot be read.
         """
         try:
-            await self.renew_key("")
+            if self._key is not None:
+                await self._key.get()
             while True:
                 await self._look(task_status)
                 await anyio.sleep(_LOOK_S if not self._state.detail else _LOOK_AGAIN_S)
