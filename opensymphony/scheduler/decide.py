@@ -45,7 +45,7 @@ from opensymphony.scheduler.plan import Plan
 from opensymphony.scheduler.requests import operator_asked
 from opensymphony.scheduler.reviews import begin_round, pull_request_observed
 from opensymphony.scheduler.stages import settle
-from opensymphony.scheduler.state import Entry, State, is_live_timer
+from opensymphony.scheduler.state import Entry, State, is_live_timer, pending_of
 from opensymphony.scheduler.status_comment import all_deferred, say_deferred
 from opensymphony.workflow.policy import Policy
 
@@ -126,7 +126,7 @@ def _workspace_expired(state: State, event: e.WorkspaceExpired) -> tuple[d.Decis
 
 
 def _is_being_cleaned(state: State, ticket_id: TicketId) -> bool:
-    return any(isinstance(one, c.CleanWorkspace) and one.ticket_id == ticket_id for one in state.pending.values())
+    return any(isinstance(one, c.CleanWorkspace) for one in pending_of(state, ticket_id))
 
 
 def _policy_rejected(state: State, event: e.PolicyRejected) -> tuple[d.Decision, ...]:

@@ -21,7 +21,7 @@ from opensymphony.scheduler.figures import run_totals
 from opensymphony.scheduler.machine import LAST_STAGES, Stage
 from opensymphony.scheduler.outcomes import OUTCOMES, Outcome
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.state import Ending, Pull, State
+from opensymphony.scheduler.state import Ending, Pull, State, pending_of
 from opensymphony.scheduler.status_comment import comment_body, defer_comment, resting_body, write_comment
 
 IS_GONE = "it is gone from the tracker"
@@ -274,7 +274,7 @@ def wake(plan: Plan, *, granted: int = 0) -> tuple[bool, str]:
 
 def _moves_to(plan: Plan, state: str) -> bool:
     """Whether the ticket is on its way there already."""
-    pending = (one for one in plan.state.pending.values() if one.ticket_id == plan.ticket.id)
+    pending = pending_of(plan.state, plan.ticket.id)
     return any(isinstance(one, c.TransitionTicket) and one.to_state == state for one in pending)
 
 

@@ -15,7 +15,7 @@ from opensymphony.scheduler import events as e
 from opensymphony.scheduler.eligibility import among, ours_rules
 from opensymphony.scheduler.endings import settle_closed
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.state import Entry, State
+from opensymphony.scheduler.state import Entry, State, pending_of
 from opensymphony.workflow.policy import Policy
 
 _NAME_CHARS_MAX = 80
@@ -118,9 +118,7 @@ def merge_failed(plan: Plan, command: c.MergePullRequest, event: e.CommandFailed
 
 
 def _is_merging(state: State, entry: Entry) -> bool:
-    return any(
-        isinstance(one, c.MergePullRequest) and one.ticket_id == entry.ticket.id for one in state.pending.values()
-    )
+    return any(isinstance(one, c.MergePullRequest) for one in pending_of(state, entry.ticket.id))
 
 
 def _unchecked(policy: Policy, reading: PullRequestReading) -> str:

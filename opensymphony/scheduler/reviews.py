@@ -32,7 +32,7 @@ from opensymphony.scheduler import messages
 from opensymphony.scheduler.endings import choose_ending, park, settle_closed, wake
 from opensymphony.scheduler.merging import consider_merge
 from opensymphony.scheduler.plan import Plan
-from opensymphony.scheduler.state import Ending, Pull, State
+from opensymphony.scheduler.state import Ending, Pull, State, pending_of
 from opensymphony.scheduler.status_comment import report_of
 from opensymphony.workflow.policy import ReviewPolicy
 from opensymphony.workflow.pull_request import render_body, render_title
@@ -242,7 +242,7 @@ def pull_request_observed(state: State, event: e.PullRequestObserved) -> tuple[d
 
 def _catch_up(plan: Plan, pull: Pull, seen: PullRequest) -> None:
     """What could not be said when it was to be said is said now."""
-    pending = [one for one in plan.state.pending.values() if one.ticket_id == plan.ticket.id]
+    pending = list(pending_of(plan.state, plan.ticket.id))
     if pull.tied != seen.url and not any(isinstance(one, c.LinkPullRequest) for one in pending):
         plan.issue(c.LinkPullRequest, pull_request=seen)
     under_way = {one.thread_id for one in pending if isinstance(one, c.AnswerThread)}

@@ -6,6 +6,8 @@ stamp, and one whose stamp is no longer its ticket's is dead and dropped when it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct, field
 
 from opensymphony.model import (
@@ -314,6 +316,11 @@ def is_live_timer(state: State, item: TimerItem) -> bool:
         at_rest = entry.phase in ("needs_person", "in_review") or (kind == "move" and entry.phase == "closed")
         return entry.run is None and at_rest and entry.move_ms == item[0]
     return entry.run is not None and entry.run.timers.get(kind) == item[0]
+
+
+def pending_of(state: State, ticket_id: TicketId) -> Iterator[Command]:
+    """What is wanted for a ticket and not settled yet."""
+    return (command for command in state.pending.values() if command.ticket_id == ticket_id)
 
 
 def next_due_ms(state: State) -> int | None:

@@ -9,7 +9,7 @@ from opensymphony.scheduler.budget import lines
 from opensymphony.scheduler.eligibility import start_order
 from opensymphony.scheduler.explain import rules, sentence
 from opensymphony.scheduler.overlaps import overlaps
-from opensymphony.scheduler.state import Entry, State, ready_ms
+from opensymphony.scheduler.state import Entry, State, pending_of, ready_ms
 from opensymphony.views import AskView, BudgetView, Explanation, PullRequestView, Snapshot, TicketView
 
 
@@ -152,7 +152,7 @@ def _asked(entry: Entry) -> AskView | None:
 
 def explanation(state: State, entry: Entry) -> Explanation:
     """All of it: the sentence, every rule, what is being done right now, and how the last runs ended."""
-    pending = tuple(key for key, command in state.pending.items() if command.ticket_id == entry.ticket.id)
+    pending = tuple(command.key for command in pending_of(state, entry.ticket.id))
     found = tuple(rules(state, entry))
     broken = next((rule for rule in found if not rule.holds), None)
     since_ms = entry.run.stage_ms if entry.run is not None else entry.since_ms
